@@ -1,0 +1,293 @@
+//! The gateway's side of delivery: what to publish next, and what may be freed.
+//!
+//! - Nothing is freed but by an acknowledgement of this epoch; a PUBACK means nothing here.
+//! - Live records never queue behind old ones: where the live window is full, newer records stay
+//!   in the spool and become backlog.
+//! - Whatever was offered and is not acknowledged in time is offered again on the backlog lane.
+//! - The machine holds numbers only; the spool holds the records.
+
+use crate::ledger::{Durable, RangeSet};
+use crate::{Epoch, Lane, Offset, TimeMs};
+
+/// Live offers awaiting their acknowledgement. 64 batches are some seconds of a large gateway on a
+/// slow link; beyond it new records wait in the spool.
+const LIVE_WINDOW: usize = 64;
+/// Backlog offers awaiting their acknowledgement: enough to fill a link of 100 ms round trip with
+/// batches of 500 records, few enough not to starve the live lane.
+const BACKLOG_WINDOW: usize = 8;
+/// Records in one offer.
+const BATCH_RECORDS_MAX: u64 = 500;
+/// First patience with an offer; doubles to [`PATIENCE_MAX_MS`] while nothing is acknowledged.
+const PATIENCE_MS: i64 = 5_000;
+/// Longest patience.
+const PATIENCE_MAX_MS: i64 = 60_000;
+
+/// What to read from the spool and publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// On which lane.
+    pub lane: Lane,
+    /// First record.
+    pub from: Offset,
+    /// One past the last record that may go along.
+    pub to: Offset,
+}
+
+/// What an acknowledgement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acked {
+    /// Everything below is durable at the centre and may be freed.
+    Through(Offset),
+    /// Known already.
+    Nothing,
+    /// Of another epoch, or beyond what this spool ever held: ignored.
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    offer: Offer,
+    until: TimeMs,
+}
+
+/// The uplink of one gateway.
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    epoch: Epoch,
+    next: Offset,
+    durable: RangeSet,
+    durable_next: Offset,
+    connected: bool,
+    live_from: Offset,
+    offered: RangeSet,
+    in_flight: Vec<InFlight>,
+    patience_ms: i64,
+}
+
+impl Uplink {
+    /// Over a spool that holds records up to `next` and knows that all below `durable_next` are
+    /// durable at the centre.
+    #[must_use]
+    pub fn new(epoch: Epoch, durable_next: Offset, next: Offset) -> Self {
+        let mut durable = RangeSet::default();
+        durable.insert(0, durable_next);
+        Self {
+            epoch,
+            next,
+            durable,
+            durable_next,
+            connected: false,
+            live_from: next,
+            offered: RangeSet::default(),
+            in_flight: Vec::new(),
+            patience_ms: PATIENCE_MS,
+        }
+    }
+
+    /// The spool has committed records up to `next`.
+    pub fn committed(&mut self, next: Offset) {
+        assert!(self.next <= next, "the spool went back from {} to {next}", self.next);
+        self.next = next;
+    }
+
+    /// A connection stands. What was in flight may be lost with the old one: all of it is offered
+    /// again. Records from here on are live, earlier ones are backlog.
+    pub fn connected(&mut self) {
+        self.connected = true;
+        self.live_from = self.next;
+        self.in_flight.clear();
+        self.offered = RangeSet::default();
+        self.patience_ms = PATIENCE_MS;
+    }
+
+    /// The connection is gone: nothing is offered until there is another.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// What to publish now, live before backlog. Publish some or all of it, then call
+    /// [`Uplink::published`] with what went out.
+    #[must_use]
+    pub fn offer(&mut self, now: TimeMs) -> Option<Offer> {
+        if !self.connected {
+            return None;
+        }
+        self.expire(now);
+        let in_lane =
+            |lane| self.in_flight.iter().filter(|flight| flight.offer.lane == lane).count();
+        if self.live_from < self.next {
+            if in_lane(Lane::Live) < LIVE_WINDOW {
+                let to = self.next.min(self.live_from + BATCH_RECORDS_MAX);
+                return Some(Offer { lane: Lane::Live, from: self.live_from, to });
+            }
+            // Full: newer records become backlog; the next one that comes is live again.
+            self.live_from = self.next;
+        }
+        if in_lane(Lane::Backlog) >= BACKLOG_WINDOW {
+            return None;
+        }
+        let (from, to) = self.first_unoffered()?;
+        Some(Offer { lane: Lane::Backlog, from, to: to.min(from + BATCH_RECORDS_MAX) })
+    }
+
+    fn first_unoffered(&self) -> Option<(Offset, Offset)> {
+        let mut at = self.durable_next;
+        while at < self.live_from {
+            let free = self.offered.first_missing(at);
+            let missing = self.durable.first_missing(free);
+            if missing == free && free < self.live_from {
+                let (_, end) = *self.durable.missing(free, self.live_from).first()?;
+                let (_, end) = *self.offered.missing(free, end).first()?;
+                return Some((free, end));
+            }
+            at = missing;
+        }
+        None
+    }
+
+    /// `offer.from..to` went out.
+    pub fn published(&mut self, offer: Offer, now: TimeMs) {
+        assert!(offer.from < offer.to && offer.to <= self.next, "published what is not there");
+        self.offered.insert(offer.from, offer.to);
+        if offer.lane == Lane::Live {
+            self.live_from = self.live_from.max(offer.to);
+        }
+        self.in_flight.push(InFlight { offer, until: now + self.patience_ms });
+    }
+
+    /// An acknowledgement came.
+    pub fn acknowledged(&mut self, ack: &Durable) -> Acked {
+        if ack.epoch != self.epoch || ack.next > self.next {
+            return Acked::Foreign;
+        }
+        self.durable.insert(0, ack.next);
+        for (lo, hi) in ack.islands.iter().copied().filter(|(lo, hi)| lo < hi && *hi <= self.next) {
+            self.durable.insert(lo, hi);
+        }
+        let before = self.in_flight.len();
+        let durable = &self.durable;
+        self.in_flight
+            .retain(|flight| !durable.missing(flight.offer.from, flight.offer.to).is_empty());
+        if self.in_flight.len() < before {
+            self.patience_ms = PATIENCE_MS;
+        }
+        let through = self.durable.first_missing(0);
+        if through > self.durable_next {
+            self.durable_next = through;
+            return Acked::Through(through);
+        }
+        Acked::Nothing
+    }
+
+    fn expire(&mut self, now: TimeMs) {
+        let (late, kept): (Vec<_>, Vec<_>) =
+            self.in_flight.iter().copied().partition(|flight| flight.until <= now);
+        if late.is_empty() {
+            return;
+        }
+        self.in_flight = kept;
+        for flight in &late {
+            self.offered.remove(flight.offer.from, flight.offer.to);
+        }
+        for flight in &self.in_flight {
+            self.offered.insert(flight.offer.from, flight.offer.to);
+        }
+        self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MAX_MS);
+    }
+
+    /// When to call [`Uplink::offer`] again, if nothing happens before.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<TimeMs> {
+        self.in_flight.iter().map(|flight| flight.until).min().filter(|_| self.connected)
+    }
+
+    /// All below is durable at the centre.
+    #[must_use]
+    pub fn durable_next(&self) -> Offset {
+        self.durable_next
+    }
+
+    /// One past the newest record.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// Which life of the spool this is.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: TimeMs = TimeMs(1_000);
+
+    fn sent(uplink: &mut Uplink, now: TimeMs) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Some(offer) = uplink.offer(now) {
+            said.push(format!("{:?} {}..{}", offer.lane, offer.from, offer.to));
+            uplink.published(offer, now);
+        }
+        said
+    }
+
+    fn ack(next: Offset, islands: &[(Offset, Offset)]) -> Durable {
+        Durable { epoch: Epoch(1), next, islands: islands.to_vec() }
+    }
+
+    #[test]
+    fn live_goes_first_and_the_backlog_beside_it() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 1_200);
+        assert_eq!(sent(&mut uplink, T0), [""; 0]);
+        uplink.connected();
+        uplink.committed(1_203);
+        assert_eq!(
+            sent(&mut uplink, T0),
+            ["Live 1200..1203", "Backlog 0..500", "Backlog 500..1000", "Backlog 1000..1200"]
+        );
+        assert_eq!(uplink.acknowledged(&ack(500, &[(1_200, 1_203)])), Acked::Through(500));
+        uplink.committed(1_204);
+        assert_eq!(sent(&mut uplink, T0), ["Live 1203..1204"]);
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_offered_again() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 0);
+        uplink.connected();
+        uplink.committed(3);
+        assert_eq!(sent(&mut uplink, T0), ["Live 0..3"]);
+        assert_eq!(sent(&mut uplink, T0 + (PATIENCE_MS - 1)), [""; 0]);
+        assert_eq!(sent(&mut uplink, T0 + PATIENCE_MS), ["Backlog 0..3"]);
+    }
+
+    #[test]
+    fn an_ack_of_another_epoch_or_beyond_the_spool_frees_nothing() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 5);
+        let foreign = Durable { epoch: Epoch(2), next: 5, islands: vec![] };
+        assert_eq!(uplink.acknowledged(&foreign), Acked::Foreign);
+        assert_eq!(uplink.acknowledged(&ack(6, &[])), Acked::Foreign);
+        assert_eq!(uplink.durable_next(), 0);
+        assert_eq!(uplink.acknowledged(&ack(4, &[])), Acked::Through(4));
+        assert_eq!(uplink.acknowledged(&ack(2, &[])), Acked::Nothing);
+        assert_eq!(uplink.durable_next(), 4);
+    }
+
+    #[test]
+    fn a_full_live_window_makes_backlog_and_not_a_queue() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 0);
+        uplink.connected();
+        for next in 1..=64 {
+            uplink.committed(next);
+            assert_eq!(sent(&mut uplink, T0).len(), 1);
+        }
+        uplink.committed(100);
+        assert_eq!(sent(&mut uplink, T0), ["Backlog 64..100"]);
+        assert_eq!(uplink.acknowledged(&ack(10, &[])), Acked::Through(10));
+        uplink.committed(101);
+        assert_eq!(sent(&mut uplink, T0), ["Live 100..101"]);
+    }
+}

@@ -1,0 +1,320 @@
+//! Birth, beat and acknowledgement.
+
+use prost::Message;
+
+use super::{PACKET_MAX, UNPACKED_MAX, WireFault, field, limit, malformed, proto};
+use crate::ledger::Durable;
+use crate::{Catalogue, Epoch, GatewayId, Installation, Offset, Point, Revision, Tag, TimeMs};
+
+/// Who a gateway is. Retained; the will replaces it with `online: false` and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Birth {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// False: the broker lost it.
+    pub online: bool,
+    /// This life of its spool.
+    pub epoch: Epoch,
+    /// First record that it still has.
+    pub oldest: Offset,
+    /// One past its newest record: its live lane begins here.
+    pub next: Offset,
+    /// This run of its machine.
+    pub boot: u64,
+    /// Names the catalogue.
+    pub catalogue_revision: Revision,
+    /// What it measures; absent in a will.
+    pub catalogue: Option<Catalogue>,
+    /// The limits by which it judges.
+    pub limits_revision: Revision,
+    /// Program and version.
+    pub software: String,
+}
+
+/// A heartbeat that went through the whole agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beat {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// This life of its spool.
+    pub epoch: Epoch,
+    /// One past its newest record.
+    pub next: Offset,
+    /// First record that it still has.
+    pub oldest: Offset,
+    /// What it takes for durable at the centre.
+    pub durable_next: Offset,
+    /// Size of the spool.
+    pub spool_bytes: u64,
+    /// Age of the oldest record not acknowledged, ms; 0 = none.
+    pub oldest_unacked_ms: i64,
+    /// Names its catalogue.
+    pub catalogue_revision: Revision,
+    /// Names its limits.
+    pub limits_revision: Revision,
+    /// Turns of its alarm loop: standing still means a stalled engine.
+    pub alarm_loop_turns: u64,
+    /// Its wall clock.
+    pub clock: TimeMs,
+    /// Its devices.
+    pub devices: Vec<DeviceHealth>,
+    /// Counts beats.
+    pub counter: u64,
+}
+
+/// How one device of a gateway does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceHealth {
+    /// Its name in the site file.
+    pub name: String,
+    /// Last good reply; `TimeMs(0)` = never.
+    pub last_good: TimeMs,
+    /// Present fault as a word, empty = none.
+    pub fault: String,
+}
+
+/// What the centre says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// What is durable.
+    pub durable: Durable,
+    /// The centre lacks the catalogue: publish the birth again.
+    pub birth_wanted: bool,
+    /// The centre's wall clock.
+    pub clock: TimeMs,
+}
+
+/// The canonical bytes of a catalogue; the head of their SHA-256 is its [`Revision`].
+#[must_use]
+pub fn catalogue_bytes(catalogue: &Catalogue) -> Vec<u8> {
+    catalogue_to_wire(catalogue).encode_to_vec()
+}
+
+fn catalogue_to_wire(catalogue: &Catalogue) -> proto::Catalogue {
+    proto::Catalogue {
+        enterprise: catalogue.enterprise.clone(),
+        installation: catalogue
+            .installations
+            .iter()
+            .map(|i| proto::Installation {
+                name: i.name.clone(),
+                hazard_class: u32::from(i.hazard_class),
+                kind: i.kind.clone(),
+            })
+            .collect(),
+        point: catalogue
+            .points
+            .iter()
+            .map(|p| proto::Point {
+                tag: p.tag.as_str().to_owned(),
+                name: p.name.clone(),
+                unit: p.unit.clone(),
+                low: p.low,
+                high: p.high,
+                installation: p.installation,
+                equipment: p.equipment.clone(),
+                period_ms: p.period_ms,
+                signal: p.signal.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// Reads canonical bytes back.
+///
+/// # Errors
+/// [`WireFault`] names the field.
+pub fn decode_catalogue(bytes: &[u8]) -> Result<Catalogue, WireFault> {
+    limit("catalogue", bytes.len(), UNPACKED_MAX)?;
+    let wire = proto::Catalogue::decode(bytes).map_err(|e| malformed("catalogue", &e))?;
+    catalogue_from_wire(wire)
+}
+
+fn catalogue_from_wire(wire: proto::Catalogue) -> Result<Catalogue, WireFault> {
+    let mut points = Vec::with_capacity(wire.point.len());
+    for p in wire.point {
+        let tag = Tag::parse(&p.tag)
+            .map_err(|fault| field("point", "tag", format!("{:?} {fault}", p.tag)))?;
+        points.push(Point {
+            tag,
+            name: p.name,
+            unit: p.unit,
+            low: p.low,
+            high: p.high,
+            installation: p.installation,
+            equipment: p.equipment,
+            period_ms: p.period_ms,
+            signal: p.signal,
+        });
+    }
+    let installations = wire
+        .installation
+        .into_iter()
+        .map(|i| Installation {
+            name: i.name,
+            hazard_class: u8::try_from(i.hazard_class).unwrap_or(0),
+            kind: i.kind,
+        })
+        .collect();
+    let catalogue = Catalogue { enterprise: wire.enterprise, installations, points };
+    match catalogue.faults().first() {
+        Some(fault) => Err(field("birth", "catalogue", fault.to_string())),
+        None => Ok(catalogue),
+    }
+}
+
+fn gateway_of(message: &'static str, name: &str) -> Result<GatewayId, WireFault> {
+    GatewayId::parse(name).map_err(|fault| field(message, "gateway", fault.to_string()))
+}
+
+/// Encodes a birth.
+///
+/// # Errors
+/// [`WireFault::TooLarge`] when the catalogue does not fit into a packet.
+pub fn encode_birth(birth: &Birth) -> Result<Vec<u8>, WireFault> {
+    let wire = proto::Birth {
+        gateway: birth.gateway.as_str().to_owned(),
+        online: birth.online,
+        epoch: birth.epoch.0,
+        oldest_offset: birth.oldest,
+        next_offset: birth.next,
+        boot: birth.boot,
+        catalogue_revision: birth.catalogue_revision.0,
+        catalogue: birth.catalogue.as_ref().map(catalogue_to_wire),
+        limits_revision: birth.limits_revision.0,
+        software: birth.software.clone(),
+    };
+    let plain = wire.encode_to_vec();
+    let packed =
+        zstd::bulk::compress(&plain, 3).map_err(|e| field("birth", "zstd", e.to_string()))?;
+    limit("birth", packed.len(), PACKET_MAX - 4_096)?;
+    Ok(packed)
+}
+
+/// Decodes a birth: one zstd frame of a `Birth` message.
+///
+/// # Errors
+/// [`WireFault`] names the field.
+pub fn decode_birth(bytes: &[u8]) -> Result<Birth, WireFault> {
+    limit("birth", bytes.len(), PACKET_MAX)?;
+    let plain = zstd::bulk::decompress(bytes, UNPACKED_MAX * 4)
+        .map_err(|e| field("birth", "zstd", e.to_string()))?;
+    let wire = proto::Birth::decode(plain.as_slice()).map_err(|e| malformed("birth", &e))?;
+    if wire.oldest_offset > wire.next_offset || wire.next_offset > Offset::MAX / 2 {
+        return Err(field("birth", "oldest_offset", "lies beyond next_offset"));
+    }
+    if wire.online && wire.epoch == 0 {
+        return Err(field("birth", "epoch", "is 0; an epoch is a random number"));
+    }
+    Ok(Birth {
+        gateway: gateway_of("birth", &wire.gateway)?,
+        online: wire.online,
+        epoch: Epoch(wire.epoch),
+        oldest: wire.oldest_offset,
+        next: wire.next_offset,
+        boot: wire.boot,
+        catalogue_revision: Revision(wire.catalogue_revision),
+        catalogue: wire.catalogue.map(catalogue_from_wire).transpose()?,
+        limits_revision: Revision(wire.limits_revision),
+        software: wire.software,
+    })
+}
+
+/// Encodes a beat.
+#[must_use]
+pub fn encode_beat(beat: &Beat) -> Vec<u8> {
+    proto::Beat {
+        gateway: beat.gateway.as_str().to_owned(),
+        epoch: beat.epoch.0,
+        next_offset: beat.next,
+        oldest_offset: beat.oldest,
+        durable_next: beat.durable_next,
+        spool_bytes: beat.spool_bytes,
+        oldest_unacked_ms: beat.oldest_unacked_ms,
+        catalogue_revision: beat.catalogue_revision.0,
+        limits_revision: beat.limits_revision.0,
+        alarm_loop_turns: beat.alarm_loop_turns,
+        clock_ms: beat.clock.0,
+        device: beat
+            .devices
+            .iter()
+            .map(|d| proto::Device {
+                name: d.name.clone(),
+                last_good_ms: d.last_good.0,
+                fault: d.fault.clone(),
+            })
+            .collect(),
+        counter: beat.counter,
+    }
+    .encode_to_vec()
+}
+
+/// Decodes a beat.
+///
+/// # Errors
+/// [`WireFault`] names the field.
+pub fn decode_beat(bytes: &[u8]) -> Result<Beat, WireFault> {
+    limit("beat", bytes.len(), PACKET_MAX)?;
+    let wire = proto::Beat::decode(bytes).map_err(|e| malformed("beat", &e))?;
+    if wire.oldest_offset > wire.next_offset || wire.next_offset > Offset::MAX / 2 {
+        return Err(field("beat", "oldest_offset", "lies beyond next_offset"));
+    }
+    Ok(Beat {
+        gateway: gateway_of("beat", &wire.gateway)?,
+        epoch: Epoch(wire.epoch),
+        next: wire.next_offset,
+        oldest: wire.oldest_offset,
+        durable_next: wire.durable_next,
+        spool_bytes: wire.spool_bytes,
+        oldest_unacked_ms: wire.oldest_unacked_ms,
+        catalogue_revision: Revision(wire.catalogue_revision),
+        limits_revision: Revision(wire.limits_revision),
+        alarm_loop_turns: wire.alarm_loop_turns,
+        clock: TimeMs(wire.clock_ms),
+        devices: wire
+            .device
+            .into_iter()
+            .map(|d| DeviceHealth {
+                name: d.name,
+                last_good: TimeMs(d.last_good_ms),
+                fault: d.fault,
+            })
+            .collect(),
+        counter: wire.counter,
+    })
+}
+
+/// Encodes an acknowledgement.
+#[must_use]
+pub fn encode_ack(ack: &Ack) -> Vec<u8> {
+    proto::Ack {
+        epoch: ack.durable.epoch.0,
+        durable_next: ack.durable.next,
+        island: ack.durable.islands.iter().flat_map(|(lo, hi)| [*lo, *hi]).collect(),
+        birth_wanted: ack.birth_wanted,
+        clock_ms: ack.clock.0,
+    }
+    .encode_to_vec()
+}
+
+/// Decodes an acknowledgement.
+///
+/// # Errors
+/// [`WireFault`] names the field.
+pub fn decode_ack(bytes: &[u8]) -> Result<Ack, WireFault> {
+    limit("ack", bytes.len(), PACKET_MAX)?;
+    let wire = proto::Ack::decode(bytes).map_err(|e| malformed("ack", &e))?;
+    let mut islands = Vec::with_capacity(wire.island.len() / 2);
+    let mut pairs = wire.island.chunks_exact(2);
+    for pair in &mut pairs {
+        match pair {
+            [lo, hi] if lo < hi => islands.push((*lo, *hi)),
+            _ => return Err(field("ack", "island", "holds a pair that does not rise")),
+        }
+    }
+    if !pairs.remainder().is_empty() {
+        return Err(field("ack", "island", "has an odd number of entries"));
+    }
+    let durable = Durable { epoch: Epoch(wire.epoch), next: wire.durable_next, islands };
+    Ok(Ack { durable, birth_wanted: wire.birth_wanted, clock: TimeMs(wire.clock_ms) })
+}
