@@ -82,6 +82,8 @@ pub struct Ack {
     pub birth_wanted: bool,
     /// The centre's wall clock.
     pub clock: TimeMs,
+    /// What the centre could not use of this gateway's messages, in words; empty = nothing.
+    pub fault: String,
 }
 
 /// The canonical bytes of a catalogue; the head of their SHA-256 is its [`Revision`].
@@ -293,6 +295,7 @@ pub fn encode_ack(ack: &Ack) -> Vec<u8> {
         island: ack.durable.islands.iter().flat_map(|(lo, hi)| [*lo, *hi]).collect(),
         birth_wanted: ack.birth_wanted,
         clock_ms: ack.clock.0,
+        fault: ack.fault.clone(),
     }
     .encode_to_vec()
 }
@@ -316,5 +319,10 @@ pub fn decode_ack(bytes: &[u8]) -> Result<Ack, WireFault> {
         return Err(field("ack", "island", "has an odd number of entries"));
     }
     let durable = Durable { epoch: Epoch(wire.epoch), next: wire.durable_next, islands };
-    Ok(Ack { durable, birth_wanted: wire.birth_wanted, clock: TimeMs(wire.clock_ms) })
+    Ok(Ack {
+        durable,
+        birth_wanted: wire.birth_wanted,
+        clock: TimeMs(wire.clock_ms),
+        fault: wire.fault,
+    })
 }

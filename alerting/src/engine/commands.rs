@@ -1,0 +1,188 @@
+//! What people do to an alarm.
+//!
+//! - An acknowledgement names an occurrence and never covers a newer one (P6).
+//! - A command that the state does not allow changes nothing and is noted (Q19).
+//! - The same request twice has one effect.
+
+use std::collections::{HashSet, VecDeque};
+
+use fengsui_telemetry::TimeMs;
+
+use crate::engine::rows::Note;
+use crate::engine::{Engine, Out};
+use crate::lifecycle::{Stimulus, Turn, Way};
+use crate::model::{Action, AlarmId, Cause, Command, Flags, Verb};
+use crate::overlay::Shelf;
+
+/// Requests remembered. A console repeats one within seconds, if at all.
+const REQUESTS_MAX: usize = 4_096;
+
+/// The newest requests, to know a repeat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    order: VecDeque<(u32, String)>,
+    known: HashSet<(u32, String)>,
+}
+
+impl Requests {
+    /// Remembers a request; false if it is known.
+    pub(crate) fn remember(&mut self, alarm: AlarmId, request: &str) -> bool {
+        let entry = (alarm.0, request.to_owned());
+        if !self.known.insert(entry.clone()) {
+            return false;
+        }
+        self.order.push_back(entry);
+        if self.order.len() > REQUESTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(u32, String)> {
+        self.order.iter()
+    }
+}
+
+impl Engine {
+    pub(crate) fn command(&mut self, command: Command, out: &mut Out<'_>) {
+        let id = command.alarm;
+        if self.alarms.get(id.0 as usize).is_none() {
+            return;
+        }
+        if !command.request.is_empty() && !self.requests.remember(id, &command.request) {
+            return;
+        }
+        match command.verb {
+            Verb::Acknowledge { occurrence } => self.acknowledge(&command, occurrence, out),
+            Verb::Reset => self.reset(&command, out),
+            Verb::Shelve { for_ms, one_shot } => self.shelve(&command, for_ms, one_shot, out),
+            Verb::Unshelve => self.unshelve(&command, out),
+            Verb::Suppress if self.overlays(id, |o| o.suppressed) => self.refuse(&command, out),
+            Verb::Suppress => {
+                self.begin_overlay(&command, Cause::Suppressed, |o| o.suppressed = true, out);
+            }
+            Verb::Unsuppress if self.overlays(id, |o| o.suppressed) => {
+                let (number, letter) = (self.current(id), self.letter(id));
+                let ended = Note::by(Cause::Unsuppressed, number, letter, &command, out.now);
+                self.end_overlay(id, Way::ByRule, ended, |o| o.suppressed = false, out);
+            }
+            Verb::OutOfService if self.overlays(id, |o| o.out_of_service) => {
+                self.refuse(&command, out);
+            }
+            Verb::OutOfService => {
+                let cause = Cause::OutOfService;
+                self.begin_overlay(&command, cause, |o| o.out_of_service = true, out);
+            }
+            Verb::InService if self.overlays(id, |o| o.out_of_service) => {
+                let (number, letter) = (self.current(id), self.letter(id));
+                let ended = Note::by(Cause::InService, number, letter, &command, out.now);
+                self.end_overlay(id, Way::ByRule, ended, |o| o.out_of_service = false, out);
+            }
+            Verb::Unsuppress | Verb::InService => self.refuse(&command, out),
+        }
+    }
+
+    fn overlays(&self, id: AlarmId, which: impl Fn(&crate::overlay::Overlays) -> bool) -> bool {
+        self.story(id).is_some_and(|story| which(&story.overlays))
+    }
+
+    fn refuse(&mut self, command: &Command, out: &mut Out<'_>) {
+        let id = command.alarm;
+        let note =
+            Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
+        self.write(id, note, out);
+    }
+
+    fn acknowledge(&mut self, command: &Command, named: u64, out: &mut Out<'_>) {
+        let id = command.alarm;
+        let known = self.story(id).is_some_and(|s| named > 0 && named < s.next_number);
+        if !known || self.overlays(id, crate::overlay::Overlays::any) {
+            return self.refuse(command, out);
+        }
+        let (from, current) = (self.letter(id), self.current(id));
+        if named == current {
+            if self.turn(id, Stimulus::Acknowledge) == Turn::Refused {
+                return self.refuse(command, out);
+            }
+            let story = self.story_mut(id);
+            story.answer_through(named);
+            story.answered_by = Some(command.by.clone());
+            story.owed = false;
+            self.write(id, Note::by(Cause::Acknowledged, named, from, command, out.now), out);
+            out.actions.push(Action::Silence { alarm: id });
+            return;
+        }
+        // An older one, or a late one that is over while the open one is older than it.
+        let story = self.story_mut(id);
+        let waited = story.numbered(named).is_some_and(|h| {
+            std::mem::replace(&mut h.wants_answer, false)
+        });
+        if !waited && !story.phase.wants_answer() {
+            return self.refuse(command, out);
+        }
+        let (cause, occurrence) = if named < current {
+            (Cause::StaleAcknowledgement, current)
+        } else {
+            (Cause::Acknowledged, named)
+        };
+        self.write(id, Note::by(cause, occurrence, from, command, out.now), out);
+    }
+
+    fn reset(&mut self, command: &Command, out: &mut Out<'_>) {
+        let id = command.alarm;
+        if self.overlays(id, crate::overlay::Overlays::any) {
+            return self.refuse(command, out);
+        }
+        let from = self.letter(id);
+        if self.turn(id, Stimulus::Reset) == Turn::Refused {
+            return self.refuse(command, out);
+        }
+        let note = Note::by(Cause::Reset, self.current(id), from, command, out.now);
+        self.write(id, note, out);
+        out.actions.push(Action::Silence { alarm: id });
+    }
+
+    fn shelve(&mut self, command: &Command, for_ms: i64, one_shot: bool, out: &mut Out<'_>) {
+        let id = command.alarm;
+        let until = out.now + for_ms;
+        let running = self.story(id).and_then(|story| story.overlays.shelf);
+        // A running shelf is replaced only by an earlier end.
+        if for_ms <= 0 || running.is_some_and(|shelf| until >= shelf.until) {
+            return self.refuse(command, out);
+        }
+        if let Some(shelf) = running {
+            self.deadlines.unshelve(shelf.until, id);
+        }
+        self.deadlines.shelve(until, id);
+        let shelf = Some(Shelf { until, one_shot });
+        self.begin_overlay(command, Cause::Shelved, |overlays| overlays.shelf = shelf, out);
+    }
+
+    fn unshelve(&mut self, command: &Command, out: &mut Out<'_>) {
+        let id = command.alarm;
+        let Some(shelf) = self.story(id).and_then(|story| story.overlays.shelf) else {
+            return self.refuse(command, out);
+        };
+        self.deadlines.unshelve(shelf.until, id);
+        let ended =
+            Note::by(Cause::Unshelved, self.current(id), self.letter(id), command, out.now);
+        self.end_overlay(id, Way::ByPerson, ended, |overlays| overlays.shelf = None, out);
+    }
+
+    /// Ends every shelf whose time has come (T19). The row carries the shelf's own end: it needed
+    /// no tick to end.
+    pub(crate) fn end_shelves(&mut self, out: &mut Out<'_>) {
+        while let Some((until, id)) = self.deadlines.take_shelf(out.now) {
+            self.end_shelf(id, until, until, out);
+        }
+    }
+
+    pub(crate) fn end_shelf(&mut self, id: AlarmId, until: TimeMs, ti: TimeMs, out: &mut Out<'_>) {
+        let flags = Flags { recovered: ti != until, ..Flags::default() };
+        let (current, letter) = (self.current(id), self.letter(id));
+        let note = Note::at(Cause::Unshelved, current, letter, until.0, ti).flagged(flags);
+        self.end_overlay(id, Way::ByRule, note, |overlays| overlays.shelf = None, out);
+    }
+}

@@ -1,0 +1,251 @@
+//! The engine: every alarm of one host behind one `handle`.
+//!
+//! - One event at a time, deadlines and late data included; nothing happens between events.
+//! - What a sample costs: one append and one comparison per limit, no allocation, unless
+//!   something changes.
+//! - Silence alarms (STALE, OFFLINE) live in processing time; limit alarms in event time.
+
+mod commands;
+mod late;
+mod rows;
+mod samples;
+mod settle;
+mod silence;
+mod state;
+mod ticks;
+mod transitions;
+
+use std::collections::BTreeSet;
+
+use fengsui_telemetry::TimeMs;
+
+pub(crate) use self::commands::Requests;
+pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
+
+use crate::deadlines::{Deadlines, Reason};
+use crate::model::{
+    Action, AlarmId, Event, GatewayRef, Letter, Occurrence, Plan, PointRef, Standing, TimeRules,
+};
+use crate::plan::{PlanFault, RestoreFault, faults};
+use crate::snapshot;
+
+/// R7: after a restart a gateway's ticks wait for its live lane, at most this long (Q29).
+pub(crate) const RELEASE_MS: i64 = 5_000;
+/// R8: a back-fill that has been quiet for this long has ended.
+pub(crate) const QUIET_MS: i64 = 5_000;
+/// Once a gateway is heard again, its points have this long to report before their own STALE
+/// speaks (W05).
+pub(crate) const UNCOVER_MS: i64 = 60_000;
+
+/// The alarm engine of one host.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) plan: Plan,
+    pub(crate) alarms: Vec<Alarm>,
+    /// Limit alarms, those of one point side by side, second levels first.
+    pub(crate) hot: Vec<Hot>,
+    pub(crate) points: Vec<PointState>,
+    pub(crate) gateways: Vec<GatewayState>,
+    pub(crate) times: Vec<TimeRules>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) standing: BTreeSet<AlarmId>,
+    pub(crate) requests: Requests,
+    /// The first event, or the newest restart: silence is counted from here.
+    pub(crate) watch_from: Option<TimeMs>,
+    /// The newest tick: held values are trusted up to here, less the lag.
+    pub(crate) last_tick: i64,
+    /// Samples kept per point.
+    pub(crate) keep: usize,
+    /// Backlog samples held until they are settled.
+    pub(crate) late_held: usize,
+    /// Alarms that another alarm may have stopped speaking for, looked at when an event is done.
+    pub(crate) unspoken: Vec<AlarmId>,
+    /// Re-alarms of the tick in progress.
+    pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
+}
+
+/// Where actions go, and the time of the event.
+pub(crate) struct Out<'a> {
+    pub(crate) now: TimeMs,
+    pub(crate) actions: &'a mut Vec<Action>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    ///
+    /// # Errors
+    /// Every fault of the plan.
+    pub fn new(plan: Plan) -> Result<Self, Vec<PlanFault>> {
+        let faults = faults(&plan);
+        if faults.is_empty() { Ok(Self::lay_out(plan)) } else { Err(faults) }
+    }
+
+    /// The engine of a snapshot, under this plan. Alarms are found again by their key, points and
+    /// gateways by their number; alarms that the snapshot does not know start in A. A limit that
+    /// differs holds from the next event on; late data from before are judged by the old one.
+    ///
+    /// # Errors
+    /// The plan has faults, or the bytes are no whole snapshot of this version.
+    pub fn restore(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
+        let mut engine = Self::new(plan).map_err(RestoreFault::Plan)?;
+        snapshot::read_into(&mut engine, snapshot)?;
+        engine.arm_restored();
+        Ok(engine)
+    }
+
+    /// Everything that [`Engine::restore`] needs.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        snapshot::write(self)
+    }
+
+    /// Takes one event; `actions` grows by what the host must do, in that order. `now` is the
+    /// host's wall clock and should not go back.
+    pub fn handle(&mut self, event: Event, now: TimeMs, actions: &mut Vec<Action>) {
+        let mut out = Out { now, actions };
+        if self.watch_from.is_none() {
+            self.begin_watch(now);
+        }
+        if self.deadlines.next_shelf().is_some_and(|(until, _)| until <= now) {
+            match event {
+                // At a tick shelves and delays end in the order in which they are due (Q9).
+                Event::Wake | Event::Restarted => {}
+                Event::Sample { .. }
+                | Event::Settle { .. }
+                | Event::Heard { .. }
+                | Event::CaughtUp { .. }
+                | Event::Command(_)
+                | Event::History { .. } => self.end_shelves(&mut out),
+            }
+        }
+        match event {
+            Event::Sample { point, te, reading, lane } => {
+                self.sample(point, te, reading, lane, &mut out);
+            }
+            Event::Settle { gateway } => self.settle(gateway, &mut out),
+            Event::Heard { gateway } => self.heard(gateway, &mut out),
+            Event::Restarted => self.restarted(&mut out),
+            Event::CaughtUp { gateway } => self.caught_up(gateway, &mut out),
+            Event::Command(command) => self.command(command, &mut out),
+            Event::History { point, from, samples } => {
+                self.history(point, from, &samples, &mut out);
+            }
+            Event::Wake => self.tick(&mut out),
+        }
+        if !self.unspoken.is_empty() {
+            self.speak_up(&mut out);
+        }
+    }
+
+    /// When the engine wants [`Event::Wake`]; a time that has passed means at once.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<TimeMs> {
+        match self.watch_from {
+            Some(_) => self.deadlines.next(),
+            // Silence is counted from the first event: have it soon.
+            None => Some(TimeMs(0)),
+        }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How one alarm stands. An alarm that the plan does not have stands in A.
+    #[must_use]
+    pub fn standing(&self, alarm: AlarmId) -> Standing {
+        let mut standing = Standing {
+            alarm,
+            letter: Letter::A,
+            occurrence: None,
+            active: self.is_active(alarm),
+            unacknowledged: Vec::new(),
+            value: None,
+            since: TimeMs(0),
+            acknowledged_by: None,
+            shelf_until: None,
+        };
+        if let Some(story) = self.story(alarm) {
+            let current = story.current();
+            let shown = story.happenings.iter().rev().find(|h| h.number == current);
+            standing.letter = story.letter();
+            standing.occurrence = shown.map(|h| h.public());
+            let waiting = story.happenings.iter().filter(|h| h.wants_answer);
+            standing.unacknowledged = waiting.map(|h| h.number).collect();
+            standing.value = story.value;
+            standing.since = story.since;
+            standing.acknowledged_by.clone_from(&story.answered_by);
+            standing.shelf_until = story.overlays.shelf.map(|shelf| shelf.until);
+        }
+        standing
+    }
+
+    /// Every alarm whose letter is not A, in order of [`AlarmId`].
+    #[must_use]
+    pub fn all_standing(&self) -> Vec<Standing> {
+        self.standing.iter().map(|alarm| self.standing(*alarm)).collect()
+    }
+
+    /// The occurrences of one alarm that are still kept, refuted ones included, in order of
+    /// number.
+    #[must_use]
+    pub fn occurrences(&self, alarm: AlarmId) -> Vec<Occurrence> {
+        let happenings = self.story(alarm).map(|story| &story.happenings);
+        happenings.into_iter().flatten().map(|h| h.public()).collect()
+    }
+
+    /// How far the held values of a point's gateway are trusted.
+    pub(crate) fn trusted(&self, point: &PointState) -> i64 {
+        let gateway = self.gateways.get(point.gateway as usize);
+        let held = gateway.filter(|g| g.held_until.is_some()).map(|g| g.tick_before);
+        held.unwrap_or(self.last_tick).saturating_sub(self.rules_of(point).hold_lag_ms)
+    }
+
+    pub(crate) fn rules_of(&self, point: &PointState) -> TimeRules {
+        self.times.get(point.times as usize).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn gateway_mut(&mut self, gateway: GatewayRef) -> Option<&mut GatewayState> {
+        self.gateways.get_mut(gateway.0 as usize)
+    }
+
+    pub(crate) fn point_mut(&mut self, point: PointRef) -> Option<&mut PointState> {
+        self.points.get_mut(point.0 as usize)
+    }
+
+    pub(crate) fn is_active(&self, alarm: AlarmId) -> bool {
+        match self.alarms.get(alarm.0 as usize) {
+            Some(state) if state.hot == NONE => state.silent,
+            Some(state) => self.hot.get(state.hot as usize).is_some_and(|h| h.judge.active),
+            None => false,
+        }
+    }
+
+    /// Arms what a snapshot had armed.
+    fn arm_restored(&mut self) {
+        for index in 0..self.hot.len() {
+            self.rearm(index);
+        }
+        let ids = (0_u32..).zip(&self.alarms).filter(|(_, alarm)| alarm.story.is_some());
+        let ids: Vec<AlarmId> = ids.map(|(id, _)| AlarmId(id)).collect();
+        for id in ids {
+            if let Some(shelf) = self.story(id).and_then(|story| story.overlays.shelf) {
+                self.deadlines.shelve(shelf.until, id);
+            }
+            if self.story(id).is_some_and(|story| story.letter() != Letter::A) {
+                self.standing.insert(id);
+            }
+            self.rearm_realarm(id);
+        }
+        for (number, state) in (0_u32..).zip(&self.gateways) {
+            if let Some(at) = state.held_until {
+                self.deadlines.arm(at, Reason::Release(GatewayRef(number)));
+            }
+            if let Some(at) = state.uncover_at {
+                self.deadlines.arm(at, Reason::Uncover(GatewayRef(number)));
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Reads `limits.csv`: two heading rows, then one limit a row.
+//!
+//! - The second heading row holds the keys; the first is for people and is not read.
+//! - A byte order mark, Windows line ends and empty rows are fine.
+//! - Columns are found by key, in any order; an unknown column is a fault.
+
+use std::collections::BTreeMap;
+
+use fengsui_telemetry::Tag;
+
+use crate::limits::fault::{LimitFault, LimitTrouble};
+use crate::limits::{LimitKind, LimitRow, LimitSet, PointLimit};
+use crate::model::Priority;
+
+/// The columns, in the order in which files are written.
+const COLUMNS: [&str; 10] = [
+    "tag",
+    "kind",
+    "limit",
+    "deadband",
+    "on_delay_s",
+    "off_delay_s",
+    "priority",
+    "latch",
+    "source",
+    "confidence",
+];
+/// Columns that must be there.
+const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
+/// A delay or a STALE longer than a week is a slip of the hand: late data are judged for a week.
+const SECONDS_MAX: i64 = 7 * 86_400;
+
+impl LimitSet {
+    /// Reads the text of a file of limits.
+    ///
+    /// # Errors
+    /// Every fault of the file, not the first.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<LimitFault>> {
+        let mut reader = Reader { file: file_name, faults: Vec::new() };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut rows = Vec::new();
+        if let Some((columns, records)) = reader.records(text) {
+            for (line, record) in records {
+                let cells = Cells { line, columns: &columns, record: &record };
+                rows.extend(reader.row(&cells));
+            }
+        }
+        reader.check_together(&rows);
+        if reader.faults.is_empty() {
+            Ok(Self { file: file_name.to_owned(), rows })
+        } else {
+            reader.faults.sort_by(|a, b| a.row.cmp(&b.row));
+            Err(reader.faults)
+        }
+    }
+}
+
+/// A record with its line.
+type Records = Vec<(u64, csv::StringRecord)>;
+/// Place of each column.
+type Columns = BTreeMap<&'static str, usize>;
+
+struct Cells<'a> {
+    line: u64,
+    columns: &'a Columns,
+    record: &'a csv::StringRecord,
+}
+
+impl Cells<'_> {
+    fn get(&self, column: &str) -> &str {
+        self.columns.get(column).and_then(|at| self.record.get(*at)).unwrap_or("").trim()
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    faults: Vec<LimitFault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, row: u64, column: &str, value: &str, trouble: LimitTrouble) {
+        self.faults.push(LimitFault {
+            file: self.file.to_owned(),
+            row,
+            column: column.to_owned(),
+            value: value.to_owned(),
+            trouble,
+        });
+    }
+
+    fn records(&mut self, text: &str) -> Option<(Columns, Records)> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let mut records = Vec::new();
+        for (place, record) in reader.records().enumerate() {
+            match record {
+                Ok(record) => {
+                    let line = record.position().map_or(0, csv::Position::line);
+                    if place < 2 || record.iter().any(|cell| !cell.trim().is_empty()) {
+                        records.push((line, record));
+                    }
+                }
+                Err(error) => {
+                    let row = error.position().map_or(0, csv::Position::line);
+                    self.fault(row, "", "", LimitTrouble::Csv(error.to_string()));
+                }
+            }
+        }
+        let is_heading = |record: &csv::StringRecord| record.iter().any(|c| c.trim() == "tag");
+        let Some(at) = records.iter().take(2).position(|(_, record)| is_heading(record)) else {
+            self.fault(1, "", "", LimitTrouble::NoHeading);
+            return None;
+        };
+        let data = records.split_off(at + 1);
+        let (line, heading) = records.pop()?;
+        Some((self.columns(line, &heading), data))
+    }
+
+    fn columns(&mut self, line: u64, heading: &csv::StringRecord) -> Columns {
+        let mut columns = Columns::new();
+        for (at, cell) in heading.iter().enumerate() {
+            let cell = cell.trim();
+            match COLUMNS.iter().find(|name| **name == cell) {
+                Some(name) => {
+                    if columns.insert(*name, at).is_some() {
+                        self.fault(line, name, cell, LimitTrouble::ColumnTwice);
+                    }
+                }
+                None if cell.is_empty() => {}
+                None => self.fault(line, cell, cell, LimitTrouble::UnknownColumn),
+            }
+        }
+        for name in NEEDED {
+            if !columns.contains_key(name) {
+                self.fault(line, name, "", LimitTrouble::MissingColumn);
+            }
+        }
+        columns
+    }
+
+    fn row(&mut self, cells: &Cells<'_>) -> Option<LimitRow> {
+        let before = self.faults.len();
+        let kind = self.kind(cells);
+        let tag = cells.get("tag").to_owned();
+        if let Some(kind) = kind {
+            self.tag(cells, kind, &tag);
+        }
+        let limit = self.limit(cells, kind);
+        let level = kind.is_none_or(LimitKind::is_level);
+        let name = kind.map_or("", LimitKind::key);
+        let number = |reader: &mut Self, column| {
+            let value = reader.not_negative(cells, column);
+            if !level && value.is_some_and(|v| v > 0.0) {
+                reader.fault(cells.line, column, cells.get(column), LimitTrouble::NoMeaning(name));
+            }
+            value.unwrap_or(0.0)
+        };
+        let deadband = number(self, "deadband");
+        let (on_delay_s, off_delay_s) = (number(self, "on_delay_s"), number(self, "off_delay_s"));
+        let on_delay_ms = self.seconds(cells, "on_delay_s", on_delay_s);
+        let off_delay_ms = self.seconds(cells, "off_delay_s", off_delay_s);
+        let priority = self.priority(cells, kind);
+        let latch = self.latch(cells);
+        if !level && latch {
+            self.fault(cells.line, "latch", cells.get("latch"), LimitTrouble::NoMeaning(name));
+        }
+        if self.faults.len() > before {
+            return None;
+        }
+        let (source, confidence) = (cells.get("source").into(), cells.get("confidence").into());
+        Some(LimitRow {
+            line: cells.line,
+            tag,
+            limit: PointLimit {
+                kind: kind?,
+                limit: limit?,
+                deadband,
+                on_delay_ms,
+                off_delay_ms,
+                priority: priority?,
+                latch,
+                source,
+                confidence,
+            },
+        })
+    }
+
+    fn kind(&mut self, cells: &Cells<'_>) -> Option<LimitKind> {
+        let text = cells.get("kind");
+        let kind = LimitKind::from_key(text);
+        if text.is_empty() {
+            let wanted = LimitTrouble::Empty("HH, H, L, LL, STALE or OFFLINE");
+            self.fault(cells.line, "kind", text, wanted);
+        } else if kind.is_none() {
+            self.fault(cells.line, "kind", text, LimitTrouble::UnknownKind);
+        }
+        kind
+    }
+
+    fn tag(&mut self, cells: &Cells<'_>, kind: LimitKind, tag: &str) {
+        if kind == LimitKind::Offline {
+            if !tag.is_empty() {
+                self.fault(cells.line, "tag", tag, LimitTrouble::TagOnOffline);
+            }
+        } else if tag.is_empty() {
+            self.fault(cells.line, "tag", tag, LimitTrouble::Empty("the tag of the point"));
+        } else if let Err(fault) = Tag::parse(tag) {
+            self.fault(cells.line, "tag", tag, LimitTrouble::Tag(fault.to_string()));
+        }
+    }
+
+    fn limit(&mut self, cells: &Cells<'_>, kind: Option<LimitKind>) -> Option<f64> {
+        let text = cells.get("limit");
+        if text.is_empty() {
+            self.fault(cells.line, "limit", text, LimitTrouble::Empty("a number"));
+            return None;
+        }
+        let value = self.number(cells, "limit", text)?;
+        if kind.is_some_and(|k| !k.is_level()) {
+            if value <= 0.0 {
+                self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
+                return None;
+            }
+            self.seconds(cells, "limit", value);
+        }
+        Some(value)
+    }
+
+    fn number(&mut self, cells: &Cells<'_>, column: &str, text: &str) -> Option<f64> {
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Some(value),
+            Ok(_) | Err(_) => {
+                self.fault(cells.line, column, text, LimitTrouble::NotANumber);
+                None
+            }
+        }
+    }
+
+    fn not_negative(&mut self, cells: &Cells<'_>, column: &str) -> Option<f64> {
+        let text = cells.get(column);
+        if text.is_empty() {
+            return None;
+        }
+        let value = self.number(cells, column, text)?;
+        if value < 0.0 {
+            self.fault(cells.line, column, text, LimitTrouble::Negative);
+            return None;
+        }
+        Some(value)
+    }
+
+    fn seconds(&mut self, cells: &Cells<'_>, column: &str, seconds: f64) -> i64 {
+        match milliseconds(seconds) {
+            Some(ms) => ms,
+            None => {
+                let text = cells.get(column);
+                self.fault(cells.line, column, text, LimitTrouble::TooLong(SECONDS_MAX));
+                0
+            }
+        }
+    }
+
+    fn priority(&mut self, cells: &Cells<'_>, kind: Option<LimitKind>) -> Option<Priority> {
+        let text = cells.get("priority");
+        let priority = match text {
+            "" => kind.map(LimitKind::default_priority),
+            "P1" | "p1" | "1" => Some(Priority::P1),
+            "P2" | "p2" | "2" => Some(Priority::P2),
+            "P3" | "p3" | "3" => Some(Priority::P3),
+            "P4" | "p4" | "4" => Some(Priority::P4),
+            _ => None,
+        };
+        if priority.is_none() && !text.is_empty() {
+            self.fault(cells.line, "priority", text, LimitTrouble::UnknownPriority);
+        }
+        priority
+    }
+
+    fn latch(&mut self, cells: &Cells<'_>) -> bool {
+        let text = cells.get("latch");
+        match text.to_ascii_lowercase().as_str() {
+            "" | "false" | "0" | "no" | "否" => false,
+            "true" | "1" | "yes" | "是" => true,
+            _ => {
+                self.fault(cells.line, "latch", text, LimitTrouble::NotYesOrNo);
+                false
+            }
+        }
+    }
+
+    /// What only shows when rows are laid side by side.
+    fn check_together(&mut self, rows: &[LimitRow]) {
+        let mut by_tag: BTreeMap<&str, BTreeMap<LimitKind, &LimitRow>> = BTreeMap::new();
+        for row in rows {
+            let kinds = by_tag.entry(&row.tag).or_default();
+            if let Some(first) = kinds.get(&row.limit.kind) {
+                let value = format!("{} {}", row.tag, row.limit.kind.key());
+                self.fault(row.line, "kind", value.trim(), LimitTrouble::Duplicate(first.line));
+            } else {
+                kinds.insert(row.limit.kind, row);
+            }
+        }
+        for kinds in by_tag.values() {
+            self.check_order(kinds);
+            self.check_delays(kinds);
+        }
+    }
+
+    fn check_order(&mut self, kinds: &BTreeMap<LimitKind, &LimitRow>) {
+        use LimitKind::{High, HighHigh, Low, LowLow};
+        for (upper, lower) in
+            [(HighHigh, High), (High, Low), (HighHigh, Low), (Low, LowLow), (High, LowLow)]
+        {
+            let (Some(up), Some(low)) = (kinds.get(&upper), kinds.get(&lower)) else { continue };
+            let same_side = matches!((upper, lower), (HighHigh, High) | (Low, LowLow));
+            let (u, l) = (up.limit.limit, low.limit.limit);
+            if u > l || (same_side && u >= l) {
+                continue;
+            }
+            let trouble = LimitTrouble::Crossed {
+                other: lower.key(),
+                value: l.to_string(),
+                row: low.line,
+            };
+            let value = format!("{} {u}", upper.key());
+            self.fault(up.line, "limit", &value, trouble);
+        }
+    }
+
+    fn check_delays(&mut self, kinds: &BTreeMap<LimitKind, &LimitRow>) {
+        let Some(stale) = kinds.get(&LimitKind::Stale) else { return };
+        let after_ms = milliseconds(stale.limit.limit).unwrap_or(i64::MAX);
+        for row in kinds.values().filter(|row| row.limit.kind.is_level()) {
+            for (column, ms) in
+                [("on_delay_s", row.limit.on_delay_ms), ("off_delay_s", row.limit.off_delay_ms)]
+            {
+                if ms > after_ms {
+                    let trouble = LimitTrouble::DelayBeyondStale(stale.limit.limit.to_string());
+                    let value = format!("{}", (ms as f64) / 1000.0);
+                    self.fault(row.line, column, &value, trouble);
+                }
+            }
+        }
+    }
+}
+
+/// Seconds as the file gives them; none when longer than [`SECONDS_MAX`].
+pub(crate) fn milliseconds(seconds: f64) -> Option<i64> {
+    let ms = (seconds * 1000.0).round();
+    if !(0.0..=(SECONDS_MAX * 1000) as f64).contains(&ms) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked to lie within a week")]
+    let ms = ms as i64;
+    Some(ms)
+}

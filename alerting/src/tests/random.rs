@@ -1,0 +1,369 @@
+//! Thousands of seeded shifts: samples late, shuffled, twice, bad; ticks, restarts, people. At
+//! the end the occurrences must be those of the oracle over all samples in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
+
+use super::oracle::{Asked, occurrences};
+use super::{Dice, high, plan};
+use crate::engine::Engine;
+use crate::model::{
+    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Letter, Level, Lifecycle,
+    Plan, PointRef, Verb,
+};
+
+const GATEWAY: GatewayRef = GatewayRef(0);
+const POINT: PointRef = PointRef(0);
+const LIMIT: f64 = 80.0;
+
+fn asked(spec: &AlarmSpec) -> Asked {
+    let (on_ms, off_ms) = (spec.on_delay_ms, spec.off_delay_ms);
+    match spec.condition {
+        Condition::High { limit, deadband, .. } => {
+            Asked { high: true, limit, clear: limit - deadband, on_ms, off_ms }
+        }
+        Condition::Low { limit, deadband, .. } => {
+            Asked { high: false, limit, clear: limit + deadband, on_ms, off_ms }
+        }
+        Condition::Stale { .. } | Condition::GatewayOffline { .. } => unreachable!("limits only"),
+    }
+}
+
+fn some_plan(dice: &mut Dice) -> Plan {
+    let mut alarms = Vec::new();
+    let delays = [0, 0, 1000, 2000, 5000, 10_000, 15_000, 30_000];
+    let deadband = dice.pick(&[0.0, 0.5, 2.0]);
+    for (key, level, offset) in
+        [("P/HH", Level::Second, 3.0), ("P/H", Level::First, 0.0), ("P/L", Level::First, -4.0)]
+    {
+        let limit = LIMIT + offset;
+        let condition = if key == "P/L" {
+            Condition::Low { limit, deadband, level }
+        } else {
+            Condition::High { limit, deadband, level }
+        };
+        let mut spec = AlarmSpec { condition, ..high(key, limit) };
+        spec.on_delay_ms = dice.pick(&delays);
+        spec.off_delay_ms = dice.pick(&delays);
+        spec.lifecycle = Lifecycle {
+            latch: dice.percent(30),
+            ack_required: dice.percent(85),
+            ack_resets_latch: dice.percent(20),
+            realarm_ms: dice.pick(&[0, 0, 20_000]),
+        };
+        spec.times.hold_lag_ms = dice.pick(&[0, 2000]);
+        alarms.push(spec);
+    }
+    let lag = alarms[0].times.hold_lag_ms;
+    for spec in &mut alarms {
+        spec.times.hold_lag_ms = lag;
+    }
+    if dice.percent(30) {
+        alarms.truncate(1);
+    }
+    plan(alarms)
+}
+
+/// A walk on the edges: the limits, the edges of the bands, and just beside them.
+fn walk(dice: &mut Dice) -> Vec<(i64, Reading)> {
+    let ladder = [75.0, 76.0, 76.5, 78.0, 78.1, 79.5, 79.9, 80.0, 80.1, 81.0, 82.5, 83.0, 84.0];
+    let mut rung: i64 = dice.below(13);
+    let mut te = 1_000_000;
+    let mut bad_left = 0;
+    let steps = dice.pick(&[1000, 1000, 5000, 15_000]);
+    let count = 15 + dice.below(140);
+    let mut samples = Vec::new();
+    for _ in 0..count {
+        // Steps that often make a deadline coincide with a sample.
+        te += match dice.below(10) {
+            0 => dice.pick(&[1, 499, 2000, 5000, 10_000, 15_000, 30_000, 60_000]),
+            _ => steps,
+        };
+        rung = (rung + dice.pick(&[-4, -2, -1, -1, 0, 0, 1, 1, 2, 4])).clamp(0, 12);
+        if bad_left == 0 && dice.percent(6) {
+            bad_left = 1 + dice.below(5);
+        }
+        let reading = if bad_left > 0 {
+            bad_left -= 1;
+            Reading::Bad(Fault::Timeout)
+        } else {
+            Reading::Good(ladder[usize::try_from(rung).unwrap()])
+        };
+        samples.push((te, reading));
+    }
+    samples
+}
+
+/// One shift.
+struct Shift {
+    seed: u64,
+    dice: Dice,
+    engine: Engine,
+    keep: usize,
+    now: i64,
+    told: BTreeMap<TimeMs, Reading>,
+    /// Recalls not yet answered.
+    asked: Vec<(PointRef, TimeMs, TimeMs)>,
+    letters: BTreeMap<AlarmId, Letter>,
+    ids: BTreeSet<String>,
+    /// The newest snapshot and what happened since.
+    saved: (Vec<u8>, Vec<(Event, TimeMs)>),
+    punctual: bool,
+}
+
+impl Shift {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let mut engine = Engine::new(some_plan(&mut dice)).unwrap();
+        let keep = dice.pick(&[4, 6, 16, 128]);
+        engine.keep = keep;
+        let punctual = dice.percent(50);
+        let saved = (engine.snapshot(), Vec::new());
+        Self {
+            seed,
+            dice,
+            engine,
+            keep,
+            now: 0,
+            told: BTreeMap::new(),
+            asked: Vec::new(),
+            letters: BTreeMap::new(),
+            ids: BTreeSet::new(),
+            saved,
+            punctual,
+        }
+    }
+
+    /// Waits until `now`, waking the engine on the way if this shift's host is punctual.
+    fn wait(&mut self, now: i64) {
+        while self.punctual
+            && let Some(at) = self.engine.wake_at().filter(|at| at.0 <= now)
+        {
+            self.now = self.now.max(at.0);
+            self.handle(Event::Wake);
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = TimeMs(self.now);
+        self.saved.1.push((event.clone(), now));
+        let mut actions = Vec::new();
+        let wakes = matches!(event, Event::Wake);
+        if std::env::var("FENGSUI_TELL").is_ok() {
+            println!("{} {event:?}", self.now);
+        }
+        self.engine.handle(event, now, &mut actions);
+        self.take(actions);
+        if wakes {
+            let next = self.engine.wake_at();
+            assert!(next.is_none_or(|at| at > now), "seed {}: woken again at once", self.seed);
+        }
+    }
+
+    fn take(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Recall { point, from, to } => self.asked.push((point, from, to)),
+                Action::Record(row) => {
+                    if std::env::var("FENGSUI_TELL").is_ok() {
+                        println!("   row {} {:?}->{:?} {:?} {}", row.id, row.from, row.to, row.flags.words(), row.comment);
+                    }
+                    let letter = self.letters.entry(row.alarm).or_insert(Letter::A);
+                    assert_eq!(*letter, row.from, "seed {}: the journal has a gap", self.seed);
+                    *letter = row.to;
+                    self.ids.insert(row.id);
+                }
+                Action::Annunciate { alarm, .. } => {
+                    let letter = self.engine.standing(alarm).letter;
+                    let sounds = matches!(letter, Letter::B | Letter::C | Letter::D | Letter::E | Letter::F);
+                    assert!(sounds || letter == Letter::A || letter == Letter::G, "{letter:?}");
+                }
+                Action::Silence { .. } | Action::Chime { .. } => {}
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        while !self.asked.is_empty() {
+            let (point, from, to) = self.asked.remove(0);
+            let samples = self.told.range(from..=to).map(|(te, r)| (*te, *r)).collect();
+            self.handle(Event::History { point, from, samples });
+        }
+    }
+
+    fn tell(&mut self, sample: (i64, Reading), lane: Lane) {
+        let (te, reading) = (TimeMs(sample.0), sample.1);
+        self.told.insert(te, reading);
+        self.handle(Event::Sample { point: POINT, te, reading, lane });
+        if self.dice.percent(10) {
+            self.handle(Event::Sample { point: POINT, te, reading, lane });
+        }
+    }
+
+    fn restart(&mut self) {
+        if self.dice.percent(50) {
+            self.saved = (self.engine.snapshot(), Vec::new());
+        }
+        let (bytes, since) = self.saved.clone();
+        self.engine = Engine::restore(self.engine.plan().clone(), &bytes).unwrap();
+        self.engine.keep = self.keep;
+        // What the old engine had asked died with it.
+        self.asked.clear();
+        for (event, then) in since {
+            let mut actions = Vec::new();
+            self.engine.handle(event, then, &mut actions);
+            for action in actions {
+                if let Action::Recall { point, from, to } = action {
+                    self.asked.push((point, from, to));
+                }
+            }
+        }
+        // Where late samples were waiting, the replay has yet to hear from the store.
+        let waits = self.engine.points.iter().any(|point| point.late.is_some());
+        for (alarm, known) in &mut self.letters {
+            let letter = self.engine.standing(*alarm).letter;
+            assert!(waits || letter == *known, "seed {}: letter after replay", self.seed);
+            *known = letter;
+        }
+        // The process is up again a while later, and tells it.
+        self.now += self.dice.below(20_000);
+        self.saved = (self.engine.snapshot(), Vec::new());
+        self.handle(Event::Restarted);
+        if self.dice.percent(60) {
+            self.handle(Event::CaughtUp { gateway: GATEWAY });
+        }
+    }
+
+    fn somebody(&mut self) {
+        let count = i64::try_from(self.engine.plan().alarms.len()).unwrap();
+        let alarm = AlarmId(u32::try_from(self.dice.below(count)).unwrap());
+        let occurrence = self.dice.below(6).cast_unsigned();
+        let for_ms = 1000 * (1 + self.dice.below(60));
+        let one_shot = self.dice.percent(30);
+        let verb = self.dice.pick(&[
+            Verb::Acknowledge { occurrence },
+            Verb::Acknowledge { occurrence },
+            Verb::Reset,
+            Verb::Shelve { for_ms, one_shot },
+            Verb::Unshelve,
+            Verb::Suppress,
+            Verb::Unsuppress,
+            Verb::OutOfService,
+            Verb::InService,
+        ]);
+        let request = self.dice.roll().to_string();
+        let command =
+            Command { alarm, verb, by: "duty".into(), comment: String::new(), request };
+        self.handle(Event::Command(command));
+    }
+
+    /// What happens between two samples.
+    fn between(&mut self) {
+        match self.dice.below(14) {
+            0 | 1 => {
+                self.now += self.dice.pick(&[0, 1, 1000, 3000]);
+                self.handle(Event::Wake);
+            }
+            2 => self.somebody(),
+            3 if self.dice.percent(35) => self.restart(),
+            4 => self.handle(Event::CaughtUp { gateway: GATEWAY }),
+            5 | 6 => self.answer(),
+            7 if self.dice.percent(20) => self.saved = (self.engine.snapshot(), Vec::new()),
+            _ => {}
+        }
+    }
+
+    fn work(&mut self) {
+        let samples = walk(&mut self.dice);
+        let mut back: Vec<(i64, Reading)> = Vec::new();
+        let outage = self.dice.percent(50);
+        let mut cut = 0;
+        for sample in &samples {
+            if cut == 0 && outage && self.dice.percent(4) {
+                cut = 3 + self.dice.below(30);
+            }
+            cut = (cut - 1).max(0);
+            let latency = self.dice.pick(&[0, 0, 0, 20, 900, 3000]);
+            self.wait(sample.0 + latency);
+            let hold = if outage { cut > 0 } else { self.dice.percent(35) };
+            if hold {
+                back.push(*sample);
+            } else if self.dice.percent(4) {
+                // Overtaken on the live lane.
+                back.insert(0, *sample);
+            } else {
+                self.tell(*sample, Lane::Live);
+            }
+            if !back.is_empty() && self.dice.percent(4) {
+                self.bring(&mut back);
+            }
+            if !back.is_empty() && self.dice.percent(5) {
+                let late = back.remove(0);
+                self.tell(late, Lane::Live);
+            }
+            self.between();
+        }
+        while !back.is_empty() {
+            self.bring(&mut back);
+            self.between();
+        }
+        self.finish(&samples);
+    }
+
+    /// Some of what was held back, in any order, as a back-fill.
+    fn bring(&mut self, back: &mut Vec<(i64, Reading)>) {
+        self.dice.shuffle(back);
+        let size = 1 + self.dice.below(i64::try_from(back.len()).unwrap() + 3);
+        let size = usize::try_from(size).unwrap().min(back.len());
+        for sample in back.split_off(back.len() - size) {
+            self.tell(sample, Lane::Backlog);
+            if self.dice.percent(3) {
+                self.between();
+            }
+        }
+        if self.dice.percent(70) {
+            self.handle(Event::Settle { gateway: GATEWAY });
+        }
+        if self.dice.percent(60) {
+            self.answer();
+        }
+    }
+
+    fn finish(&mut self, samples: &[(i64, Reading)]) {
+        self.now += self.dice.pick(&[6_000, 100_000]);
+        self.handle(Event::Settle { gateway: GATEWAY });
+        self.handle(Event::Wake);
+        self.answer();
+        self.handle(Event::Wake);
+        self.answer();
+        let values: Vec<_> = samples.iter().map(|(te, r)| (*te, r.value())).collect();
+        for (place, spec) in self.engine.plan().alarms.iter().enumerate() {
+            let alarm = AlarmId(u32::try_from(place).unwrap());
+            let trusted = self.now - spec.times.hold_lag_ms;
+            let wanted = occurrences(asked(spec), &values, trusted);
+            let mut got: Vec<_> = self.engine.occurrences(alarm);
+            got.retain(|o| !o.refuted);
+            let mut got: Vec<_> = got.iter().map(|o| (o.on.0, o.off.map(|off| off.0))).collect();
+            got.sort_unstable();
+            assert_eq!(got, wanted, "seed {} alarm {:?}", self.seed, spec);
+            assert_eq!(
+                self.engine.standing(alarm).active,
+                wanted.last().is_some_and(|(_, off)| off.is_none()),
+                "seed {}",
+                self.seed
+            );
+        }
+    }
+}
+
+#[test]
+fn occurrences_do_not_depend_on_order_batches_repeats_or_restarts() {
+    let runs = std::env::var("FENGSUI_RUNS").ok().and_then(|runs| runs.parse().ok());
+    let first = std::env::var("FENGSUI_SEED").ok().and_then(|seed| seed.parse().ok());
+    let first: u64 = first.unwrap_or(1);
+    for seed in first..first + runs.unwrap_or(3_000) {
+        Shift::new(seed).work();
+    }
+}

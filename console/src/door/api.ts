@@ -1,0 +1,125 @@
+// Requests to the centre. Each has a time limit, because a half-open link answers nothing at all;
+// each answer goes through its door.
+import { ackResults, demo, problem, type AckResult, type Demo } from './commands';
+import { desk, type Desk } from './desk';
+import { pointDetail, points, trend, type Point, type PointDetail, type Trend } from './points';
+import { json, type Door } from './shape';
+
+/** A request that got no usable answer, in words for the screen. */
+export class NoAnswer extends Error {
+  constructor(
+    readonly reason: 'timeout' | 'unreachable' | 'refused',
+    message: string,
+  ) {
+    super(message);
+    this.name = 'NoAnswer';
+  }
+}
+
+/** A reader waits no longer than this; an answer on a good link takes well under a second. */
+export const ANSWER_MAX_MS = 5_000;
+
+/** What the centre should speak. */
+let speaks = 'zh-CN';
+
+export function speak(language: string): void {
+  speaks = language;
+}
+
+async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Promise<T> {
+  const ending = new AbortController();
+  const timer = setTimeout(() => ending.abort(), ANSWER_MAX_MS);
+  try {
+    const answer = await fetch(path, {
+      ...init,
+      cache: 'no-store',
+      signal: ending.signal,
+      headers: { Accept: 'application/json', 'Accept-Language': speaks, ...init.headers },
+    });
+    const body = await answer.text();
+    if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body));
+    return door(body === '' ? null : json(body, path), path);
+  } catch (error) {
+    if (ending.signal.aborted) throw new NoAnswer('timeout', path);
+    if (error instanceof TypeError) throw new NoAnswer('unreachable', path);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function refusal(status: number, body: string): string {
+  try {
+    const { title, detail, fix } = problem(json(body, 'problem'), 'problem');
+    return [title, detail, fix].filter((part) => part !== '').join(' – ') || `HTTP ${status}`;
+  } catch {
+    return `HTTP ${status}`;
+  }
+}
+
+function post<T>(path: string, door: Door<T>, body: unknown): Promise<T> {
+  return ask(path, door, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-Fengsui': '1' },
+    body: JSON.stringify(body),
+  });
+}
+
+/** An answer of which only the arrival matters. */
+const anything: Door<null> = () => null;
+
+export function readDesk(): Promise<Desk> {
+  return ask('/api/v1/desk', desk);
+}
+
+export function readPoints(): Promise<readonly Point[]> {
+  return ask('/api/v1/points', points);
+}
+
+export function readPoint(id: number): Promise<PointDetail> {
+  return ask(`/api/v1/points/${id}`, pointDetail);
+}
+
+export function readTrend(id: number, from: number, to: number, buckets: number): Promise<Trend> {
+  const span = `from=${encodeURIComponent(stamp(from))}&to=${encodeURIComponent(stamp(to))}`;
+  return ask(`/api/v1/points/${id}/trend?${span}&buckets=${buckets}`, trend);
+}
+
+export interface Ack {
+  readonly alarm: string;
+  readonly occurrence: number;
+}
+
+export function acknowledge(acks: readonly Ack[], comment: string): Promise<readonly AckResult[]> {
+  const named = acks.map(({ alarm, occurrence }) => ({ alarm, occurrence }));
+  return post('/api/v1/alarms/ack', ackResults, { acks: named, comment, request: requestId() });
+}
+
+export function readDemo(): Promise<Demo> {
+  return ask('/api/v1/demo', demo);
+}
+
+export function pullCable(pulled: boolean): Promise<null> {
+  return post('/api/v1/demo/cable', anything, { pulled });
+}
+
+export const DEMO_FAULTS = ['none', 'dead', 'exception', 'frozen', 'noise'] as const;
+export type DemoFault = (typeof DEMO_FAULTS)[number];
+
+export function setFault(device: string, fault: DemoFault): Promise<null> {
+  return post('/api/v1/demo/fault', anything, { device, fault });
+}
+
+/** RFC 3339 in UTC. */
+export function stamp(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** A random UUID (version 4). `crypto.randomUUID` needs https and a newer kernel. */
+export function requestId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,0 +1,215 @@
+// The duty desk as the centre tells it: alarms, gateways, proof of quiet.
+//
+// An alarm that cannot be read does not hide the others: it is named in `misread`, and while
+// `misread` is not empty the desk is never shown as quiet.
+import {
+  field,
+  fields,
+  finite,
+  flag,
+  list,
+  moment,
+  oneOf,
+  orNull,
+  text,
+  textOrEmpty,
+  whole,
+  WrongShape,
+  zone,
+  type Door,
+} from './shape';
+
+export const KINDS = ['hh', 'h', 'l', 'll', 'stale', 'gateway_offline'] as const;
+export type Kind = (typeof KINDS)[number];
+
+export type Priority = 1 | 2 | 3 | 4;
+export const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
+
+export const STATES = [
+  'normal',
+  'unack',
+  'acked',
+  'rtn_unack',
+  'latched_unack',
+  'latched_acked',
+  'shelved',
+  'suppressed',
+  'oos',
+] as const;
+export type AlarmState = (typeof STATES)[number];
+
+export interface Alarm {
+  readonly alarm: string;
+  readonly occurrence: number;
+  readonly gateway: string;
+  readonly enterprise: string;
+  readonly installation: string;
+  readonly equipment: string;
+  readonly tag: string;
+  readonly point: number | null;
+  readonly name: string;
+  readonly kind: Kind;
+  readonly priority: Priority;
+  readonly state: AlarmState;
+  readonly active: boolean;
+  readonly limit: number | null;
+  readonly unit: string;
+  /** At the transition; the value of now comes with the stream. */
+  readonly value: number | null;
+  readonly teOn: number;
+  readonly teOff: number | null;
+  /** When the centre knew. */
+  readonly known: number;
+  readonly late: boolean;
+  readonly recorded: boolean;
+  readonly ackedBy: string | null;
+  readonly ackedAt: number | null;
+  readonly comment: string;
+}
+
+export type GatewayState = 'online' | 'offline' | 'never_seen';
+
+export interface Gateway {
+  readonly gateway: string;
+  readonly enterprise: string;
+  readonly state: GatewayState;
+  readonly lastHeard: number | null;
+  readonly points: number;
+  /** `null`: this centre does not count it. */
+  readonly reporting: number | null;
+  readonly blind: number;
+  readonly backlog: number;
+  readonly clockSkewMs: number | null;
+  readonly gaps: number;
+  /** The gateway judges by other limits than the centre. */
+  readonly limitsDiffer: boolean;
+}
+
+/** What a silence rests on. */
+export interface Proof {
+  readonly dataAgeMs: number | null;
+  readonly points: number;
+  readonly reporting: number;
+  readonly blind: number;
+  readonly gateways: number;
+  readonly gatewaysOnline: number;
+  readonly journalOk: boolean;
+}
+
+export interface Desk {
+  readonly serverTime: number;
+  readonly seq: number;
+  readonly zone: string;
+  readonly demo: boolean;
+  readonly user: string;
+  readonly alarms: readonly Alarm[];
+  readonly misread: readonly string[];
+  readonly gateways: readonly Gateway[];
+  readonly proof: Proof;
+}
+
+/** Names a row: an alarm may have several occurrences that want an answer. */
+export function rowKey(alarm: Pick<Alarm, 'alarm' | 'occurrence'>): string {
+  return `${alarm.alarm}#${alarm.occurrence}`;
+}
+
+export const priority: Door<Priority> = oneOf(1, 2, 3, 4);
+export const kind: Door<Kind> = oneOf(...KINDS);
+
+export const alarm: Door<Alarm> = (value, where) => {
+  const of = fields(value, where);
+  const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
+  const known = get('known', moment);
+  return {
+    alarm: get('alarm', text),
+    occurrence: get('occurrence', whole),
+    gateway: get('gateway', text),
+    enterprise: get('enterprise', textOrEmpty),
+    installation: get('installation', textOrEmpty),
+    equipment: get('equipment', textOrEmpty),
+    tag: get('tag', textOrEmpty),
+    point: get('point', orNull(whole)),
+    name: get('name', textOrEmpty),
+    kind: get('kind', kind),
+    priority: get('priority', priority),
+    state: get('state', oneOf(...STATES)),
+    active: get('active', flag),
+    limit: get('limit', orNull(finite)),
+    unit: get('unit', textOrEmpty),
+    value: get('value', orNull(finite)),
+    // A beginning that nobody saw is no later than the moment when the centre knew.
+    teOn: get('te_on', orNull(moment)) ?? known,
+    teOff: get('te_off', orNull(moment)),
+    known,
+    late: get('late', flag),
+    recorded: get('recorded', flag),
+    ackedBy: get('acked_by', orNull(text)),
+    ackedAt: get('acked_at', orNull(moment)),
+    comment: get('comment', textOrEmpty),
+  };
+};
+
+export const gateway: Door<Gateway> = (value, where) => {
+  const of = fields(value, where);
+  const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
+  return {
+    gateway: get('gateway', text),
+    enterprise: get('enterprise', textOrEmpty),
+    state: get('state', oneOf('online', 'offline', 'never_seen')),
+    lastHeard: get('last_heard', orNull(moment)),
+    points: get('points', whole),
+    reporting: get('reporting', orNull(whole)),
+    blind: get('blind', whole),
+    backlog: get('backlog', whole),
+    clockSkewMs: get('clock_skew_ms', orNull(finite)),
+    gaps: get('gaps', whole),
+    limitsDiffer: get('limits_differ', orNull(flag)) ?? false,
+  };
+};
+
+export const proof: Door<Proof> = (value, where) => {
+  const of = fields(value, where);
+  const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
+  return {
+    dataAgeMs: get('data_age_ms', orNull(finite)),
+    points: get('points', whole),
+    reporting: get('reporting', whole),
+    blind: get('blind', whole),
+    gateways: get('gateways', whole),
+    gatewaysOnline: get('gateways_online', whole),
+    journalOk: get('journal_ok', flag),
+  };
+};
+
+export const desk: Door<Desk> = (value, where) => {
+  const of = fields(value, where);
+  const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
+  const { read, misread } = readEach(get('alarms', list), alarm, `${where}.alarms`);
+  const gateways = get('gateways', list).map((item, i) => gateway(item, `${where}.gateways[${i}]`));
+  const user = fields(of['user'] ?? {}, `${where}.user`);
+  return {
+    serverTime: get('server_time', moment),
+    seq: get('seq', whole),
+    zone: get('zone', zone),
+    demo: get('demo', flag),
+    user: field(user, 'name', textOrEmpty, `${where}.user`),
+    alarms: read,
+    misread,
+    gateways,
+    proof: get('proof', proof),
+  };
+};
+
+function readEach<T>(items: readonly unknown[], door: Door<T>, where: string): { read: T[]; misread: string[] } {
+  const read: T[] = [];
+  const misread: string[] = [];
+  items.forEach((item, i) => {
+    try {
+      read.push(door(item, `${where}[${i}]`));
+    } catch (error) {
+      if (!(error instanceof WrongShape)) throw error;
+      misread.push(error.message);
+    }
+  });
+  return { read, misread };
+}

@@ -1,0 +1,168 @@
+//! One task per device: it alone owns the connection, and nobody cancels it mid-request.
+//!
+//! - What to ask and what an answer means is decided by [`Scanner`]; here are only the socket, the
+//!   clock and the waiting.
+//! - A reader that panics makes its points `Bad(ReaderFailed)` and begins anew after a pause.
+
+mod tcp;
+
+use std::future::Future;
+use std::time::Duration;
+
+use fengsui_scan::{Device, Health, Link, Mapping, Scanner, Step};
+use fengsui_telemetry::{Fault, Reading, TimeMs};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+
+/// Scans on their way to the alarm loop: a second of a thousand scan groups. When full the reader
+/// waits, and scans later.
+pub(crate) const SCANS_MAX: usize = 1_024;
+/// First pause after a reader failed; doubles to [`RESTART_MAX_MS`].
+const RESTART_MS: u64 = 1_000;
+const RESTART_MAX_MS: u64 = 30_000;
+/// Longest sleep, so that a reader without work still notices its end.
+const SLEEP_MAX_MS: u64 = 60_000;
+
+/// What one request said.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanned {
+    /// Index of the device in the site.
+    pub(crate) device: usize,
+    /// Source time of the readings.
+    pub(crate) te: TimeMs,
+    /// (index of the point, what it said). May be empty: then only the health is news.
+    pub(crate) readings: Vec<(u32, Reading)>,
+    /// When the device last answered; none where it did not this time.
+    pub(crate) answered: Option<TimeMs>,
+    /// Its present fault.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// One device and its points.
+#[derive(Clone, Debug)]
+pub(crate) struct Bus {
+    pub(crate) index: usize,
+    pub(crate) device: Device,
+    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) clock: Clock,
+}
+
+impl Bus {
+    /// Reads until told to stop, whatever happens to the reader.
+    pub(crate) async fn run(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+        let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
+        let reader = move || bus.clone().read(out.clone(), end.clone());
+        self.keep(reader, scans, &mut stop).await;
+    }
+
+    /// Starts the reader again and again.
+    async fn keep<F>(
+        &self,
+        reader: impl Fn() -> F,
+        scans: mpsc::Sender<Scanned>,
+        stop: &mut watch::Receiver<bool>,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut pause = RESTART_MS;
+        loop {
+            let began = self.clock.mono_ms();
+            match tokio::spawn(reader()).await {
+                Ok(()) => return,
+                Err(fault) => {
+                    error!(device = %self.device.name, %fault, pause, "reader failed");
+                }
+            }
+            if self.clock.mono_ms() - began > RESTART_MAX_MS {
+                pause = RESTART_MS;
+            }
+            let scanner = Scanner::new(self.device.clone(), self.mappings.clone(), 0);
+            let failed = Scanned {
+                device: self.index,
+                te: self.clock.wall(),
+                readings: scanner.all_bad(Fault::ReaderFailed),
+                answered: None,
+                fault: Some(Fault::ReaderFailed),
+            };
+            if scans.send(failed).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = sleep(Duration::from_millis(pause)) => {}
+            }
+            pause = (pause * 2).min(RESTART_MAX_MS);
+        }
+    }
+
+    async fn read(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+        let clock = self.clock;
+        let mut link = match &self.device.link {
+            Link::ModbusTcp { host, port } => tcp::Tcp::new(host, *port, &self.device),
+        };
+        let mut scanner = Scanner::new(self.device.clone(), self.mappings, clock.mono_ms());
+        let mut health = scanner.health();
+        loop {
+            if *stop.borrow() {
+                return;
+            }
+            let request = match scanner.next(clock.mono_ms()) {
+                Step::Read(request) => request,
+                Step::Sleep(until) => {
+                    let ms = until.saturating_sub(clock.mono_ms()).min(SLEEP_MAX_MS);
+                    tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => return,
+                        () = sleep(Duration::from_millis(ms)) => continue,
+                    }
+                }
+            };
+            let outcome = link.transact(request).await;
+            let arrival = clock.wall();
+            let answer = scanner.answer(outcome, clock.mono_ms());
+            if health != scanner.health() {
+                say(&self.device.name, health, scanner.health());
+                health = scanner.health();
+            }
+            let fault = fault_of(health);
+            let scanned = Scanned {
+                device: self.index,
+                te: answer.stamp.te(arrival),
+                readings: answer.readings,
+                answered: fault.is_none().then_some(arrival),
+                fault,
+            };
+            if scans.send(scanned).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn fault_of(health: Health) -> Option<Fault> {
+    match health {
+        Health::Healthy => None,
+        Health::Suspect(fault) | Health::Dead { fault, .. } => Some(fault),
+    }
+}
+
+fn say(device: &str, before: Health, after: Health) {
+    match (before, after) {
+        (Health::Suspect(_) | Health::Dead { .. }, Health::Healthy) => {
+            info!(device, "device answers");
+        }
+        (Health::Healthy | Health::Suspect(_), Health::Dead { fault, .. }) => {
+            warn!(device, fault = fault.word(), "device does not answer");
+        }
+        (Health::Healthy, Health::Healthy | Health::Suspect(_))
+        | (Health::Suspect(_), Health::Suspect(_))
+        | (Health::Dead { .. }, Health::Suspect(_) | Health::Dead { .. }) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

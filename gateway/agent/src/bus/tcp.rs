@@ -1,0 +1,112 @@
+//! Modbus TCP, one connection a device.
+//!
+//! tokio-modbus has no deadline of its own, and after a late reply every further call fails with a
+//! header mismatch. So each call has its deadline here, and after anything but a clean answer the
+//! connection is dropped and made anew.
+
+use std::time::Duration;
+
+use fengsui_scan::{Device, Function, Outcome, Payload, ReadRequest, check};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::{Error, Request, Response, Slave};
+use tracing::debug;
+
+/// The connection to one device.
+pub(super) struct Tcp {
+    host: String,
+    port: u16,
+    slave: Slave,
+    patience: Duration,
+    context: Option<Context>,
+}
+
+impl Tcp {
+    pub(super) fn new(host: &str, port: u16, device: &Device) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            slave: Slave(device.unit),
+            patience: Duration::from_millis(device.timeout_ms.into()),
+            context: None,
+        }
+    }
+
+    /// Asks once. The connection survives only a clean answer.
+    pub(super) async fn transact(&mut self, request: ReadRequest) -> Outcome {
+        let mut context = match self.context.take() {
+            Some(context) => context,
+            None => match self.connect().await {
+                Some(context) => context,
+                None => return Outcome::Unreachable,
+            },
+        };
+        let outcome = match timeout(self.patience, context.call(ask(request))).await {
+            Err(_) => Outcome::Timeout,
+            Ok(Err(Error::Protocol(fault))) => {
+                debug!(%fault, "foreign reply");
+                Outcome::BadFrame
+            }
+            Ok(Err(Error::Transport(fault))) => {
+                debug!(%fault, "connection ended");
+                match fault.kind() {
+                    std::io::ErrorKind::InvalidData => Outcome::BadFrame,
+                    _ => Outcome::Lost,
+                }
+            }
+            Ok(Ok(Err(exception))) => Outcome::Exception(u8::from(exception)),
+            Ok(Ok(Ok(response))) => taken(request, response),
+        };
+        match outcome {
+            Outcome::Data(_) | Outcome::Exception(_) => self.context = Some(context),
+            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {}
+        }
+        outcome
+    }
+
+    async fn connect(&mut self) -> Option<Context> {
+        let address = (self.host.as_str(), self.port);
+        match timeout(self.patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                if let Err(fault) = stream.set_nodelay(true) {
+                    debug!(%fault, "delay stays on");
+                }
+                Some(tcp::attach_slave(stream, self.slave))
+            }
+            Ok(Err(fault)) => {
+                debug!(host = self.host, port = self.port, %fault, "no connection");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+fn ask(request: ReadRequest) -> Request<'static> {
+    let ReadRequest { function, first, count } = request;
+    match function {
+        Function::Coil => Request::ReadCoils(first, count),
+        Function::Discrete => Request::ReadDiscreteInputs(first, count),
+        Function::Holding => Request::ReadHoldingRegisters(first, count),
+        Function::Input => Request::ReadInputRegisters(first, count),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "not our enum, and all else is not the answer")]
+fn taken(request: ReadRequest, response: Response) -> Outcome {
+    let payload = match (request.function, response) {
+        (Function::Coil, Response::ReadCoils(bits))
+        | (Function::Discrete, Response::ReadDiscreteInputs(bits)) => Payload::Bits(bits),
+        (Function::Holding, Response::ReadHoldingRegisters(words))
+        | (Function::Input, Response::ReadInputRegisters(words)) => Payload::Words(words),
+        _ => return Outcome::BadFrame,
+    };
+    match check(request, &payload) {
+        Ok(()) => Outcome::Data(payload),
+        Err(fault) => {
+            debug!(%fault, "foreign reply");
+            Outcome::BadFrame
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A reader against devices that behave badly, and readers that fail.
+
+use super::*;
+use fengsui_scan::{Function, Outcome, Payload, ReadRequest, Site};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const ASK: ReadRequest = ReadRequest { function: Function::Holding, first: 10, count: 2 };
+
+fn device(port: u16) -> (Device, Vec<Mapping>) {
+    let site = format!(
+        "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n[[installation]]\n\
+         name='a'\nkind='k'\n[[device]]\nname='plc'\nkind='modbus-tcp'\nhost='127.0.0.1'\n\
+         port={port}\ntimeout_ms=60\n"
+    );
+    let points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,type,\
+                  period_ms\nA,n,a,s,u,0,9,plc,holding,10,u16,100\n";
+    let site = Site::load("site", &site, &mut |_| Ok(points.to_owned())).unwrap();
+    (site.devices[0].clone(), site.mappings_of(0))
+}
+
+/// Answers the first request of each connection with what `reply` makes of its header; then
+/// properly.
+async fn bad_device(reply: fn(&[u8]) -> Option<Vec<u8>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut first = true;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut ask = [0; 12];
+            while stream.read_exact(&mut ask).await.is_ok() {
+                let mut good = ask[..4].to_vec();
+                good.extend([0, 7, ask[6], ask[7], 4, 0, 10, 0, 11]);
+                let bytes = if std::mem::take(&mut first) { reply(&ask) } else { Some(good) };
+                match bytes {
+                    Some(bytes) => stream.write_all(&bytes).await.unwrap(),
+                    None => break,
+                }
+            }
+        }
+    });
+    port
+}
+
+/// What a bad first reply is taken for; the second request must then get the right answer.
+async fn check(reply: fn(&[u8]) -> Option<Vec<u8>>, expected: Outcome) {
+    let (device, _) = device(bad_device(reply).await);
+    let Link::ModbusTcp { host, port } = &device.link;
+    let mut link = tcp::Tcp::new(host, *port, &device);
+    assert_eq!(link.transact(ASK).await, expected);
+    let good = Outcome::Data(Payload::Words(vec![10, 11]));
+    assert_eq!(link.transact(ASK).await, good, "after {expected:?}");
+    assert_eq!(link.transact(ASK).await, good, "on a kept connection");
+}
+
+fn reply(ask: &[u8], tail: &[u8]) -> Vec<u8> {
+    let mut bytes = ask[..4].to_vec();
+    bytes.extend(u16::try_from(tail.len()).unwrap().to_be_bytes());
+    bytes.extend(tail);
+    bytes
+}
+
+#[tokio::test]
+async fn no_bad_reply_becomes_a_value_and_the_next_is_right() {
+    check(|ask| Some(reply(ask, &[1, 0x83, 2])), Outcome::Exception(2)).await;
+    // Nothing within the deadline.
+    check(|_| Some(vec![]), Outcome::Timeout).await;
+    check(|ask| Some(ask[..5].to_vec()), Outcome::Timeout).await;
+    // The device hangs up.
+    check(|_| None, Outcome::Lost).await;
+    // Another count of registers than asked for.
+    check(|ask| Some(reply(ask, &[1, 3, 2, 0, 9])), Outcome::BadFrame).await;
+    check(|ask| Some(reply(ask, &[1, 3, 6, 0, 9, 0, 9, 0, 9])), Outcome::BadFrame).await;
+    // Another function, another unit, another transaction.
+    check(|ask| Some(reply(ask, &[1, 4, 4, 0, 9, 0, 9])), Outcome::BadFrame).await;
+    check(|ask| Some(reply(ask, &[2, 3, 4, 0, 9, 0, 9])), Outcome::BadFrame).await;
+    check(
+        |ask| {
+            let mut bytes = reply(ask, &[1, 3, 4, 0, 9, 0, 9]);
+            bytes[0] ^= 0x55;
+            Some(bytes)
+        },
+        Outcome::BadFrame,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let (device, _) = device(port);
+    let mut link = tcp::Tcp::new("127.0.0.1", port, &device);
+    assert_eq!(link.transact(ASK).await, Outcome::Unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
+    let (device, mappings) = device(1);
+    let bus = Bus { index: 3, device, mappings, clock: Clock::start() };
+    let (scans, mut inbox) = mpsc::channel(8);
+    let (_stop, mut stopped) = watch::channel(false);
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = tries.clone();
+    let reader = move || {
+        let count = count.clone();
+        async move {
+            assert!(count.fetch_add(1, Ordering::SeqCst) >= 2, "a fault in the reader");
+        }
+    };
+    bus.keep(reader, scans, &mut stopped).await;
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+    for _ in 0..2 {
+        let said = inbox.recv().await.unwrap();
+        assert_eq!(said.readings, [(0, Reading::Bad(Fault::ReaderFailed))]);
+        assert_eq!((said.device, said.fault), (3, Some(Fault::ReaderFailed)));
+    }
+    assert!(inbox.recv().await.is_none());
+}

@@ -1,0 +1,110 @@
+//! Checks a gateway's files and says what they would do.
+
+use std::path::Path;
+
+use fengsui_scan::Scanner;
+use serde::Serialize;
+
+use crate::config::{Config, ConfigFault, SiteFiles};
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The file that was named.
+    pub file: String,
+    /// Points of the site; 0 where there are faults.
+    pub points: usize,
+    /// Alarms of the site.
+    pub alarms: usize,
+    /// Its devices.
+    pub devices: Vec<DeviceReport>,
+    /// Every fault, each with file, row, column, value and mend.
+    pub faults: Vec<FaultReport>,
+}
+
+/// One device of a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceReport {
+    /// Its name.
+    pub name: String,
+    /// Its points.
+    pub points: usize,
+    /// Requests that read them all once.
+    pub requests: usize,
+    /// Requests a second.
+    pub requests_per_s: f64,
+}
+
+/// One fault of a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct FaultReport {
+    /// Which file.
+    pub file: String,
+    /// Line.
+    pub row: Option<u64>,
+    /// Column or key.
+    pub column: Option<String>,
+    /// What stands there.
+    pub value: Option<String>,
+    /// The whole message.
+    pub message: String,
+}
+
+/// Checks a gateway's own file or a site file, whichever it is.
+#[must_use]
+pub fn check(path: &Path) -> Report {
+    let mut report = Report {
+        file: path.display().to_string(),
+        points: 0,
+        alarms: 0,
+        devices: Vec::new(),
+        faults: Vec::new(),
+    };
+    let files = if is_site(path) {
+        SiteFiles::load(path).map(|files| (files.alarms(), files.site))
+    } else {
+        Config::load(path).map(|config| (config.plan().alarms.len(), config.site))
+    };
+    match files {
+        Ok((alarms, site)) => {
+            report.points = site.catalogue.points.len();
+            report.alarms = alarms;
+            for (index, device) in site.devices.iter().enumerate() {
+                let mappings = site.mappings_of(index);
+                let points = mappings.len();
+                let requests = Scanner::new(device.clone(), mappings, 0).requests();
+                let per_s = |period: u32| 1_000.0 / f64::from(period.max(1));
+                report.devices.push(DeviceReport {
+                    name: device.name.clone(),
+                    points,
+                    requests: requests.len(),
+                    requests_per_s: requests.iter().map(|(_, period)| per_s(*period)).sum(),
+                });
+            }
+        }
+        Err(faults) => report.faults = faults.iter().map(fault_report).collect(),
+    }
+    report
+}
+
+/// A site file has a table `[site]`; a gateway's file names one.
+fn is_site(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| line.trim_start().starts_with("[site]"))
+}
+
+fn fault_report(fault: &ConfigFault) -> FaultReport {
+    let message = fault.to_string();
+    let (file, row, column, value) = match fault {
+        ConfigFault::Unreadable { file, .. } => (file.display().to_string(), None, None, None),
+        ConfigFault::Own { file, row, .. } => (file.display().to_string(), *row, None, None),
+        ConfigFault::Site(f) => (f.file.clone(), f.row, f.column.clone(), f.value.clone()),
+        ConfigFault::Limit(f) => {
+            let (column, value) = (Some(f.column.clone()), Some(f.value.clone()));
+            (f.file.clone(), usize::try_from(f.row).ok(), column, value)
+        }
+        ConfigFault::Plan { file, .. } => (file.clone(), None, None, None),
+    };
+    let row = row.and_then(|row| u64::try_from(row).ok());
+    FaultReport { file, row, column, value, message }
+}

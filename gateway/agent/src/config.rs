@@ -1,0 +1,277 @@
+//! What one gateway is told: its own file, the site, the points, the limits.
+//!
+//! - Loads whole or lists every fault of every file it could read.
+//! - Paths in a file are relative to that file.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fengsui_alerting::limits::{LimitFault, LimitSet};
+use fengsui_alerting::{AlarmSpec, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject};
+use fengsui_scan::{Site, SiteFault};
+use fengsui_telemetry::Revision;
+use serde::Deserialize;
+
+pub use crate::spool::SpoolConfig;
+
+/// Smallest spool that makes sense: some minutes of a small gateway.
+const SPOOL_MB_MIN: u64 = 4;
+const SPOOL_MB_MAX: u64 = 1 << 20;
+/// Longest that telemetry may wait for its commit (`reliability`: 1 s on flash).
+const COMMIT_MS_MAX: u64 = 5_000;
+
+/// Everything that a gateway runs by. Checked; a demonstration may change endpoints and ports.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Devices and points.
+    pub site: Site,
+    /// The limits by which the gateway judges on its own.
+    pub limits: LimitSet,
+    /// Names these limits: the head of the SHA-256 of their file.
+    pub limits_revision: Revision,
+    /// Where the spool and the state of local outputs stand.
+    pub data: PathBuf,
+    /// The broker; none: the gateway watches on its own.
+    pub uplink: Option<UplinkConfig>,
+    /// The local siren and beacon.
+    pub local: LocalOutput,
+    /// The spool.
+    pub spool: SpoolConfig,
+}
+
+/// Where the broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkConfig {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// What sounds in the plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalOutput {
+    /// Nothing: a state file and log lines, for demonstrations and tests.
+    Sim,
+}
+
+/// What is wrong with a gateway's files.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigFault {
+    /// A file that cannot be read.
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The gateway's own file.
+    Own {
+        /// Which.
+        file: PathBuf,
+        /// Line, where known.
+        row: Option<usize>,
+        /// What is wrong, and the mend.
+        why: String,
+    },
+    /// The site file or the point sheet.
+    Site(SiteFault),
+    /// The limits.
+    Limit(LimitFault),
+    /// Limits that the engine does not take.
+    Plan {
+        /// The limits' file.
+        file: String,
+        /// What is wrong.
+        fault: PlanFault,
+    },
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { file, why } => {
+                write!(f, "{}：无法读取；请检查文件名  |  cannot be read: {why}", file.display())
+            }
+            Self::Own { file, row: Some(row), why } => write!(f, "{}:{row}：{why}", file.display()),
+            Self::Own { file, row: None, why } => write!(f, "{}：{why}", file.display()),
+            Self::Site(fault) => fault.fmt(f),
+            Self::Limit(fault) => fault.fmt(f),
+            Self::Plan { file, fault } => write!(f, "{file}: {fault}"),
+        }
+    }
+}
+
+/// Site and limits, checked against each other.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteFiles {
+    pub(crate) site: Site,
+    pub(crate) limits: LimitSet,
+    pub(crate) limits_revision: Revision,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnFile {
+    site: PathBuf,
+    data: PathBuf,
+    uplink: Option<UplinkFile>,
+    local: Option<LocalFile>,
+    spool: Option<SpoolFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UplinkFile {
+    host: String,
+    port: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocalFile {
+    output: LocalOutput,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpoolFile {
+    commit_ms: Option<u64>,
+    max_mb: Option<u64>,
+}
+
+impl Config {
+    /// Reads a gateway's file and everything that it names.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
+        let text = read(path).map_err(|fault| vec![fault])?;
+        let own: OwnFile = toml::from_str(&text).map_err(|error| {
+            let row = error.span().map(|span| row_of(&text, span.start));
+            let why = error.message().to_owned();
+            vec![ConfigFault::Own { file: path.to_owned(), row, why }]
+        })?;
+        let mut faults = Vec::new();
+        let spool = own.spool.as_ref().map_or(Ok(SpoolConfig::default()), |s| s.check());
+        let spool = spool.unwrap_or_else(|why| {
+            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
+            SpoolConfig::default()
+        });
+        let base = path.parent().unwrap_or(Path::new("."));
+        match SiteFiles::load(&base.join(&own.site)) {
+            Ok(files) if faults.is_empty() => Ok(Self {
+                site: files.site,
+                limits: files.limits,
+                limits_revision: files.limits_revision,
+                data: base.join(own.data),
+                uplink: own.uplink.map(|u| UplinkConfig { host: u.host, port: u.port }),
+                local: own.local.map_or(LocalOutput::Sim, |l| l.output),
+                spool,
+            }),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                Err(faults)
+            }
+        }
+    }
+
+    /// The alarms that the gateway itself judges: those about points. Its own silence is for the
+    /// centre to notice.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        plan_of(&self.site, &self.limits, self.limits_revision)
+    }
+}
+
+impl SpoolFile {
+    fn check(&self) -> Result<SpoolConfig, String> {
+        let default = SpoolConfig::default();
+        let commit_ms = self.commit_ms.unwrap_or(default.commit_ms);
+        let max_mb = self.max_mb.unwrap_or(default.bytes_max >> 20);
+        if commit_ms > COMMIT_MS_MAX {
+            return Err(format!(
+                "spool.commit_ms = {commit_ms}：应为 0 到 {COMMIT_MS_MAX}  |  must be 0 to {COMMIT_MS_MAX}"
+            ));
+        }
+        if !(SPOOL_MB_MIN..=SPOOL_MB_MAX).contains(&max_mb) {
+            return Err(format!(
+                "spool.max_mb = {max_mb}：应为 {SPOOL_MB_MIN} 到 {SPOOL_MB_MAX}  |  must be \
+                 {SPOOL_MB_MIN} to {SPOOL_MB_MAX}"
+            ));
+        }
+        Ok(SpoolConfig { commit_ms, bytes_max: max_mb << 20 })
+    }
+}
+
+impl SiteFiles {
+    /// Reads a site file, its points and its limits.
+    pub(crate) fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
+        let text = read(path).map_err(|fault| vec![fault])?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        let name = path.display().to_string();
+        let site = Site::load(&name, &text, &mut |file| {
+            read(&base.join(file)).map_err(|fault| match fault {
+                ConfigFault::Unreadable { why, .. } => why,
+                other @ (ConfigFault::Own { .. }
+                | ConfigFault::Site(_)
+                | ConfigFault::Limit(_)
+                | ConfigFault::Plan { .. }) => other.to_string(),
+            })
+        })
+        .map_err(|faults| faults.into_iter().map(ConfigFault::Site).collect::<Vec<_>>())?;
+        let file = base.join(&site.limits_file);
+        let limits_text = read(&file).map_err(|fault| vec![fault])?;
+        let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
+        let limits = LimitSet::parse(&site.limits_file, &limits_text)
+            .map_err(|faults| to_faults(faults).collect::<Vec<_>>())?;
+        let faults = limits.check_against(&site.catalogue);
+        if !faults.is_empty() {
+            return Err(to_faults(faults).collect());
+        }
+        let limits_revision = revision_of(limits_text.as_bytes());
+        if let Err(faults) = Engine::new(plan_of(&site, &limits, limits_revision)) {
+            let file = &site.limits_file;
+            let plan = |fault| ConfigFault::Plan { file: file.clone(), fault };
+            return Err(faults.into_iter().map(plan).collect());
+        }
+        Ok(Self { site, limits, limits_revision })
+    }
+}
+
+impl SiteFiles {
+    pub(crate) fn alarms(&self) -> usize {
+        plan_of(&self.site, &self.limits, self.limits_revision).alarms.len()
+    }
+}
+
+fn plan_of(site: &Site, limits: &LimitSet, revision: Revision) -> Plan {
+    let name = site.gateway.as_str();
+    let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, &PointRef, revision);
+    let of_points = |spec: &AlarmSpec| match spec.subject {
+        Subject::Point(_) => true,
+        Subject::Gateway(_) => false,
+    };
+    Plan { revision, alarms: alarms.into_iter().filter(of_points).collect() }
+}
+
+/// The head of the SHA-256 of these bytes.
+pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let head = digest.as_ref().iter().take(8).fold(0, |head, byte| head << 8 | u64::from(*byte));
+    Revision(head)
+}
+
+fn read(path: &Path) -> Result<String, ConfigFault> {
+    let fault = |why: String| ConfigFault::Unreadable { file: path.to_owned(), why };
+    let bytes = fs::read(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| fault(format!("{} 不是 UTF-8 / is not UTF-8", path.display())))
+}
+
+fn row_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}

@@ -1,0 +1,27 @@
+//! The gateway at the plant: reads devices, judges alarms on the spot, keeps every record until the
+//! centre has it.
+//!
+//! ```text
+//! bus task per device ──► alarm loop (engine) ──► siren
+//!                              │
+//!                              └──► spool thread (SQLite) ◄──► uplink (MQTT)
+//! ```
+//!
+//! - The siren needs neither disk, broker nor centre.
+//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs, signed limits from
+//!   the centre, a local acknowledge button.
+
+mod alarm;
+mod bus;
+mod check;
+mod clock;
+mod config;
+mod run;
+mod siren;
+mod spool;
+mod uplink;
+
+pub use check::{Report, check};
+pub use config::{Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
+pub use run::run;
+pub use spool::{SPOOL_FILE, each_record};

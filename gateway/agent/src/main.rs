@@ -1,0 +1,188 @@
+//! `fengsui-gateway`: the program at the plant.
+//!
+//! Data to stdout, progress and logs to stderr. Exit: 0 fine, 1 problems found, 2 usage, 3 not
+//! reachable, 4 refused.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use fengsui_gateway::{Config, Report, check, run};
+use tokio::sync::watch;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(
+    name = "fengsui-gateway",
+    version,
+    about = "烽燧网关：读取现场仪表，就地报警，断网续传 | The gateway at the plant",
+    after_help = "示例 Example:\n  fengsui-gateway check configs/demo/gateway.toml\n  \
+                  fengsui-gateway run --config configs/demo/gateway.toml"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// 运行网关 | Run the gateway until it is told to stop
+    #[command(after_help = "示例 Example:\n  fengsui-gateway run --config /etc/fengsui/gateway.toml")]
+    Run {
+        /// 网关配置文件 | The gateway's file
+        #[arg(long, value_name = "FILE", env = "FENGSUI_GATEWAY_CONFIG")]
+        config: PathBuf,
+        /// 日志输出为 JSON | Logs as JSON lines
+        #[arg(long)]
+        log_json: bool,
+    },
+    /// 检查配置，列出全部错误 | Check files and list every fault
+    #[command(after_help = "示例 Example:\n  fengsui-gateway check configs/demo/site.toml --json")]
+    Check {
+        /// 网关配置或站点文件 | Gateway or site files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// 输出 JSON | Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 生成命令补全脚本 | Print a completion script
+    #[command(after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash")]
+    Completion {
+        /// bash, zsh, fish …
+        shell: Shell,
+    },
+}
+
+const FINE: u8 = 0;
+const PROBLEMS: u8 = 1;
+const USAGE: u8 = 2;
+const REFUSED: u8 = 4;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => {
+            let code = if fault.use_stderr() { USAGE } else { FINE };
+            return match fault.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::from(USAGE),
+            };
+        }
+    };
+    let code = match cli.command {
+        Verb::Run { config, log_json } => run_gateway(&config, log_json),
+        Verb::Check { files, json } => {
+            let reports: Vec<Report> = files.iter().map(|file| check(file)).collect();
+            let faulty = reports.iter().any(|report| !report.faults.is_empty());
+            let text = if json { as_json(&reports) } else { as_text(&reports) };
+            print(&text, if faulty { PROBLEMS } else { FINE })
+        }
+        Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
+            FINE
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// A reader that has gone (`| head`) is no fault of ours.
+fn print(text: &str, code: u8) -> u8 {
+    match stdout().write_all(text.as_bytes()) {
+        Ok(()) => code,
+        Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => code,
+        Err(_) => PROBLEMS,
+    }
+}
+
+fn as_json(reports: &[Report]) -> String {
+    let text = serde_json::to_string_pretty(reports).expect("a report is plain text and numbers");
+    text + "\n"
+}
+
+fn as_text(reports: &[Report]) -> String {
+    let mut text = String::new();
+    for report in reports {
+        for fault in &report.faults {
+            text += &format!("{}\n", fault.message);
+        }
+        if report.faults.is_empty() {
+            text += &format!(
+                "{}：{} 个测点，{} 个报警，没有错误 | {} points, {} alarms, no fault\n",
+                report.file, report.points, report.alarms, report.points, report.alarms
+            );
+            for device in &report.devices {
+                text += &format!(
+                    "  {}：{} 个测点，每轮 {} 次读取，每秒 {:.1} 次 | {} points, {} reads a round\n",
+                    device.name,
+                    device.points,
+                    device.requests,
+                    device.requests_per_s,
+                    device.points,
+                    device.requests
+                );
+            }
+        } else {
+            let count = report.faults.len();
+            text += &format!("{}：共 {count} 处错误 | {count} faults\n", report.file);
+        }
+    }
+    text
+}
+
+fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
+    let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if log_json {
+        logs.json().init();
+    } else {
+        logs.init();
+    }
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            for fault in &faults {
+                error!(%fault, "configuration is refused");
+            }
+            return REFUSED;
+        }
+    };
+    // Two threads: one is enough for the work, the other keeps alarms going while a name is
+    // resolved or a file is slow.
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            error!(%fault, "no runtime");
+            return PROBLEMS;
+        }
+    };
+    match runtime.block_on(until_stopped(config)) {
+        Ok(()) => FINE,
+        Err(fault) => {
+            error!(fault = %format!("{fault:#}"), "gateway ends");
+            PROBLEMS
+        }
+    }
+}
+
+async fn until_stopped(config: Config) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        info!("stopping");
+        stop.send_replace(true);
+    });
+    run(config, stopped).await
+}

@@ -1,0 +1,441 @@
+//! From the spool to the centre.
+//!
+//! - [`Uplink`] decides what to offer on which lane; here are the connection, the reading from the
+//!   spool and the heartbeat.
+//! - A record is published only after the spool has committed it, and counts as delivered only
+//!   when the centre's acknowledgement says so.
+//! - A slow spool holds up offers, never heartbeats.
+
+mod pump;
+
+use std::time::Duration;
+
+use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
+use fengsui_telemetry::wire::{
+    self, BatchHead, Beat, Birth, Channel, Topic, decode_ack, encode_batch, encode_beat,
+    encode_birth,
+};
+use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Lane, Offset, Revision};
+use rumqttc::v5::AsyncClient;
+use rumqttc::v5::mqttbytes::QoS;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::alarm::LoopState;
+use crate::clock::Clock;
+use crate::config::UplinkConfig;
+use crate::spool::{Chunk, Job, SpoolHandle, SpoolState};
+use pump::Said;
+
+/// Between two heartbeats.
+const BEAT: Duration = Duration::from_secs(5);
+/// Bytes of records in one batch: an eighth of a packet, so that a slow link turns often between
+/// the lanes.
+const BATCH_BYTES: usize = 128 << 10;
+/// Pause after a full request channel or a busy spool.
+const AGAIN_MS: u64 = 20;
+/// How long the last records may take to be acknowledged at the end.
+const DRAIN_MS: u64 = 5_000;
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// An acknowledgement below what was acknowledged before must come twice: then the centre has lost
+/// data and is offered again what is kept.
+const REGRESSIONS: u32 = 2;
+
+/// What does not change while a gateway runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) gateway: GatewayId,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) catalogue_revision: Revision,
+    pub(crate) limits_revision: Revision,
+    /// Catalogues of kept records from before, each with the offset at which the next begins.
+    pub(crate) old_catalogues: Vec<(Offset, Catalogue)>,
+}
+
+/// What the uplink listens to.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) spool: SpoolHandle,
+    pub(crate) alarms: watch::Receiver<LoopState>,
+    /// True once everything is in the spool and the end is near.
+    pub(crate) drain: watch::Receiver<bool>,
+}
+
+/// A read on its way from the spool.
+struct Reading {
+    offer: Offer,
+    answer: oneshot::Receiver<Option<Chunk>>,
+}
+
+struct Task {
+    identity: Identity,
+    clock: Clock,
+    client: AsyncClient,
+    spool: SpoolHandle,
+    alarms: watch::Receiver<LoopState>,
+    state: SpoolState,
+    machine: Uplink,
+    connected: bool,
+    reading: Option<Reading>,
+    /// Nothing is offered before this, monotonic ms.
+    not_before: u64,
+    regressions: u32,
+    beats: u64,
+}
+
+/// Runs until drained.
+pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, inputs: Inputs) {
+    let client_id = format!("fengsui-{}", identity.gateway);
+    let topic = Topic { gateway: identity.gateway.clone(), channel: Channel::Birth };
+    let will = match encode_birth(&offline(&identity)) {
+        Ok(will) => will,
+        Err(fault) => {
+            error!(%fault, "the will cannot be encoded; nothing is sent to the centre");
+            return;
+        }
+    };
+    let (client, mut said, pump) = pump::start(&config, &client_id, (&topic, will));
+    let mut spool = inputs.spool.state();
+    let state = spool.borrow_and_update().clone();
+    let machine = Uplink::new(state.epoch, state.durable_next, state.next);
+    let mut task = Task {
+        identity,
+        clock,
+        client,
+        spool: inputs.spool,
+        alarms: inputs.alarms,
+        state,
+        machine,
+        connected: false,
+        reading: None,
+        not_before: 0,
+        regressions: 0,
+        beats: 0,
+    };
+    task.work(&mut said, &mut spool, inputs.drain).await;
+    task.farewell(&mut said).await;
+    pump.abort();
+}
+
+impl Task {
+    async fn work(
+        &mut self,
+        said: &mut mpsc::Receiver<Said>,
+        spool: &mut watch::Receiver<SpoolState>,
+        mut drain: watch::Receiver<bool>,
+    ) {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut drain_until = None;
+        loop {
+            self.offer();
+            if let Some(until) = drain_until
+                && (self.is_drained() || self.clock.mono_ms() >= until)
+            {
+                return;
+            }
+            let wake = self.wake(drain_until);
+            tokio::select! {
+                biased;
+                _ = drain.wait_for(|drain| *drain), if drain_until.is_none() => {
+                    drain_until = Some(self.clock.mono_ms() + DRAIN_MS);
+                }
+                event = said.recv() => match event {
+                    Some(event) => self.hear(event),
+                    None => return,
+                },
+                chunk = answer(&mut self.reading) => self.publish(chunk),
+                changed = spool.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let state = spool.borrow_and_update().clone();
+                    self.committed(state);
+                }
+                _ = beat.tick() => self.beat(),
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Nothing can be delivered any more, or nothing is left.
+    fn is_drained(&self) -> bool {
+        !self.connected || self.machine.durable_next() == self.machine.next()
+    }
+
+    fn wake(&self, drain_until: Option<u64>) -> tokio::time::Instant {
+        let now = self.clock.mono_ms();
+        let beat_ms = u64::try_from(BEAT.as_millis()).unwrap_or(5_000);
+        let machine = self.machine.wake_at().map(|at| at.since(self.clock.wall()));
+        let machine = machine.map(|ms| u64::try_from(ms).unwrap_or(0));
+        let paused = (self.not_before > now).then(|| self.not_before - now);
+        let drain = drain_until.map(|until| until.saturating_sub(now));
+        let ms = [machine, paused, drain].into_iter().flatten().min().unwrap_or(beat_ms);
+        self.clock.instant_after(ms.clamp(1, beat_ms))
+    }
+
+    /// Asks the spool for what is to be published next.
+    fn offer(&mut self) {
+        if self.reading.is_some() || self.clock.mono_ms() < self.not_before {
+            return;
+        }
+        let Some(offer) = self.machine.offer(self.clock.wall()) else { return };
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Read { from: offer.from, to: offer.to, bytes: BATCH_BYTES, reply };
+        match self.spool.send(job) {
+            Ok(()) => self.reading = Some(Reading { offer, answer }),
+            Err(_busy) => self.pause(),
+        }
+    }
+
+    fn pause(&mut self) {
+        self.not_before = self.clock.mono_ms() + AGAIN_MS;
+    }
+
+    fn publish(&mut self, chunk: Option<Chunk>) {
+        let Some(Reading { offer, .. }) = self.reading.take() else { return };
+        let Some(chunk) = chunk.filter(|chunk| chunk.epoch == self.machine.epoch()) else {
+            self.pause();
+            return;
+        };
+        if !self.connected {
+            return;
+        }
+        let channel = match offer.lane {
+            Lane::Live => Channel::Live,
+            Lane::Backlog => Channel::Backlog,
+        };
+        let head = BatchHead {
+            gateway: self.identity.gateway.clone(),
+            epoch: chunk.epoch,
+            first: chunk.first,
+            catalogue: chunk.catalogue,
+        };
+        let (first, end) = (chunk.first, chunk.end);
+        let bytes = match encode_batch(&head, chunk.sealed) {
+            Ok(bytes) => bytes,
+            Err(fault) => {
+                error!(first, end, %fault, "records cannot be sent");
+                self.pause();
+                return;
+            }
+        };
+        if self.send(channel, false, bytes) {
+            let to = end.min(self.machine.next()).max(offer.from + 1);
+            self.machine.published(Offer { to, ..offer }, self.clock.wall());
+        } else {
+            self.pause();
+        }
+    }
+
+    /// False: the channel to the connection is full; nothing was sent.
+    fn send(&self, channel: Channel, retain: bool, payload: Vec<u8>) -> bool {
+        let topic = Topic { gateway: self.identity.gateway.clone(), channel };
+        self.client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok()
+    }
+
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Connected => self.greet(),
+            Said::Gone => {
+                self.connected = false;
+                self.machine.disconnected();
+            }
+            Said::Ack(bytes) => self.acknowledged(&bytes),
+            Said::Refused(why) => warn!(why, "broker refuses a publication"),
+        }
+    }
+
+    fn greet(&mut self) {
+        self.connected = true;
+        self.machine.connected();
+        let ack = Topic { gateway: self.identity.gateway.clone(), channel: Channel::Ack };
+        if let Err(fault) = self.client.try_subscribe(ack.to_string(), QoS::AtLeastOnce) {
+            error!(%fault, "no subscription: acknowledgements will not come");
+        }
+        self.birth();
+    }
+
+    /// The present catalogue, retained; before it those of older records that the centre may not
+    /// have.
+    fn birth(&mut self) {
+        for (until, catalogue) in &self.identity.old_catalogues {
+            if self.machine.durable_next() < *until {
+                self.send_birth(catalogue_revision(catalogue), catalogue, false);
+            }
+        }
+        self.send_birth(self.identity.catalogue_revision, &self.identity.catalogue, true);
+    }
+
+    fn send_birth(&self, revision: Revision, catalogue: &Catalogue, retain: bool) {
+        let birth = Birth {
+            gateway: self.identity.gateway.clone(),
+            online: true,
+            epoch: self.machine.epoch(),
+            oldest: self.state.oldest.min(self.machine.next()),
+            next: self.machine.next(),
+            boot: self.clock.boot(),
+            catalogue_revision: revision,
+            catalogue: Some(catalogue.clone()),
+            limits_revision: self.identity.limits_revision,
+            software: format!("fengsui-gateway {}", env!("CARGO_PKG_VERSION")),
+        };
+        match encode_birth(&birth) {
+            Ok(bytes) => {
+                if !self.send(Channel::Birth, retain, bytes) {
+                    warn!("birth could not be sent");
+                }
+            }
+            Err(fault) => error!(%fault, "birth cannot be encoded"),
+        }
+    }
+
+    fn beat(&mut self) {
+        if !self.connected {
+            return;
+        }
+        self.beats += 1;
+        let now = self.clock.wall();
+        let unacked_for = self.state.unacked_since.map_or(0, |te| now.since(te).max(0));
+        let alarms = self.alarms.borrow().clone();
+        let beat = Beat {
+            gateway: self.identity.gateway.clone(),
+            epoch: self.machine.epoch(),
+            next: self.machine.next(),
+            oldest: self.state.oldest.min(self.machine.next()),
+            durable_next: self.machine.durable_next(),
+            spool_bytes: self.state.bytes,
+            oldest_unacked_ms: unacked_for,
+            catalogue_revision: self.identity.catalogue_revision,
+            limits_revision: self.identity.limits_revision,
+            alarm_loop_turns: alarms.turns,
+            clock: now,
+            devices: alarms.devices,
+            counter: self.beats,
+        };
+        if !self.send(Channel::Beat, false, encode_beat(&beat)) {
+            debug!("no room for a beat");
+        }
+    }
+
+    fn committed(&mut self, state: SpoolState) {
+        if state.epoch == self.machine.epoch() {
+            self.machine.committed(state.next);
+            self.state = state;
+            return;
+        }
+        info!(epoch = state.epoch.0, "spool began a new epoch");
+        self.state = state;
+        self.begin_machine(self.state.epoch, self.state.durable_next);
+    }
+
+    fn begin_machine(&mut self, epoch: Epoch, durable_next: Offset) {
+        self.machine = Uplink::new(epoch, durable_next, self.state.next);
+        self.reading = None;
+        self.regressions = 0;
+        if self.connected {
+            self.machine.connected();
+            self.birth();
+        }
+    }
+
+    fn acknowledged(&mut self, bytes: &[u8]) {
+        let ack = match decode_ack(bytes) {
+            Ok(ack) => ack,
+            Err(fault) => {
+                warn!(%fault, "acknowledgement is not readable");
+                return;
+            }
+        };
+        if ack.birth_wanted {
+            self.birth();
+        }
+        let durable = &ack.durable;
+        match self.machine.acknowledged(durable) {
+            Acked::Through(next) => {
+                self.regressions = 0;
+                self.durable(next);
+            }
+            Acked::Nothing if durable.next < self.machine.durable_next() => self.regressed(durable.next),
+            Acked::Nothing => self.regressions = 0,
+            Acked::Foreign if durable.epoch == self.machine.epoch() => {
+                // The centre has offsets that this spool never gave away: an old copy of the spool
+                // was put back.
+                error!(theirs = durable.next, ours = self.machine.next(), "spool went back");
+                if self.spool.send(Job::NewEpoch).is_err() {
+                    warn!("spool is busy; asked again with the next acknowledgement");
+                }
+            }
+            Acked::Foreign => debug!(epoch = durable.epoch.0, "acknowledgement of another epoch"),
+        }
+    }
+
+    /// The centre says that it has less than it had.
+    fn regressed(&mut self, next: Offset) {
+        self.regressions += 1;
+        if self.regressions >= REGRESSIONS {
+            warn!(had = self.machine.durable_next(), has = next, "centre lost records; sent again");
+            let from = next.max(self.state.oldest).min(self.state.next);
+            self.begin_machine(self.machine.epoch(), from);
+            self.durable(from);
+        }
+    }
+
+    fn durable(&self, next: Offset) {
+        if self.spool.send(Job::Durable(next)).is_err() {
+            debug!("spool is busy; the next acknowledgement says it again");
+        }
+    }
+
+    /// Says good-bye, so that nobody waits for the will.
+    async fn farewell(&mut self, said: &mut mpsc::Receiver<Said>) {
+        if !self.connected {
+            return;
+        }
+        let topic = Topic { gateway: self.identity.gateway.clone(), channel: Channel::Birth };
+        let Ok(bytes) = encode_birth(&offline(&self.identity)) else { return };
+        let client = self.client.clone();
+        let goodbye = async move {
+            if client.publish(topic.to_string(), QoS::AtLeastOnce, true, bytes).await.is_ok()
+                && let Err(fault) = client.disconnect().await
+            {
+                debug!(%fault, "no farewell");
+            }
+            // The pump ends with the connection.
+            while said.recv().await.is_some_and(|event| event != Said::Gone) {}
+        };
+        if timeout(FAREWELL, goodbye).await.is_err() {
+            debug!("farewell took too long");
+        }
+    }
+}
+
+/// The answer of a read on its way; for ever where there is none.
+async fn answer(reading: &mut Option<Reading>) -> Option<Chunk> {
+    match reading {
+        Some(reading) => (&mut reading.answer).await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+fn offline(identity: &Identity) -> Birth {
+    Birth {
+        gateway: identity.gateway.clone(),
+        online: false,
+        epoch: Epoch(0),
+        oldest: 0,
+        next: 0,
+        boot: 0,
+        catalogue_revision: Revision(0),
+        catalogue: None,
+        limits_revision: Revision(0),
+        software: String::new(),
+    }
+}
+
+/// The revision of a catalogue.
+pub(crate) fn catalogue_revision(catalogue: &Catalogue) -> Revision {
+    crate::config::revision_of(&wire::catalogue_bytes(catalogue))
+}

@@ -1,0 +1,225 @@
+//! The whole gateway against real Modbus TCP devices, without a broker.
+
+mod plant;
+
+use std::path::Path;
+use std::time::Duration;
+
+use fengsui_gateway::{Config, check, run};
+use fengsui_telemetry::wire::decode_record;
+use fengsui_telemetry::{Body, Fault, GapCause, Reading, Record};
+use plant::{Device, site};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    fn start(config: Config) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(run(config, stopped)) }
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+fn siren(data: &Path) -> (bool, Vec<String>) {
+    let text = std::fs::read_to_string(data.join("siren.json")).unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let alarms = json["alarms"].as_array().cloned().unwrap_or_default();
+    let keys = alarms.iter().map(|key| key.as_str().unwrap().to_owned()).collect();
+    (json["sounding"].as_bool().unwrap_or(false), keys)
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited ten seconds for: {what}");
+}
+
+/// Every record of a closed spool, in order; offsets must be dense.
+fn spool(data: &Path) -> Vec<Record> {
+    let sql = rusqlite::Connection::open(data.join("spool.db")).unwrap();
+    let mut select = sql.prepare("SELECT offset, span, crc, bytes FROM record ORDER BY offset").unwrap();
+    let rows = select
+        .query_map([], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?, row.get(3)?))
+        })
+        .unwrap();
+    let mut next = None;
+    let mut records = Vec::new();
+    for row in rows {
+        let (offset, span, crc, bytes): (i64, i64, u32, Vec<u8>) = row.unwrap();
+        assert!(next.is_none_or(|next| next == offset), "hole before {offset}");
+        assert_eq!(crc32c::crc32c(&bytes), crc, "{offset}");
+        next = Some(offset + span);
+        records.push(decode_record(&bytes).unwrap());
+    }
+    records
+}
+
+fn readings(records: &[Record], point: u32) -> Vec<Reading> {
+    let of = |record: &Record| match &record.body {
+        Body::Scan(scan) => {
+            scan.readings.iter().find(|(index, _)| *index == point).map(|(_, reading)| *reading)
+        }
+        Body::Transition(_) | Body::Gap(_) | Body::Clock(_) => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+fn transitions(records: &[Record]) -> Vec<String> {
+    let of = |record: &Record| match &record.body {
+        Body::Transition(t) => Some(format!("{} {}{} {}", t.alarm, t.from, t.to, t.occurrence)),
+        Body::Scan(_) | Body::Gap(_) | Body::Clock(_) => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn a_high_level_sounds_the_siren_and_is_in_the_spool() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 61.2);
+    gas.set(0, 105);
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("siren state", || data.join("siren.json").exists()).await;
+    until("both devices", || plc.asked() > 3 && gas.asked() > 3).await;
+    assert_eq!(siren(&data), (false, vec![]));
+    plc.set_f32(0, 85.0);
+    until("siren", || siren(&data).0).await;
+    assert_eq!(siren(&data).1, ["GW-01/TK-101.LT/H"]);
+    running.stop().await;
+    let records = spool(&data);
+    let levels = readings(&records, 0);
+    assert_eq!(levels.first(), Some(&Reading::Good(61.2)));
+    assert_eq!(levels.last(), Some(&Reading::Good(85.0)));
+    assert_eq!(readings(&records, 1).first(), Some(&Reading::Good(10.5)));
+    assert_eq!(transitions(&records), ["GW-01/TK-101.LT/H AB 1"]);
+}
+
+#[tokio::test]
+async fn a_dead_device_leaves_the_others_alone() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("both devices", || plc.asked() > 3 && gas.asked() > 3).await;
+    gas.hang();
+    let before = plc.asked();
+    until("many scans of the other", || plc.asked() > before + 30).await;
+    running.stop().await;
+    let records = spool(&data);
+    let gas = readings(&records, 1);
+    assert_eq!(gas.last(), Some(&Reading::Bad(Fault::Timeout)), "{gas:?}");
+    assert!(gas.iter().filter(|r| r.is_bad()).count() < 6, "asked too often: {gas:?}");
+    assert!(readings(&records, 0).iter().all(|r| !r.is_bad()));
+}
+
+#[tokio::test]
+async fn a_restart_neither_forgets_nor_repeats_an_alarm() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 90.0);
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    let data = config.data.clone();
+    for round in 0..3 {
+        std::fs::remove_file(data.join("siren.json")).ok();
+        let running = Running::start(config.clone());
+        until("siren", || siren(&data).0).await;
+        let before = plc.asked();
+        until("more scans", || plc.asked() > before + 3).await;
+        if round == 1 {
+            // Killed: no farewell, no saved state. The task's parts end with it.
+            running.task.abort();
+            drop(running.stop);
+            until("spool released", || {
+                std::fs::File::open(data.join("lock")).unwrap().try_lock().is_ok()
+            })
+            .await;
+        } else {
+            running.stop().await;
+        }
+    }
+    assert_eq!(transitions(&spool(&data)), ["GW-01/TK-101.LT/H AB 1"]);
+}
+
+#[tokio::test]
+async fn a_damaged_spool_does_not_stop_the_siren() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 90.0);
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    let data = config.data.clone();
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("spool.db"), vec![0xa5; 20_000]).unwrap();
+    let running = Running::start(config);
+    until("siren", || siren(&data).0).await;
+    running.stop().await;
+    let records = spool(&data);
+    let first = records.first().map(|r| &r.body);
+    assert!(matches!(first, Some(Body::Gap(gap)) if gap.cause == GapCause::Corrupt), "{first:?}");
+    assert_eq!(transitions(&records), ["GW-01/TK-101.LT/H AB 1"]);
+}
+
+#[tokio::test]
+async fn the_devices_own_time_stamps_the_record_and_is_recorded_once() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 50.0);
+    plc.set_u32(20, 1_700_000_000);
+    let folder = TempDir::new().unwrap();
+    let mut config = site(folder.path(), plc.port, gas.port);
+    config.site.devices[0].time_register = Some(20);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("scans", || plc.asked() > 5).await;
+    plc.set_u32(20, 1_700_000_060);
+    let before = plc.asked();
+    until("more scans", || plc.asked() > before + 3).await;
+    running.stop().await;
+    let times: Vec<i64> = spool(&data)
+        .iter()
+        .filter(|r| matches!(&r.body, Body::Scan(scan) if scan.readings[0].0 == 0))
+        .map(|r| r.te.0)
+        .collect();
+    assert_eq!(times, [1_700_000_000_000, 1_700_000_060_000]);
+}
+
+#[test]
+fn broken_files_are_refused_with_every_fault() {
+    let folder = TempDir::new().unwrap();
+    plant::write_site(folder.path(), 1, 2);
+    let good = check(&folder.path().join("gateway.toml"));
+    assert!(good.faults.is_empty(), "{:?}", good.faults);
+    assert_eq!((good.points, good.devices.len()), (2, 2));
+    let points = std::fs::read_to_string(folder.path().join("points.csv")).unwrap();
+    let points = points.replace("plc,holding,0", "plx,holdin,0");
+    std::fs::write(folder.path().join("points.csv"), points).unwrap();
+    let bad = check(&folder.path().join("site.toml"));
+    let columns: Vec<_> = bad.faults.iter().map(|f| (f.row, f.column.clone().unwrap())).collect();
+    assert_eq!(columns, [(Some(3), "device".to_owned()), (Some(3), "function".to_owned())]);
+    assert!(bad.faults[0].message.contains("plc, gas"), "{:?}", bad.faults[0]);
+    std::fs::write(folder.path().join("gateway.toml"), "site = \"site.toml\"\nspeed = 1\n").unwrap();
+    let bad = check(&folder.path().join("gateway.toml"));
+    assert!(bad.faults[0].message.contains("speed"), "{:?}", bad.faults);
+    assert!(!check(&folder.path().join("nowhere.toml")).faults.is_empty());
+}

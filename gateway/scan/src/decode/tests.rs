@@ -1,0 +1,152 @@
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bits are cut and compared on purpose"
+)]
+
+use super::*;
+use crate::register::Function;
+use proptest::prelude::*;
+
+/// Lays bytes out as the name of the order says, letter by letter. Shares nothing with the decoder.
+fn lay(order: WordOrder, big_endian: &[u8]) -> Vec<u16> {
+    let letters: &[u8] = match (order, big_endian.len()) {
+        (WordOrder::Abcd | WordOrder::Cdab, 2) => b"AB",
+        (WordOrder::Badc | WordOrder::Dcba, 2) => b"BA",
+        (WordOrder::Abcd, 4) => b"ABCD",
+        (WordOrder::Cdab, 4) => b"CDAB",
+        (WordOrder::Badc, 4) => b"BADC",
+        (WordOrder::Dcba, 4) => b"DCBA",
+        (WordOrder::Abcd, 8) => b"ABCDEFGH",
+        (WordOrder::Cdab, 8) => b"GHEFCDAB",
+        (WordOrder::Badc, 8) => b"BADCFEHG",
+        (WordOrder::Dcba, 8) => b"HGFEDCBA",
+        other => panic!("{other:?}"),
+    };
+    let byte = |letter: &u8| big_endian[usize::from(letter - b'A')];
+    let bytes: Vec<u8> = letters.iter().map(byte).collect();
+    bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
+}
+
+fn mapping(encoding: Encoding, order: WordOrder) -> Mapping {
+    Mapping {
+        point: 0,
+        device: 0,
+        function: Function::Holding,
+        address: 0,
+        encoding,
+        order,
+        scaling: Scaling::new(1.0, 0.0).unwrap(),
+        sentinels: vec![],
+        low: -1e300,
+        high: 1e300,
+        period_ms: 1_000,
+        row: 3,
+    }
+}
+
+fn read(encoding: Encoding, order: WordOrder, big_endian: &[u8]) -> Reading {
+    decode_words(&mapping(encoding, order), &lay(order, big_endian))
+}
+
+proptest! {
+    #[test]
+    fn every_type_in_every_order_comes_back(bits: u64, order in 0_usize..4) {
+        let order = WordOrder::ALL[order];
+        let (b16, b32) = (bits as u16, bits as u32);
+        let good = |value: f64| Reading::Good(value);
+        prop_assert_eq!(read(Encoding::U16, order, &b16.to_be_bytes()), good(b16.into()));
+        prop_assert_eq!(read(Encoding::I16, order, &b16.to_be_bytes()), good((b16 as i16).into()));
+        prop_assert_eq!(read(Encoding::U32, order, &b32.to_be_bytes()), good(b32.into()));
+        prop_assert_eq!(read(Encoding::I32, order, &b32.to_be_bytes()), good((b32 as i32).into()));
+        prop_assert_eq!(read(Encoding::U64, order, &bits.to_be_bytes()), good(bits as f64));
+        prop_assert_eq!(read(Encoding::I64, order, &bits.to_be_bytes()), good(bits as i64 as f64));
+        prop_assert_eq!(read(Encoding::Bool, order, &b16.to_be_bytes()), good(f64::from(b16 != 0)));
+        let single = f32::from_bits(b32);
+        let want = if single.is_finite() {
+            good(single.to_string().parse().unwrap())
+        } else {
+            Reading::Bad(Fault::NotANumber)
+        };
+        prop_assert_eq!(read(Encoding::F32, order, &b32.to_be_bytes()), want);
+        let double = f64::from_bits(bits);
+        if double.is_finite() && double.abs() < 1e300 {
+            prop_assert_eq!(read(Encoding::F64, order, &bits.to_be_bytes()), good(double));
+        }
+    }
+
+    #[test]
+    fn no_words_give_a_value_that_is_not_finite(
+        words in prop::collection::vec(any::<u16>(), 0..6), encoding in 0_usize..9,
+        order in 0_usize..4, scale in -1e300_f64..1e300, offset in -1e300_f64..1e300,
+    ) {
+        let Some(scaling) = Scaling::new(scale, offset) else { return Ok(()) };
+        let mapping = Mapping {
+            scaling,
+            ..mapping(Encoding::ALL[encoding], WordOrder::ALL[order])
+        };
+        let reading = decode_words(&mapping, &words);
+        prop_assert!(reading.value().is_none_or(f64::is_finite));
+        if words.len() != usize::from(mapping.encoding.words()) {
+            prop_assert_eq!(reading, Reading::Bad(Fault::BadFrame));
+        }
+    }
+}
+
+#[test]
+fn a_single_is_the_number_that_people_read() {
+    for (single, double) in [(61.2_f32, 61.2_f64), (0.1, 0.1), (16_777_217.0, 16_777_216.0)] {
+        let got = read(Encoding::F32, WordOrder::Cdab, &single.to_be_bytes());
+        assert_eq!(got, Reading::Good(double));
+    }
+}
+
+#[test]
+fn nan_infinity_and_sentinels_are_bad_and_never_a_number() {
+    for single in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let got = read(Encoding::F32, WordOrder::Abcd, &single.to_be_bytes());
+        assert_eq!(got, Reading::Bad(Fault::NotANumber));
+    }
+    let tenth = Scaling::new(0.1, 0.0).unwrap();
+    let gas = Mapping {
+        sentinels: vec![Raw::Whole(65_535)],
+        scaling: tenth,
+        high: 100.0,
+        low: 0.0,
+        ..mapping(Encoding::U16, WordOrder::Abcd)
+    };
+    assert_eq!(decode_words(&gas, &[65_535]), Reading::Bad(Fault::Sentinel));
+    assert_eq!(decode_words(&gas, &[234]), Reading::Good(23.4));
+    let flow = Mapping {
+        sentinels: vec![Raw::Float(-9_999.9)],
+        ..mapping(Encoding::F32, WordOrder::Abcd)
+    };
+    let words = lay(WordOrder::Abcd, &(-9_999.9_f32).to_be_bytes());
+    assert_eq!(decode_words(&flow, &words), Reading::Bad(Fault::Sentinel));
+}
+
+#[test]
+fn just_outside_the_range_is_doubted_and_further_out_refused() {
+    let level = Mapping { low: 0.0, high: 100.0, ..mapping(Encoding::I16, WordOrder::Abcd) };
+    let say = |raw: i16| decode_words(&level, &[raw as u16]);
+    assert_eq!(say(0), Reading::Good(0.0));
+    assert_eq!(say(100), Reading::Good(100.0));
+    assert_eq!(say(101), Reading::Uncertain(101.0, Doubt::NearRange));
+    assert_eq!(say(105), Reading::Uncertain(105.0, Doubt::NearRange));
+    assert_eq!(say(106), Reading::Bad(Fault::OutOfRange));
+    assert_eq!(say(-5), Reading::Uncertain(-5.0, Doubt::NearRange));
+    assert_eq!(say(-6), Reading::Bad(Fault::OutOfRange));
+}
+
+#[test]
+fn scaling_leaves_no_dust_and_refuses_what_makes_no_sense() {
+    let by = |scale, offset| Scaling::new(scale, offset).unwrap();
+    assert_eq!(by(0.1, 0.0).apply(Raw::Whole(234)), 23.4);
+    assert_eq!(by(0.01, -40.0).apply(Raw::Whole(6_520)), 25.2);
+    assert_eq!(by(0.1, 0.0).apply(Raw::Float(61.2)), 6.12);
+    assert_eq!(by(-1.0, 1.0).apply(Raw::Whole(1)), 0.0);
+    for (scale, offset) in [(0.0, 0.0), (f64::NAN, 0.0), (1.0, f64::INFINITY)] {
+        assert_eq!(Scaling::new(scale, offset), None);
+    }
+}

@@ -1,0 +1,22 @@
+//! Modbus reading at the plant, thought through without a socket: what to ask, when to ask it, and
+//! what the answer means.
+//!
+//! - A thinker: no clock, socket, file or task. Time is an argument.
+//! - Never a zero in place of an error: what cannot be trusted is `Bad` with its reason.
+//! - [`Site`] is checked once, at the door; past it nothing is re-checked or optional.
+//! - Only Modbus TCP can be named in a site so far. [`Link`] is where a serial line will stand.
+
+mod decimal;
+mod decode;
+mod pdu;
+mod plan;
+mod register;
+mod schedule;
+mod site;
+
+pub use decode::{Raw, Scaling, decode_bit, decode_words};
+pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
+pub use plan::{Block, Item, plan, split};
+pub use register::{Encoding, Function, WordOrder};
+pub use schedule::{Answer, Health, Outcome, Scanner, Stamp, Step};
+pub use site::{Device, Kind, Link, Mapping, Problem, Site, SiteFault};

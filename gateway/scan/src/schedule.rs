@@ -1,0 +1,425 @@
+//! What one device is asked next, and what its answers mean.
+//!
+//! - Earliest deadline first; scans keep their phase: a late scan shifts nothing, a missed one is
+//!   counted and skipped.
+//! - One failed request makes the device suspect and is followed by one small read at once. If that
+//!   fails too the device is dead: all its points are `Bad`, and one small read a visit asks again,
+//!   after 2 s doubling to 30 s.
+//! - Exceptions 2 and 3 split a block until the refused point stands alone; it is `Bad` and left
+//!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
+//!   so that a device that was rebuilt is read whole again.
+
+use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
+
+use crate::decode::{decode_bit, decode_words};
+use crate::pdu::{Payload, ReadRequest, check};
+use crate::plan::{Block, plan, split, time_of};
+use crate::site::{Device, Mapping};
+
+/// First wait before a dead device is asked again: a controller restarts in a few seconds.
+const PROBE_FIRST_MS: u64 = 2_000;
+/// Longest wait: a device that was switched on again is seen within half a minute.
+const PROBE_MAX_MS: u64 = 30_000;
+/// How long a refused register is left alone.
+const RELEARN_MS: u64 = 600_000;
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this, and give [`Scanner::answer`] what became of it.
+    Read(ReadRequest),
+    /// Nothing is due before this monotonic time, ms.
+    Sleep(u64),
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The device answered with data.
+    Data(Payload),
+    /// The device refused.
+    Exception(u8),
+    /// No answer in time.
+    Timeout,
+    /// Something came that is not the answer.
+    BadFrame,
+    /// The connection ended before the answer.
+    Lost,
+    /// There was no connection, and none could be made.
+    Unreachable,
+}
+
+/// Where the time of readings comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// The reply's arrival.
+    Arrival,
+    /// The device's own time.
+    Source(TimeMs),
+}
+
+impl Stamp {
+    /// The source time of readings that arrived at `arrival`. The only place that decides it.
+    #[must_use]
+    pub fn te(self, arrival: TimeMs) -> TimeMs {
+        match self {
+            Self::Arrival => arrival,
+            Self::Source(te) => te,
+        }
+    }
+}
+
+/// What an outcome says about points. May hold none: a refused block about to be split, or a
+/// device time that has not moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// (index of the point in the catalogue, what it said).
+    pub readings: Vec<(u32, Reading)>,
+    /// When that was.
+    pub stamp: Stamp,
+}
+
+impl Answer {
+    fn none() -> Self {
+        Self { readings: Vec::new(), stamp: Stamp::Arrival }
+    }
+}
+
+/// How a device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Answers.
+    Healthy,
+    /// One request failed; the next decides.
+    Suspect(Fault),
+    /// Does not answer.
+    Dead {
+        /// How it failed last.
+        fault: Fault,
+        /// When it is asked again, monotonic ms.
+        probe_at: u64,
+        /// The wait before that.
+        wait_ms: u64,
+    },
+}
+
+/// What an outcome says about the device.
+#[derive(Clone, Copy)]
+enum Sign {
+    Alive,
+    Failed(Fault),
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    block: Block,
+    due: u64,
+    refused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    Slot(usize),
+    Probe,
+}
+
+/// The reader of one device.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    device: Device,
+    mappings: Vec<Mapping>,
+    slots: Vec<Slot>,
+    health: Health,
+    flight: Option<(Flight, ReadRequest)>,
+    relearn_at: Option<u64>,
+    last_time: Option<u32>,
+    missed: u64,
+}
+
+impl Scanner {
+    /// Plans the device; everything is due at once.
+    #[must_use]
+    pub fn new(device: Device, mappings: Vec<Mapping>, now: u64) -> Self {
+        let slots = slots(&device, &mappings, now);
+        Self {
+            device,
+            mappings,
+            slots,
+            health: Health::Healthy,
+            flight: None,
+            relearn_at: None,
+            last_time: None,
+            missed: 0,
+        }
+    }
+
+    /// How the device does.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Scans that were skipped because earlier ones took too long.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The requests of one round and their periods, ms, for `check` and logs.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(ReadRequest, u32)> {
+        self.slots.iter().map(|slot| (slot.block.request, slot.block.period_ms)).collect()
+    }
+
+    /// Every point as `Bad`: the device is dead, or its reader failed.
+    #[must_use]
+    pub fn all_bad(&self, fault: Fault) -> Vec<(u32, Reading)> {
+        self.mappings.iter().map(|m| (m.point, Reading::Bad(fault))).collect()
+    }
+
+    /// What to do now. A request that is not answered is asked again.
+    pub fn next(&mut self, now: u64) -> Step {
+        match self.health {
+            Health::Healthy => self.next_slot(now),
+            Health::Suspect(_) => self.probe(),
+            Health::Dead { probe_at, .. } if probe_at > now => Step::Sleep(probe_at),
+            Health::Dead { .. } => self.probe(),
+        }
+    }
+
+    fn next_slot(&mut self, now: u64) -> Step {
+        if self.relearn_at.is_some_and(|at| at <= now) {
+            let due = self.slots.iter().filter(|s| !s.refused).map(|s| s.due).min();
+            self.replan(due.unwrap_or(now));
+        }
+        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
+        let first = waiting.min_by_key(|(_, slot)| (slot.due, slot.block.period_ms));
+        match first {
+            Some((place, slot)) if slot.due <= now => {
+                let request = slot.block.request;
+                self.flight = Some((Flight::Slot(place), request));
+                Step::Read(request)
+            }
+            Some((_, slot)) => Step::Sleep(self.relearn_at.map_or(slot.due, |at| at.min(slot.due))),
+            None => Step::Sleep(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
+        }
+    }
+
+    /// One small read: the first point of the plan.
+    fn probe(&mut self) -> Step {
+        let small = self.slots.first().and_then(|slot| {
+            let item = slot.block.items.first()?;
+            let first = slot.block.request.first + item.at;
+            Some(ReadRequest { first, count: item.words, ..slot.block.request })
+        });
+        let Some(request) = small else { return Step::Sleep(u64::MAX) };
+        self.flight = Some((Flight::Probe, request));
+        Step::Read(request)
+    }
+
+    fn replan(&mut self, due: u64) {
+        self.slots = slots(&self.device, &self.mappings, due);
+        self.relearn_at = None;
+    }
+
+    /// Takes what became of the request that [`Scanner::next`] gave.
+    pub fn answer(&mut self, outcome: Outcome, now: u64) -> Answer {
+        let Some((flight, request)) = self.flight.take() else { return Answer::none() };
+        let outcome = match outcome {
+            Outcome::Data(payload) if check(request, &payload).is_err() => Outcome::BadFrame,
+            Outcome::Data(_)
+            | Outcome::Exception(_)
+            | Outcome::Timeout
+            | Outcome::BadFrame
+            | Outcome::Lost
+            | Outcome::Unreachable => outcome,
+        };
+        let before = self.health;
+        let sign = sign(&outcome);
+        self.health = step(before, sign, now);
+        match (before, self.health) {
+            (Health::Healthy, Health::Healthy) => match flight {
+                Flight::Slot(place) => self.judge(place, outcome, now),
+                Flight::Probe => Answer::none(),
+            },
+            (Health::Healthy, Health::Suspect(fault)) => match flight {
+                Flight::Slot(place) => self.bad_block(place, fault),
+                Flight::Probe => Answer::none(),
+            },
+            (Health::Suspect(_), Health::Healthy) => Answer::none(),
+            (Health::Dead { .. }, Health::Healthy) => {
+                self.replan(now);
+                Answer::none()
+            }
+            (_, Health::Dead { fault, .. }) => {
+                self.last_time = None;
+                Answer { readings: self.all_bad(fault), stamp: Stamp::Arrival }
+            }
+            (Health::Suspect(_) | Health::Dead { .. }, Health::Suspect(_)) => Answer::none(),
+        }
+    }
+
+    fn bad_block(&mut self, place: usize, fault: Fault) -> Answer {
+        self.last_time = None;
+        let items = self.slots.get(place).map(|slot| slot.block.items.as_slice());
+        let readings = items
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|item| self.mappings.get(item.mapping))
+            .map(|m| (m.point, Reading::Bad(fault)))
+            .collect();
+        Answer { readings, stamp: Stamp::Arrival }
+    }
+
+    fn judge(&mut self, place: usize, outcome: Outcome, now: u64) -> Answer {
+        match outcome {
+            Outcome::Exception(2 | 3) if self.halve(place, now) => Answer::none(),
+            Outcome::Exception(code) => {
+                self.reschedule(place, now);
+                self.refuse_alone(place, code, now);
+                self.bad_block(place, exception_fault(code))
+            }
+            Outcome::Data(payload) => {
+                self.reschedule(place, now);
+                self.decode(place, &payload)
+            }
+            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {
+                Answer::none()
+            }
+        }
+    }
+
+    fn halve(&mut self, place: usize, now: u64) -> bool {
+        let Some((low, high)) = self.slots.get(place).and_then(|slot| split(&slot.block)) else {
+            return false;
+        };
+        let due = self.slots.get(place).map_or(now, |slot| slot.due);
+        let half = |block| Slot { block, due, refused: false };
+        self.slots.splice(place..=place, [half(low), half(high)]);
+        self.relearn_at.get_or_insert(now + RELEARN_MS);
+        true
+    }
+
+    /// A single point whose register the device does not have is left alone until all is learnt
+    /// anew. A block with a time register is asked again: there is nothing else to ask.
+    fn refuse_alone(&mut self, place: usize, code: u8, now: u64) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        if matches!(code, 2 | 3) && slot.block.time_at.is_none() {
+            slot.refused = true;
+            self.relearn_at.get_or_insert(now + RELEARN_MS);
+        }
+    }
+
+    fn reschedule(&mut self, place: usize, now: u64) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let period = u64::from(slot.block.period_ms.max(1));
+        slot.due += period;
+        if slot.due <= now {
+            let late = (now - slot.due) / period + 1;
+            slot.due += late * period;
+            self.missed += late;
+        }
+    }
+
+    fn decode(&mut self, place: usize, payload: &Payload) -> Answer {
+        let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
+            return Answer::none();
+        };
+        let reading = |at: u16, words: u16, mapping: &Mapping| {
+            let (at, words) = (usize::from(at), usize::from(words));
+            let found = match payload {
+                Payload::Words(all) => {
+                    all.get(at..at + words).map(|words| decode_words(mapping, words))
+                }
+                Payload::Bits(all) => all.get(at).map(|bit| decode_bit(mapping, *bit)),
+            };
+            found.unwrap_or(Reading::Bad(Fault::BadFrame))
+        };
+        let readings = block.items.iter().filter_map(|item| {
+            let mapping = self.mappings.get(item.mapping)?;
+            Some((mapping.point, reading(item.at, item.words, mapping)))
+        });
+        let mut readings: Vec<_> = readings.collect();
+        let time = match payload {
+            Payload::Words(words) => time_of(block, words),
+            Payload::Bits(_) => None,
+        };
+        let stamp = match time {
+            None => Stamp::Arrival,
+            Some(0) => {
+                doubt_time(&mut readings);
+                Stamp::Arrival
+            }
+            Some(time) if self.last_time == Some(time) => return Answer::none(),
+            Some(time) => {
+                self.last_time = Some(time);
+                Stamp::Source(TimeMs(i64::from(time) * 1_000))
+            }
+        };
+        Answer { readings, stamp }
+    }
+}
+
+/// A device whose clock was never set says 0.
+fn doubt_time(readings: &mut [(u32, Reading)]) {
+    for (_, reading) in readings {
+        *reading = match *reading {
+            Reading::Good(value) => Reading::Uncertain(value, Doubt::EstimatedTime),
+            Reading::Uncertain(..) | Reading::Bad(_) => *reading,
+        };
+    }
+}
+
+fn slots(device: &Device, mappings: &[Mapping], due: u64) -> Vec<Slot> {
+    let slot = |block| Slot { block, due, refused: false };
+    plan(device, mappings).into_iter().map(slot).collect()
+}
+
+fn exception_fault(code: u8) -> Fault {
+    match code {
+        1 => Fault::IllegalFunction,
+        2 => Fault::IllegalAddress,
+        3 => Fault::IllegalValue,
+        4 => Fault::DeviceFailure,
+        5 | 6 => Fault::DeviceBusy,
+        10 | 11 => Fault::PathUnavailable,
+        _ => Fault::DeviceException,
+    }
+}
+
+/// Exceptions 10 and 11 come from a converter on the way: the device itself is silent.
+fn sign(outcome: &Outcome) -> Sign {
+    match outcome {
+        Outcome::Data(_) => Sign::Alive,
+        Outcome::Exception(10 | 11) => Sign::Failed(Fault::PathUnavailable),
+        Outcome::Exception(_) => Sign::Alive,
+        Outcome::Timeout => Sign::Failed(Fault::Timeout),
+        Outcome::BadFrame => Sign::Failed(Fault::BadFrame),
+        Outcome::Lost => Sign::Failed(Fault::NotConnected),
+        Outcome::Unreachable => Sign::Gone,
+    }
+}
+
+fn step(health: Health, sign: Sign, now: u64) -> Health {
+    let dead = |fault, wait_ms| Health::Dead { fault, probe_at: now + wait_ms, wait_ms };
+    match (health, sign) {
+        (Health::Healthy | Health::Suspect(_) | Health::Dead { .. }, Sign::Alive) => {
+            Health::Healthy
+        }
+        (Health::Healthy, Sign::Failed(fault)) => Health::Suspect(fault),
+        (Health::Suspect(_), Sign::Failed(fault)) => dead(fault, PROBE_FIRST_MS),
+        (Health::Healthy | Health::Suspect(_), Sign::Gone) => {
+            dead(Fault::NotConnected, PROBE_FIRST_MS)
+        }
+        (Health::Dead { wait_ms, .. }, Sign::Failed(fault)) => {
+            dead(fault, (wait_ms * 2).min(PROBE_MAX_MS))
+        }
+        (Health::Dead { wait_ms, .. }, Sign::Gone) => {
+            dead(Fault::NotConnected, (wait_ms * 2).min(PROBE_MAX_MS))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Stories of one device: a plant in memory, a clock that is moved by hand.
+
+use super::*;
+use crate::register::Function;
+use crate::site::Site;
+use std::collections::BTreeSet;
+
+const SITE: &str = r#"
+[site]
+enterprise = "示例"
+gateway = "GW-01"
+points = "p"
+limits = "l"
+[[installation]]
+name = "a"
+kind = "k"
+[[device]]
+name = "plc"
+kind = "modbus-tcp"
+host = "h"
+timeout_ms = 500
+gap_registers = 10
+"#;
+const HEAD: &str =
+    "h\ntag,name,installation,signal,unit,low,high,device,function,address,type,period_ms\n";
+
+/// A device whose register holds its own address.
+struct Plant {
+    now: u64,
+    scanner: Scanner,
+    holes: BTreeSet<u16>,
+    fault: Option<Outcome>,
+    log: Vec<String>,
+    time: Option<(u16, u32)>,
+}
+
+impl Plant {
+    fn new(extra: &str, points: &[(u16, u32)]) -> Self {
+        let rows: Vec<_> = points
+            .iter()
+            .map(|(a, period)| format!("P{a},n,a,s,u,0,9999,plc,holding,{a},u16,{period}"))
+            .collect();
+        let sheet = format!("{HEAD}{}\n", rows.join("\n"));
+        let site = Site::load("s", &format!("{SITE}{extra}"), &mut |_| Ok(sheet.clone())).unwrap();
+        let scanner = Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0);
+        Self { now: 0, scanner, holes: BTreeSet::new(), fault: None, log: vec![], time: None }
+    }
+
+    fn reply(&self, ask: ReadRequest) -> Outcome {
+        if let Some(fault) = &self.fault {
+            return fault.clone();
+        }
+        let range = ask.first..ask.first + ask.count;
+        if range.clone().any(|a| self.holes.contains(&a)) {
+            return Outcome::Exception(2);
+        }
+        let word = |a: u16| match self.time {
+            Some((at, time)) if a == at => u16::try_from(time >> 16).unwrap(),
+            Some((at, time)) if a == at + 1 => u16::try_from(time & 0xffff).unwrap(),
+            Some(_) | None => a,
+        };
+        Outcome::Data(Payload::Words(range.map(word).collect()))
+    }
+
+    /// Runs until `end`, writing what was asked and said.
+    fn run(&mut self, end: u64) -> Vec<String> {
+        self.log.clear();
+        while self.now <= end {
+            match self.scanner.next(self.now) {
+                Step::Sleep(until) => {
+                    assert!(until > self.now, "would spin");
+                    self.now = until;
+                }
+                Step::Read(ask) => {
+                    let outcome = self.reply(ask);
+                    let began = self.now;
+                    self.now += if outcome == Outcome::Timeout { 500 } else { 1 };
+                    let answer = self.scanner.answer(outcome, self.now);
+                    let said: Vec<_> = answer
+                        .readings
+                        .iter()
+                        .map(|(p, r)| match r.value() {
+                            Some(v) => format!("{p}={v}"),
+                            None => format!("{p}:{}", r.word()),
+                        })
+                        .collect();
+                    let stamp = match answer.stamp {
+                        Stamp::Arrival => String::new(),
+                        Stamp::Source(te) => format!(" @{te}"),
+                    };
+                    self.log.push(format!(
+                        "{began} {}+{} {}{stamp}",
+                        ask.first,
+                        ask.count,
+                        said.join(" ")
+                    ));
+                }
+            }
+        }
+        std::mem::take(&mut self.log)
+    }
+}
+
+#[test]
+fn scans_keep_their_phase_and_the_faster_goes_first() {
+    let mut plant = Plant::new("", &[(0, 1_000), (20, 500)]);
+    assert_eq!(
+        plant.run(1_400),
+        ["0 20+1 1=20", "1 0+1 0=0", "500 20+1 1=20", "1000 20+1 1=20", "1001 0+1 0=0"]
+    );
+    plant.now = 3_700;
+    assert_eq!(plant.run(4_100)[..2], ["3700 20+1 1=20", "3701 0+1 0=0"]);
+    assert_eq!(plant.scanner.missed(), 4 + 1);
+    assert_eq!(plant.run(4_600), ["4500 20+1 1=20"]);
+}
+
+#[test]
+fn a_dead_device_is_bad_at_every_point_within_one_poll_and_asked_ever_more_rarely() {
+    let mut plant = Plant::new("", &[(0, 1_000), (1, 1_000), (50, 1_000)]);
+    plant.run(900);
+    plant.fault = Some(Outcome::Timeout);
+    let said = plant.run(12_000);
+    assert_eq!(
+        said,
+        [
+            "1000 0+2 0:timeout 1:timeout",
+            "1500 0+1 0:timeout 1:timeout 2:timeout",
+            "4000 0+1 0:timeout 1:timeout 2:timeout",
+            "8500 0+1 0:timeout 1:timeout 2:timeout",
+        ]
+    );
+    let probes = plant.run(200_000).len();
+    assert!((6..=8).contains(&probes), "{probes}");
+    plant.fault = None;
+    let said = plant.run(plant.now + 31_000);
+    assert_eq!(said[0].split_once(' ').unwrap().1, "0+1 ");
+    assert!(said[1].ends_with("0+2 0=0 1=1") && said[2].ends_with("50+1 2=50"), "{said:?}");
+}
+
+#[test]
+fn one_lost_reply_costs_one_bad_reading() {
+    let mut plant = Plant::new("", &[(0, 1_000), (50, 1_000)]);
+    plant.run(900);
+    plant.fault = Some(Outcome::BadFrame);
+    assert_eq!(plant.run(1_000), ["1000 0+1 0:bad_frame"]);
+    plant.fault = None;
+    assert_eq!(plant.run(1_500), ["1001 0+1 ", "1002 0+1 0=0", "1003 50+1 1=50"]);
+}
+
+#[test]
+fn a_refused_connection_is_dead_at_once() {
+    let mut plant = Plant::new("", &[(0, 1_000), (50, 1_000)]);
+    plant.fault = Some(Outcome::Unreachable);
+    assert_eq!(plant.run(10), ["0 0+1 0:not_connected 1:not_connected"]);
+}
+
+#[test]
+fn a_refused_register_is_bad_alone_and_its_block_goes_on() {
+    let mut plant = Plant::new("", &[(0, 1_000), (1, 1_000), (2, 1_000), (3, 1_000)]);
+    plant.holes.insert(2);
+    assert_eq!(
+        plant.run(900),
+        ["0 0+4 ", "1 0+2 0=0 1=1", "2 2+2 ", "3 2+1 2:illegal_address", "4 3+1 3=3",]
+    );
+    assert_eq!(plant.run(1_900), ["1000 0+2 0=0 1=1", "1001 3+1 3=3"]);
+    plant.run(598_500);
+    plant.holes.clear();
+    let said = plant.run(601_000);
+    assert!(said.last().unwrap().ends_with("0+4 0=0 1=1 2=2 3=3"), "{said:?}");
+}
+
+#[test]
+fn a_hole_between_points_is_no_longer_read() {
+    let mut plant = Plant::new("", &[(0, 1_000), (9, 1_000)]);
+    plant.holes.insert(5);
+    assert_eq!(plant.run(900), ["0 0+10 ", "1 0+1 0=0", "2 9+1 1=9"]);
+    assert_eq!(plant.run(1_900), ["1000 0+1 0=0", "1001 9+1 1=9"]);
+}
+
+#[test]
+fn other_exceptions_are_bad_with_their_reason_and_do_not_kill_the_device() {
+    for (code, word) in [
+        (1, "illegal_function"),
+        (4, "device_failure"),
+        (6, "device_busy"),
+        (99, "device_exception"),
+    ] {
+        let mut plant = Plant::new("", &[(0, 1_000), (1, 1_000)]);
+        plant.fault = Some(Outcome::Exception(code));
+        let want = format!("0 0+2 0:{word} 1:{word}");
+        assert_eq!(plant.run(900), [want]);
+        assert_eq!(plant.scanner.health(), Health::Healthy);
+    }
+    let mut plant = Plant::new("", &[(0, 1_000)]);
+    plant.fault = Some(Outcome::Exception(11));
+    assert_eq!(plant.run(5), ["0 0+1 0:path_unavailable", "1 0+1 0:path_unavailable"]);
+}
+
+#[test]
+fn a_reply_of_another_length_is_never_a_value() {
+    let mut plant = Plant::new("", &[(0, 1_000)]);
+    plant.fault = Some(Outcome::Data(Payload::Words(vec![7, 7])));
+    assert_eq!(plant.run(0), ["0 0+1 0:bad_frame"]);
+    plant.fault = Some(Outcome::Data(Payload::Bits(vec![true; 8])));
+    assert_eq!(plant.run(1), ["1 0+1 0:bad_frame"]);
+}
+
+#[test]
+fn the_device_time_stamps_the_scan_and_an_old_time_says_nothing_new() {
+    let mut plant = Plant::new("time_register = 10\n", &[(0, 1_000), (1, 1_000)]);
+    plant.time = Some((10, 1_700_000_000));
+    assert_eq!(plant.run(900), ["0 0+12 0=0 1=1 @1700000000000"]);
+    assert_eq!(plant.run(1_900), ["1000 0+12 "]);
+    plant.time = Some((10, 1_700_000_060));
+    assert_eq!(plant.run(2_900), ["2000 0+12 0=0 1=1 @1700000060000"]);
+    plant.fault = Some(Outcome::Exception(2));
+    assert_eq!(plant.run(3_900), ["3000 0+12 0:illegal_address 1:illegal_address"]);
+    plant.fault = None;
+    assert_eq!(plant.run(4_900), ["4000 0+12 0=0 1=1 @1700000060000"]);
+    plant.time = Some((10, 0));
+    plant.run(5_900);
+    let Step::Read(ask) = plant.scanner.next(6_000) else { panic!("due") };
+    let answer = plant.scanner.answer(plant.reply(ask), 6_001);
+    assert_eq!(answer.readings[1].1, Reading::Uncertain(1.0, Doubt::EstimatedTime));
+    assert_eq!(answer.stamp.te(TimeMs(5)), TimeMs(5));
+}
+
+#[test]
+fn the_reader_of_a_device_without_points_sleeps() {
+    let site =
+        Site::load("s", SITE, &mut |_| Ok(format!("{HEAD}A,n,a,s,u,0,1,plc,coil,5,bool,1000\n")))
+            .unwrap();
+    let mut scanner = Scanner::new(site.devices[0].clone(), vec![], 0);
+    assert_eq!(scanner.next(0), Step::Sleep(PROBE_MAX_MS));
+    let mut scanner = Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0);
+    let Step::Read(ask) = scanner.next(0) else { panic!("due") };
+    assert_eq!((ask.function, ask.count), (Function::Coil, 1));
+    let answer = scanner.answer(Outcome::Data(Payload::Bits(vec![true; 8])), 1);
+    assert_eq!(answer.readings, [(0, Reading::Good(1.0))]);
+}

@@ -1,0 +1,180 @@
+//! One enterprise's devices and points, as the site file and the point sheet say.
+//!
+//! - A site loads whole or lists every fault: file, row, column, value and the mend.
+//! - Unknown keys and columns are faults: a misspelt limit must not be a silent default.
+//! - The limits sheet is named here and read elsewhere.
+
+mod fault;
+mod rules;
+mod sheet;
+mod system;
+
+use fengsui_telemetry::{Catalogue, GatewayId, Tag};
+
+pub use fault::{Kind, Problem, SiteFault};
+pub(crate) use rules::{TIME_WORDS, time_span};
+
+use crate::decode::{Raw, Scaling};
+use crate::register::{Encoding, Function, WordOrder};
+
+/// How a device is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Modbus TCP, one connection a device.
+    ModbusTcp {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+}
+
+/// One device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Unique in the site.
+    pub name: String,
+    /// How it is reached.
+    pub link: Link,
+    /// Modbus unit.
+    pub unit: u8,
+    /// Patience with one reply.
+    pub timeout_ms: u32,
+    /// Registers in one request, at most.
+    pub max_registers: u16,
+    /// Unused registers that may be read to merge two points.
+    pub gap_registers: u16,
+    /// One point a request.
+    pub read_singly: bool,
+    /// Where the device keeps the time of its values: two registers, seconds since 1970, ABCD.
+    /// All its points are then read together with it, in one request.
+    pub time_register: Option<u16>,
+}
+
+/// Where a point's value stands and how it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    /// Index of the point in the catalogue.
+    pub point: u32,
+    /// Index of the device in [`Site::devices`].
+    pub device: usize,
+    /// Which table.
+    pub function: Function,
+    /// First address.
+    pub address: u16,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// In which order its bytes stand.
+    pub order: WordOrder,
+    /// Raw to unit.
+    pub scaling: Scaling,
+    /// Raw values by which the instrument says that it has none.
+    pub sentinels: Vec<Raw>,
+    /// Lower end of the range.
+    pub low: f64,
+    /// Upper end of the range.
+    pub high: f64,
+    /// Scan period.
+    pub period_ms: u32,
+    /// Row of the point sheet, for messages.
+    pub row: usize,
+}
+
+impl Mapping {
+    /// One past its last address.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        u32::from(self.address) + u32::from(self.encoding.words())
+    }
+}
+
+/// One site, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The gateway that reads it.
+    pub gateway: GatewayId,
+    /// Who and what there is.
+    pub catalogue: Catalogue,
+    /// The devices.
+    pub devices: Vec<Device>,
+    /// One a point, in the order of the catalogue.
+    pub mappings: Vec<Mapping>,
+    /// The point sheet, as the site file names it.
+    pub points_file: String,
+    /// The limits sheet, as the site file names it.
+    pub limits_file: String,
+}
+
+impl Site {
+    /// Checks a site file and the point sheet that it names. `read` gives the text of a file by
+    /// the name that the site file uses, or says why it cannot.
+    ///
+    /// # Errors
+    /// Every fault of both files.
+    pub fn load(
+        file: &str,
+        text: &str,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<Self, Vec<SiteFault>> {
+        let mut faults = Vec::new();
+        let system = system::parse(file, text, &mut faults);
+        let rows = match (&system.points_file, faults.as_slice()) {
+            (Some(name), _) => match read(name) {
+                Ok(text) => sheet::parse(name, &text, &system, &mut faults),
+                Err(why) => {
+                    faults.push(SiteFault::of_file(name, Problem::Unreadable(why)));
+                    Vec::new()
+                }
+            },
+            (None, _) => Vec::new(),
+        };
+        let points_file = system.points_file.clone().unwrap_or_default();
+        rules::check(file, &points_file, &system.devices, &rows, &mut faults);
+        let Some(gateway) = system.gateway.filter(|_| faults.is_empty()) else {
+            faults.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
+            return Err(faults);
+        };
+        let (points, mappings) = rows.into_iter().map(|row| (row.point, row.mapping)).unzip();
+        let catalogue = Catalogue {
+            enterprise: system.enterprise,
+            installations: system.installations,
+            points,
+        };
+        let left = catalogue.faults();
+        assert!(left.is_empty(), "the sheet let pass what the catalogue refuses: {left:?}");
+        Ok(Self {
+            gateway,
+            catalogue,
+            devices: system.devices.into_iter().map(|found| found.device).collect(),
+            mappings,
+            points_file,
+            limits_file: system.limits_file.unwrap_or_default(),
+        })
+    }
+
+    /// Gives a device another address: ports of a demonstration or a test. False where there is no
+    /// such device.
+    pub fn set_endpoint(&mut self, device: &str, host: &str, port: u16) -> bool {
+        let Some(found) = self.devices.iter_mut().find(|d| d.name == device) else {
+            return false;
+        };
+        found.link = Link::ModbusTcp { host: host.to_owned(), port };
+        true
+    }
+
+    /// The mappings of one device, in the order of the catalogue.
+    #[must_use]
+    pub fn mappings_of(&self, device: usize) -> Vec<Mapping> {
+        self.mappings.iter().filter(|m| m.device == device).cloned().collect()
+    }
+
+    /// The index of a tag.
+    #[must_use]
+    pub fn point(&self, tag: &Tag) -> Option<u32> {
+        let index = self.catalogue.points.iter().position(|p| &p.tag == tag)?;
+        u32::try_from(index).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What no single row can show: registers taken twice, and a time register that cannot be read
+//! together with its points.
+
+use super::sheet::Row;
+use super::system::Found;
+use super::{Device, Mapping, Problem, SiteFault};
+use crate::register::Function;
+
+/// Registers of the time of a device.
+pub(crate) const TIME_WORDS: u16 = 2;
+
+pub(super) fn check(
+    site_file: &str,
+    points_file: &str,
+    devices: &[Found],
+    rows: &[Row],
+    faults: &mut Vec<SiteFault>,
+) {
+    overlaps(points_file, rows, faults);
+    for (index, found) in devices.iter().enumerate() {
+        let Some(at) = found.device.time_register else { continue };
+        let mappings: Vec<_> =
+            rows.iter().map(|row| &row.mapping).filter(|m| m.device == index).collect();
+        if let Some(problem) = time_block(&found.device, at, &mappings) {
+            faults.push(SiteFault {
+                file: site_file.to_owned(),
+                row: Some(found.row),
+                column: Some("device.time_register".to_owned()),
+                value: Some(at.to_string()),
+                problem,
+            });
+        }
+    }
+}
+
+/// Any two points that share a register: one of both rows is wrong.
+fn overlaps(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
+    let mut sorted: Vec<_> = rows.iter().collect();
+    let place = |m: &Mapping| (m.device, m.function, m.address, m.row);
+    sorted.sort_by_key(|row| place(&row.mapping));
+    let mut widest: Option<&Row> = None;
+    for row in sorted {
+        let m = &row.mapping;
+        let before = widest.filter(|w| {
+            (w.mapping.device, w.mapping.function) == (m.device, m.function)
+                && u32::from(m.address) < w.mapping.end()
+        });
+        if let Some(before) = before {
+            let (early, late) =
+                if before.mapping.row < m.row { (before, row) } else { (row, before) };
+            faults.push(SiteFault {
+                file: points_file.to_owned(),
+                row: Some(late.mapping.row),
+                column: Some("address".to_owned()),
+                value: Some(late.mapping.address.to_string()),
+                problem: Problem::Overlap(early.mapping.row, early.point.tag.to_string()),
+            });
+        }
+        widest = match before {
+            Some(before) if before.mapping.end() > m.end() => Some(before),
+            Some(_) | None => Some(row),
+        };
+    }
+}
+
+/// First and one past the last address of the one request that reads points and time.
+pub(crate) fn time_span(at: u16, mappings: &[&Mapping]) -> (u16, u32) {
+    let first = mappings.iter().map(|m| m.address).fold(at, u16::min);
+    let end = mappings.iter().map(|m| m.end()).fold(u32::from(at + TIME_WORDS), u32::max);
+    (first, end)
+}
+
+fn time_block(device: &Device, at: u16, mappings: &[&Mapping]) -> Option<Problem> {
+    let mend = |zh: &str, en: &str| Some(Problem::TimeBlock(zh.to_owned(), en.to_owned()));
+    if device.read_singly {
+        return mend(
+            "与 read_singly 矛盾：时间须与测点在同一请求中读取；请去掉其一",
+            "contradicts read_singly: time and points are read in one request; remove one",
+        );
+    }
+    let first = mappings.first()?;
+    let same = |m: &&&Mapping| (m.function, m.period_ms) == (first.function, first.period_ms);
+    if let Some(other) = mappings.iter().find(|m| !same(m)) {
+        return mend(
+            &format!("第 {} 行与第 {} 行的功能或周期不同；请统一", first.row, other.row),
+            &format!(
+                "function or period of rows {} and {} differ; make them equal",
+                first.row, other.row
+            ),
+        );
+    }
+    match first.function {
+        Function::Holding | Function::Input => {}
+        Function::Coil | Function::Discrete => {
+            return mend(
+                "时间只能在寄存器中；请把测点功能改为 holding 或 input",
+                "a time stands in registers; give the points function holding or input",
+            );
+        }
+    }
+    let taken = |m: &&&Mapping| {
+        u32::from(m.address) < u32::from(at + TIME_WORDS) && u32::from(at) < m.end()
+    };
+    if let Some(other) = mappings.iter().find(taken) {
+        return mend(
+            &format!("与第 {} 行的寄存器重叠；请改地址", other.row),
+            &format!("takes registers of row {}; mend the address", other.row),
+        );
+    }
+    let (low, end) = time_span(at, mappings);
+    let span = end - u32::from(low);
+    if span > u32::from(device.max_registers) {
+        let most = device.max_registers;
+        return mend(
+            &format!("时间和测点共跨 {span} 个寄存器，一次最多 {most} 个；请拆成多个设备"),
+            &format!("time and points span {span} registers, one request reads {most}; split it"),
+        );
+    }
+    None
+}

@@ -1,0 +1,380 @@
+//! The point sheet: CSV as spreadsheets save it. Row 1 holds headings for people, row 2 the stable
+//! keys, data begin in row 3.
+
+use std::collections::BTreeMap;
+
+use csv::{ReaderBuilder, StringRecord};
+use fengsui_telemetry::{POINTS_MAX, Point, Tag};
+
+use super::system::System;
+use super::{Kind, Mapping, Problem, SiteFault};
+use crate::decode::{Raw, Scaling};
+use crate::register::{Encoding, Function, WordOrder};
+
+/// Columns and whether every sheet must have them.
+const COLUMNS: [(&str, bool); 17] = [
+    ("tag", true),
+    ("name", true),
+    ("installation", true),
+    ("equipment", false),
+    ("signal", true),
+    ("unit", true),
+    ("low", true),
+    ("high", true),
+    ("device", true),
+    ("function", true),
+    ("address", true),
+    ("type", true),
+    ("order", false),
+    ("scale", false),
+    ("offset", false),
+    ("period_ms", true),
+    ("sentinels", false),
+];
+
+/// Fastest scan that a configuration may ask for. Below it a poll is mostly overhead.
+const PERIOD_MIN_MS: u32 = 20;
+/// Slowest scan: a day.
+const PERIOD_MAX_MS: u32 = 86_400_000;
+
+/// One row that was read.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) point: Point,
+    pub(super) mapping: Mapping,
+}
+
+struct Sheet<'a> {
+    file: &'a str,
+    columns: BTreeMap<&'static str, usize>,
+    faults: &'a mut Vec<SiteFault>,
+}
+
+struct Cells<'a> {
+    row: usize,
+    record: &'a StringRecord,
+}
+
+pub(super) fn parse(
+    file: &str,
+    text: &str,
+    system: &System,
+    faults: &mut Vec<SiteFault>,
+) -> Vec<Row> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut sheet = Sheet { file, columns: BTreeMap::new(), faults };
+    let before = sheet.faults.len();
+    let mut rows = Vec::new();
+    let mut width = 0;
+    let mut seen = BTreeMap::new();
+    for (place, record) in reader.records().enumerate() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                sheet.faults.push(SiteFault::of_file(file, Problem::Syntax(error.to_string())));
+                return rows;
+            }
+        };
+        let row =
+            record.position().and_then(|p| usize::try_from(p.line()).ok()).unwrap_or(place + 1);
+        match place {
+            0 => {}
+            1 => {
+                width = record.len();
+                sheet.headings(row, &record);
+            }
+            _ if record.iter().all(|cell| cell.trim().is_empty()) => {}
+            _ if record.len() != width => {
+                sheet.fault(row, None, None, Problem::Cells(record.len(), width));
+            }
+            _ => {
+                let cells = Cells { row, record: &record };
+                rows.extend(sheet.row(&cells, system, &mut seen));
+            }
+        }
+    }
+    if seen.is_empty() && sheet.faults.len() == before {
+        sheet.faults.push(SiteFault::of_file(file, Problem::NoPoints));
+    }
+    if rows.len() > POINTS_MAX {
+        let problem = Problem::TooMany(rows.len(), POINTS_MAX);
+        sheet.faults.push(SiteFault::of_file(file, problem));
+    }
+    rows
+}
+
+impl Sheet<'_> {
+    fn fault(&mut self, row: usize, column: Option<&str>, value: Option<&str>, problem: Problem) {
+        self.faults.push(SiteFault {
+            file: self.file.to_owned(),
+            row: Some(row),
+            column: column.map(str::to_owned),
+            value: value.map(str::to_owned),
+            problem,
+        });
+    }
+
+    fn headings(&mut self, row: usize, record: &StringRecord) {
+        for (place, cell) in record.iter().enumerate() {
+            let cell = cell.trim();
+            let known = COLUMNS.iter().find(|(name, _)| *name == cell);
+            match known {
+                None => {
+                    let names: Vec<_> = COLUMNS.iter().map(|(name, _)| *name).collect();
+                    let problem = Problem::UnknownKey(names.join(", "));
+                    self.fault(row, Some(cell), None, problem);
+                }
+                Some((name, _)) => {
+                    if self.columns.insert(name, place).is_some() {
+                        self.fault(row, Some(cell), None, Problem::Duplicate(row));
+                    }
+                }
+            }
+        }
+        for (name, needed) in COLUMNS {
+            if needed && !self.columns.contains_key(name) {
+                self.fault(row, Some(name), None, Problem::MissingKey);
+            }
+        }
+    }
+
+    /// The trimmed cell; empty where the sheet has no such column.
+    fn cell<'r>(&self, cells: &Cells<'r>, column: &str) -> &'r str {
+        let place = self.columns.get(column);
+        place.and_then(|place| cells.record.get(*place)).unwrap_or_default().trim()
+    }
+
+    fn filled<'r>(&mut self, cells: &Cells<'r>, column: &'static str) -> Option<&'r str> {
+        let cell = self.cell(cells, column);
+        if cell.is_empty() {
+            // A missing column was reported once, with the headings.
+            if self.columns.contains_key(column) {
+                self.fault(cells.row, Some(column), None, Problem::Empty);
+            }
+            return None;
+        }
+        Some(cell)
+    }
+
+    fn number(
+        &mut self,
+        cells: &Cells<'_>,
+        column: &'static str,
+        default: Option<f64>,
+    ) -> Option<f64> {
+        let cell = match default {
+            Some(default) if self.cell(cells, column).is_empty() => return Some(default),
+            Some(_) => self.cell(cells, column),
+            None => self.filled(cells, column)?,
+        };
+        let number = cell.parse().ok();
+        if number.is_none() {
+            self.fault(cells.row, Some(column), Some(cell), Problem::NotA(Kind::Number));
+        }
+        number
+    }
+
+    fn whole(
+        &mut self,
+        cells: &Cells<'_>,
+        column: &'static str,
+        bounds: (u32, u32),
+    ) -> Option<u32> {
+        let cell = self.filled(cells, column)?;
+        let problem = match cell.parse::<i64>() {
+            Ok(number) => match u32::try_from(number) {
+                Ok(number) if (bounds.0..=bounds.1).contains(&number) => return Some(number),
+                Ok(_) | Err(_) => Problem::OutOfBounds(bounds.0.to_string(), bounds.1.to_string()),
+            },
+            Err(_) => Problem::NotA(Kind::Whole),
+        };
+        self.fault(cells.row, Some(column), Some(cell), problem);
+        None
+    }
+
+    fn word<T>(
+        &mut self,
+        cells: &Cells<'_>,
+        column: &'static str,
+        cell: &str,
+        parse: fn(&str) -> Option<T>,
+        words: &[&str],
+    ) -> Option<T> {
+        let found = parse(cell);
+        if found.is_none() {
+            let problem = Problem::NotOneOf(words.join(", "));
+            self.fault(cells.row, Some(column), Some(cell), problem);
+        }
+        found
+    }
+
+    fn defined(
+        &mut self,
+        cells: &Cells<'_>,
+        column: &'static str,
+        names: &[&str],
+    ) -> Option<usize> {
+        let cell = self.filled(cells, column)?;
+        let found = names.iter().position(|name| *name == cell);
+        if found.is_none() {
+            let problem = Problem::Undefined(names.join(", "));
+            self.fault(cells.row, Some(column), Some(cell), problem);
+        }
+        found
+    }
+
+    fn row(
+        &mut self,
+        cells: &Cells<'_>,
+        system: &System,
+        seen: &mut BTreeMap<Tag, usize>,
+    ) -> Option<Row> {
+        let tag = self.tag(cells, seen);
+        let installations: Vec<_> = system.installations.iter().map(|i| i.name.as_str()).collect();
+        let installation = self.defined(cells, "installation", &installations);
+        let name = self.filled(cells, "name").map(str::to_owned);
+        let signal = self.filled(cells, "signal").map(str::to_owned);
+        let unit = self.cell(cells, "unit").to_owned();
+        let equipment = self.cell(cells, "equipment").to_owned();
+        let period_ms = self.whole(cells, "period_ms", (PERIOD_MIN_MS, PERIOD_MAX_MS));
+        let low = self.number(cells, "low", None);
+        let high = self.number(cells, "high", None);
+        if let Some((low, high)) = low.zip(high)
+            && !(low.is_finite() && high.is_finite() && low < high)
+        {
+            let shown = format!("{low}..{high}");
+            self.fault(cells.row, Some("low"), Some(&shown), Problem::RangeUpsideDown);
+        }
+        let mapping = self.mapping(cells, system);
+        let (low, high, period_ms) = (low?, high?, period_ms?);
+        let point = Point {
+            tag: tag?,
+            name: name?,
+            unit,
+            low,
+            high,
+            installation: u32::try_from(installation?).ok()?,
+            equipment,
+            period_ms,
+            signal: signal?,
+        };
+        let place = u32::try_from(seen.len().saturating_sub(1)).ok()?;
+        let mapping = Mapping { point: place, low, high, period_ms, ..mapping? };
+        Some(Row { point, mapping })
+    }
+
+    fn tag(&mut self, cells: &Cells<'_>, seen: &mut BTreeMap<Tag, usize>) -> Option<Tag> {
+        let cell = self.filled(cells, "tag")?;
+        match Tag::parse(cell) {
+            Ok(tag) => {
+                if let Some(first) = seen.get(&tag) {
+                    let first = *first;
+                    self.fault(cells.row, Some("tag"), Some(cell), Problem::Duplicate(first));
+                    return None;
+                }
+                seen.insert(tag.clone(), cells.row);
+                Some(tag)
+            }
+            Err(fault) => {
+                let problem = Problem::BadName(fault.to_string());
+                self.fault(cells.row, Some("tag"), Some(cell), problem);
+                None
+            }
+        }
+    }
+
+    fn mapping(&mut self, cells: &Cells<'_>, system: &System) -> Option<Mapping> {
+        let devices: Vec<_> = system.devices.iter().map(|d| d.device.name.as_str()).collect();
+        let device = self.defined(cells, "device", &devices);
+        let function = self.filled(cells, "function").and_then(|cell| {
+            let words = Function::ALL.map(Function::word);
+            self.word(cells, "function", cell, Function::parse, &words)
+        });
+        let address = self.whole(cells, "address", (0, 65_535));
+        let encoding = self.filled(cells, "type").and_then(|cell| {
+            let words = Encoding::ALL.map(Encoding::word);
+            self.word(cells, "type", cell, Encoding::parse, &words)
+        });
+        let order = match self.cell(cells, "order") {
+            "" => Some(WordOrder::default()),
+            cell => {
+                let words = WordOrder::ALL.map(WordOrder::word);
+                self.word(cells, "order", cell, WordOrder::parse, &words)
+            }
+        };
+        let scaling = self.scaling(cells);
+        if let Some((function, encoding)) = function.zip(encoding)
+            && function.is_bits()
+            && encoding != Encoding::Bool
+        {
+            let cell = self.cell(cells, "type").to_owned();
+            self.fault(cells.row, Some("type"), Some(&cell), Problem::BitsAreBool);
+        }
+        if let Some((address, encoding)) = address.zip(encoding)
+            && address + u32::from(encoding.words()) > 65_536
+        {
+            let cell = self.cell(cells, "address").to_owned();
+            let problem = Problem::PastTheEnd(encoding.words());
+            self.fault(cells.row, Some("address"), Some(&cell), problem);
+        }
+        let sentinels = encoding.and_then(|encoding| self.sentinels(cells, encoding));
+        Some(Mapping {
+            point: 0,
+            device: device?,
+            function: function?,
+            address: u16::try_from(address?).ok()?,
+            encoding: encoding?,
+            order: order?,
+            scaling: scaling?,
+            sentinels: sentinels?,
+            low: 0.0,
+            high: 0.0,
+            period_ms: 0,
+            row: cells.row,
+        })
+    }
+
+    fn scaling(&mut self, cells: &Cells<'_>) -> Option<Scaling> {
+        let scale = self.number(cells, "scale", Some(1.0));
+        let offset = self.number(cells, "offset", Some(0.0));
+        let (scale, offset) = scale.zip(offset)?;
+        let scaling = Scaling::new(scale, offset);
+        if scaling.is_none() {
+            let shown = format!("{scale} / {offset}");
+            self.fault(cells.row, Some("scale"), Some(&shown), Problem::BadScale);
+        }
+        scaling
+    }
+
+    fn sentinels(&mut self, cells: &Cells<'_>, encoding: Encoding) -> Option<Vec<Raw>> {
+        let mut found = Vec::new();
+        let mut whole_row = Some(());
+        for part in self.cell(cells, "sentinels").split(';').map(str::trim) {
+            if part.is_empty() {
+                continue;
+            }
+            let raw = match encoding.whole_range() {
+                Some((low, high)) => match part.parse::<i128>() {
+                    Ok(whole) if (low..=high).contains(&whole) => Ok(Raw::Whole(whole)),
+                    Ok(_) => Err(Problem::SentinelRange),
+                    Err(_) => Err(Problem::NotA(Kind::Whole)),
+                },
+                None => match part.parse::<f64>() {
+                    Ok(float) if float.is_finite() => Ok(Raw::Float(float)),
+                    Ok(_) => Err(Problem::SentinelRange),
+                    Err(_) => Err(Problem::NotA(Kind::Number)),
+                },
+            };
+            match raw {
+                Ok(raw) => found.push(raw),
+                Err(problem) => {
+                    whole_row = None;
+                    self.fault(cells.row, Some("sentinels"), Some(part), problem);
+                }
+            }
+        }
+        whole_row.map(|()| found)
+    }
+}

@@ -1,0 +1,327 @@
+//! The site file: TOML. Every fault is found, with its line.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use fengsui_telemetry::{GatewayId, INSTALLATIONS_MAX, Installation};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Device, Kind, Link, Problem, SiteFault};
+
+/// Devices of one gateway. A serial-line concentrator serves some hundred; beyond this somebody
+/// has generated a file by mistake.
+const DEVICES_MAX: usize = 1_000;
+const TIMEOUT_MS: i64 = 500;
+const REGISTERS_MAX: i64 = 125;
+
+/// What stands in a site file; absent where it was faulty.
+#[derive(Debug, Default)]
+pub(super) struct System {
+    pub(super) enterprise: String,
+    pub(super) gateway: Option<GatewayId>,
+    pub(super) points_file: Option<String>,
+    pub(super) limits_file: Option<String>,
+    pub(super) installations: Vec<Installation>,
+    pub(super) devices: Vec<Found>,
+}
+
+/// A device and where it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) device: Device,
+    pub(super) row: usize,
+}
+
+struct Text<'a> {
+    file: &'a str,
+    text: &'a str,
+    faults: &'a mut Vec<SiteFault>,
+}
+
+impl Text<'_> {
+    fn row(&self, span: &Range<usize>) -> usize {
+        let upto = self.text.get(..span.start).unwrap_or_default();
+        upto.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    fn fault(&mut self, row: usize, column: &str, value: Option<String>, problem: Problem) {
+        let (file, column) = (self.file.to_owned(), Some(column.to_owned()));
+        self.faults.push(SiteFault { file, row: Some(row), column, value, problem });
+    }
+}
+
+/// One table of the file; keys are taken out, and what is left over was unknown.
+struct Section<'t, 'i> {
+    name: &'static str,
+    row: usize,
+    /// Row of the value that was taken last.
+    value_row: usize,
+    table: &'t DeTable<'i>,
+    known: Vec<&'static str>,
+}
+
+impl<'t, 'i> Section<'t, 'i> {
+    fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    fn column(&self, key: &str) -> String {
+        format!("{}.{key}", self.name)
+    }
+
+    fn text(&mut self, at: &mut Text<'_>, key: &'static str) -> Option<String> {
+        let column = self.column(key);
+        let row = self.row;
+        let Some(value) = self.get(key) else {
+            at.fault(row, &column, None, Problem::MissingKey);
+            return None;
+        };
+        let row = at.row(&value.span());
+        self.value_row = row;
+        match value.get_ref().as_str() {
+            Some(text) if text.trim().is_empty() => {
+                at.fault(row, &column, None, Problem::Empty);
+                None
+            }
+            Some(text) => Some(text.trim().to_owned()),
+            None => {
+                let shown = at.text.get(value.span()).map(str::to_owned);
+                at.fault(row, &column, shown, Problem::NotA(Kind::Text));
+                None
+            }
+        }
+    }
+
+    fn whole(
+        &mut self,
+        at: &mut Text<'_>,
+        key: &'static str,
+        bounds: (i64, i64),
+        default: Option<i64>,
+    ) -> Option<i64> {
+        let column = self.column(key);
+        let row = self.row;
+        let Some(value) = self.get(key) else {
+            if default.is_none() {
+                at.fault(row, &column, None, Problem::MissingKey);
+            }
+            return default;
+        };
+        let row = at.row(&value.span());
+        let shown = at.text.get(value.span()).map(str::to_owned);
+        let number = value
+            .get_ref()
+            .as_integer()
+            .and_then(|n| i64::from_str_radix(n.as_str(), n.radix()).ok());
+        match number {
+            Some(number) if (bounds.0..=bounds.1).contains(&number) => Some(number),
+            Some(_) => {
+                let problem = Problem::OutOfBounds(bounds.0.to_string(), bounds.1.to_string());
+                at.fault(row, &column, shown, problem);
+                None
+            }
+            None => {
+                at.fault(row, &column, shown, Problem::NotA(Kind::Whole));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, at: &mut Text<'_>, key: &'static str) -> bool {
+        let column = self.column(key);
+        let Some(value) = self.get(key) else { return false };
+        let (row, shown) = (at.row(&value.span()), at.text.get(value.span()).map(str::to_owned));
+        value.get_ref().as_bool().unwrap_or_else(|| {
+            at.fault(row, &column, shown, Problem::NotA(Kind::Flag));
+            false
+        })
+    }
+
+    fn finish(self, at: &mut Text<'_>) {
+        for (key, _) in self.table {
+            let name: &str = key.get_ref();
+            if !self.known.contains(&name) {
+                let row = at.row(&key.span());
+                let column = format!("{}.{name}", self.name);
+                at.fault(row, &column, None, Problem::UnknownKey(self.known.join(", ")));
+            }
+        }
+    }
+}
+
+pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> System {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut at = Text { file, text, faults };
+    for error in errors {
+        let row = error.span().map(|span| at.row(&span));
+        let problem = Problem::Syntax(error.message().to_owned());
+        at.faults.push(SiteFault {
+            file: file.to_owned(),
+            row,
+            column: None,
+            value: None,
+            problem,
+        });
+    }
+    let mut system = System::default();
+    let root = document.get_ref();
+    for (key, value) in root {
+        let name: &str = key.get_ref();
+        if !["site", "installation", "device"].contains(&name) {
+            let row = at.row(&key.span());
+            let known = "[site], [[installation]], [[device]]".to_owned();
+            at.fault(row, name, None, Problem::UnknownKey(known));
+        } else if name == "site" && value.get_ref().as_table().is_none() {
+            at.fault(at.row(&value.span()), "site", None, Problem::NotA(Kind::Table));
+        }
+    }
+    match root.get("site").and_then(|value| Some((value.span(), value.get_ref().as_table()?))) {
+        Some((span, table)) => site(&mut at, &span, table, &mut system),
+        None => at.fault(1, "site", None, Problem::MissingKey),
+    }
+    let mut seen = BTreeMap::new();
+    for (span, table) in tables(&mut at, root, "installation") {
+        if let Some(found) = installation(&mut at, &span, table, &mut seen) {
+            system.installations.push(found);
+        }
+    }
+    let mut seen = BTreeMap::new();
+    for (span, table) in tables(&mut at, root, "device") {
+        if let Some(found) = device(&mut at, &span, table, &mut seen) {
+            system.devices.push(found);
+        }
+    }
+    for (count, max, name) in [
+        (system.installations.len(), INSTALLATIONS_MAX, "installation"),
+        (system.devices.len(), DEVICES_MAX, "device"),
+    ] {
+        if count > max {
+            at.fault(1, name, None, Problem::TooMany(count, max));
+        }
+    }
+    system
+}
+
+fn tables<'t, 'i>(
+    at: &mut Text<'_>,
+    root: &'t DeTable<'i>,
+    name: &'static str,
+) -> Vec<(Range<usize>, &'t DeTable<'i>)> {
+    let Some(value) = root.get(name) else {
+        at.fault(1, name, None, Problem::MissingKey);
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for item in value.get_ref().as_array().into_iter().flatten() {
+        if let Some(table) = item.get_ref().as_table() {
+            found.push((item.span(), table));
+        }
+    }
+    if found.is_empty() {
+        at.fault(at.row(&value.span()), name, None, Problem::NotA(Kind::Tables));
+    }
+    found
+}
+
+fn site(at: &mut Text<'_>, span: &Range<usize>, table: &DeTable<'_>, system: &mut System) {
+    let row = at.row(span);
+    let mut section = Section { name: "site", row, value_row: row, table, known: Vec::new() };
+    system.enterprise = section.text(at, "enterprise").unwrap_or_default();
+    if let Some(name) = section.text(at, "gateway") {
+        match GatewayId::parse(&name) {
+            Ok(id) => system.gateway = Some(id),
+            Err(fault) => {
+                let problem = Problem::BadName(fault.to_string());
+                at.fault(section.value_row, "site.gateway", Some(name), problem);
+            }
+        }
+    }
+    system.points_file = section.text(at, "points");
+    system.limits_file = section.text(at, "limits");
+    section.finish(at);
+}
+
+/// A name that must be unique: its first row is remembered.
+fn unique(
+    at: &mut Text<'_>,
+    column: &str,
+    row: usize,
+    name: Option<String>,
+    seen: &mut BTreeMap<String, usize>,
+) -> Option<String> {
+    let name = name?;
+    if let Some(first) = seen.get(&name) {
+        let first = *first;
+        at.fault(row, column, Some(name), Problem::Duplicate(first));
+        return None;
+    }
+    seen.insert(name.clone(), row);
+    Some(name)
+}
+
+fn installation(
+    at: &mut Text<'_>,
+    span: &Range<usize>,
+    table: &DeTable<'_>,
+    seen: &mut BTreeMap<String, usize>,
+) -> Option<Installation> {
+    let row = at.row(span);
+    let mut section =
+        Section { name: "installation", row, value_row: row, table, known: Vec::new() };
+    let name = section.text(at, "name");
+    let name = unique(at, "installation.name", section.value_row, name, seen);
+    let kind = section.text(at, "kind");
+    let class = section.whole(at, "hazard_class", (0, 5), Some(0));
+    section.finish(at);
+    Some(Installation { name: name?, hazard_class: u8::try_from(class?).ok()?, kind: kind? })
+}
+
+fn device(
+    at: &mut Text<'_>,
+    span: &Range<usize>,
+    table: &DeTable<'_>,
+    seen: &mut BTreeMap<String, usize>,
+) -> Option<Found> {
+    let row = at.row(span);
+    let mut section = Section { name: "device", row, value_row: row, table, known: Vec::new() };
+    let name = section.text(at, "name");
+    let name = unique(at, "device.name", section.value_row, name, seen);
+    let kind = section.text(at, "kind");
+    if let Some(kind) = kind.filter(|kind| kind != "modbus-tcp") {
+        at.fault(
+            section.value_row,
+            "device.kind",
+            Some(kind),
+            Problem::NotOneOf("modbus-tcp".to_owned()),
+        );
+    }
+    let host = section.text(at, "host");
+    let port = section.whole(at, "port", (1, 65_535), Some(502));
+    let unit = section.whole(at, "unit", (0, 255), Some(1));
+    let timeout_ms = section.whole(at, "timeout_ms", (20, 60_000), Some(TIMEOUT_MS));
+    let max_registers = section.whole(at, "max_registers", (1, REGISTERS_MAX), Some(REGISTERS_MAX));
+    let gap_registers = section.whole(at, "gap_registers", (0, REGISTERS_MAX), Some(0));
+    let read_singly = section.flag(at, "read_singly");
+    let time_register = match section.table.get("time_register") {
+        Some(_) => Some(section.whole(at, "time_register", (0, 65_534), None)?),
+        None => {
+            section.known.push("time_register");
+            None
+        }
+    };
+    section.finish(at);
+    let device = Device {
+        name: name?,
+        link: Link::ModbusTcp { host: host?, port: u16::try_from(port?).ok()? },
+        unit: u8::try_from(unit?).ok()?,
+        timeout_ms: u32::try_from(timeout_ms?).ok()?,
+        max_registers: u16::try_from(max_registers?).ok()?,
+        gap_registers: u16::try_from(gap_registers?).ok()?,
+        read_singly,
+        time_register: time_register.and_then(|address| u16::try_from(address).ok()),
+    };
+    Some(Found { device, row })
+}

@@ -1,0 +1,209 @@
+use super::*;
+
+const SITE: &str = r#"
+[site]
+enterprise = "示例石化有限公司"
+gateway = "GW-01"
+points = "points.csv"
+limits = "limits.csv"
+[[installation]]
+name = "罐区"
+kind = "tank_farm"
+hazard_class = 3
+[[device]]
+name = "plc"
+kind = "modbus-tcp"
+host = "127.0.0.1"
+port = 1502
+"#;
+
+const HEAD: &str = "\u{feff}位号,名称,装置,设备,信号,单位,下限,上限,设备,功能,地址,类型,字序,系数,偏移,周期,无效值\n\
+tag,name,installation,equipment,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms,sentinels\n";
+
+const GOOD: &str = "TK-101.LT,液位,罐区,TK-101,level,%,0,100,plc,holding,0,f32,ABCD,1,0,500,";
+
+fn load(site: &str, rows: &[&str]) -> Result<Site, Vec<String>> {
+    let sheet = format!("{HEAD}{}\n", rows.join("\n"));
+    Site::load("site.toml", site, &mut |name| match name {
+        "points.csv" => Ok(sheet.clone()),
+        other => Err(format!("no file {other}")),
+    })
+    .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+/// Each wanted text must stand in exactly one of the faults, and no fault may be left over.
+fn check(site: &str, rows: &[&str], wanted: &[&[&str]]) {
+    let faults = load(site, rows).expect_err("should be refused");
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+    for parts in wanted {
+        let hits = faults.iter().filter(|f| parts.iter().all(|part| f.contains(part))).count();
+        assert_eq!(hits, 1, "{parts:?} in {faults:#?}");
+    }
+}
+
+#[test]
+fn a_good_site_loads_whole() {
+    let rows = [
+        GOOD,
+        "TK-101.TT,温度,罐区,TK-101,temperature,℃,-50,150,plc,holding,2,i16,,0.1,,1000,32767;-32768",
+        "XV-1.ZSO,阀位,罐区,XV-1,valve,,0,1,plc,discrete,7,bool,,,,1000,",
+    ];
+    let mut site = load(SITE, &rows).unwrap();
+    assert_eq!(site.gateway.as_str(), "GW-01");
+    assert_eq!(site.catalogue.points.len(), 3);
+    assert_eq!(site.mappings[1].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
+    assert_eq!(site.mappings[2].point, 2);
+    assert_eq!(site.limits_file, "limits.csv");
+    assert!(site.set_endpoint("plc", "127.0.0.1", 9));
+    assert!(!site.set_endpoint("other", "127.0.0.1", 9));
+    assert_eq!(site.devices[0].link, Link::ModbusTcp { host: "127.0.0.1".into(), port: 9 });
+}
+
+#[test]
+fn every_fault_of_a_sheet_is_named_with_its_row_and_column() {
+    check(
+        SITE,
+        &[
+            "bad tag,液位,罐区,TK,level,%,0,100,plc,holding,0,f32,ABCD,1,0,500,",
+            "A1,液位,别处,TK,level,%,0,100,plc,holding,4,f32,ABCD,1,0,500,",
+            "A2,液位,罐区,TK,level,%,100,0,nowhere,holding,6,f32,ABCD,1,0,500,",
+            "A3,液位,罐区,TK,level,%,0,100,plc,register,8,f16,ACBD,0,0,0,",
+            "A4,液位,罐区,TK,level,%,0,100,plc,holding,65535,f32,ABCD,x,0,500,",
+            "A5,液位,罐区,TK,level,%,0,100,plc,coil,1,u16,ABCD,1,0,500,70000",
+            "A6,液位,罐区,TK,level,%,0,100,plc,holding,70000,u16,ABCD,1,inf,500,",
+            "A6,,罐区,TK,level,%,0,100,plc,holding,30,u16,ABCD,1,0,500,",
+            "A7,液位",
+        ],
+        &[
+            &["points.csv:3", "[tag]", "bad tag"],
+            &["points.csv:4", "[installation]", "别处", "罐区"],
+            &["points.csv:5", "[low]", "100..0"],
+            &["points.csv:5", "[device]", "nowhere", "plc"],
+            &["points.csv:6", "[function]", "register", "holding"],
+            &["points.csv:6", "[type]", "f16", "f32"],
+            &["points.csv:6", "[order]", "ACBD"],
+            &["points.csv:6", "[scale]"],
+            &["points.csv:6", "[period_ms]", "20 到"],
+            &["points.csv:7", "[scale]", "\"x\""],
+            &["points.csv:7", "[address]", "65535"],
+            &["points.csv:8", "[type]", "bool"],
+            &["points.csv:8", "[sentinels]", "70000"],
+            &["points.csv:9", "[address]", "70000"],
+            &["points.csv:9", "[scale]", "inf"],
+            &["points.csv:10", "[tag]", "第 9 行"],
+            &["points.csv:10", "[name]"],
+            &["points.csv:11", "2 格", "17"],
+        ],
+    );
+}
+
+#[test]
+fn overlapping_registers_name_both_rows() {
+    check(
+        SITE,
+        &[
+            GOOD,
+            "B,液位,罐区,TK,level,%,0,100,plc,holding,1,u16,ABCD,1,0,500,",
+            "C,液位,罐区,TK,level,%,0,100,plc,input,1,u16,ABCD,1,0,500,",
+            "D,液位,罐区,TK,level,%,0,100,plc,holding,10,u64,ABCD,1,0,500,",
+            "E,液位,罐区,TK,level,%,0,100,plc,holding,11,u16,ABCD,1,0,500,",
+            "F,液位,罐区,TK,level,%,0,100,plc,holding,13,u16,ABCD,1,0,500,",
+        ],
+        &[
+            &["points.csv:4", "[address]", "第 3 行（TK-101.LT）"],
+            &["points.csv:7", "第 6 行（D）"],
+            &["points.csv:8", "第 6 行（D）"],
+        ],
+    );
+}
+
+#[test]
+fn every_fault_of_a_site_file_is_named_with_its_line() {
+    let site = r#"
+[site]
+enterprise = ""
+gateway = "网关"
+points = "points.csv"
+limit = "limits.csv"
+[[installation]]
+name = "罐区"
+kind = "tank_farm"
+hazard_class = 9
+[[device]]
+name = "plc"
+kind = "modbus-rtu"
+host = 7
+port = 70000
+unit = "1"
+read_singly = 1
+speed = 9600
+[[device]]
+name = "plc"
+kind = "modbus-tcp"
+host = "h"
+[extra]
+"#;
+    let faults = load(site, &[]).unwrap_err();
+    for wanted in [
+        "site.toml:3 [site.enterprise]",
+        "site.toml:4 [site.gateway]",
+        "site.toml:2 [site.limits]",
+        "site.toml:6 [site.limit]",
+        "site.toml:10 [installation.hazard_class]",
+        "site.toml:13 [device.kind] \"modbus-rtu\"",
+        "site.toml:14 [device.host] \"7\"",
+        "site.toml:15 [device.port] \"70000\"",
+        "site.toml:16 [device.unit]",
+        "site.toml:17 [device.read_singly]",
+        "site.toml:18 [device.speed]",
+        "site.toml:20 [device.name] \"plc\"：与第 12 行重复",
+        "site.toml:23 [extra]",
+        "points.csv",
+    ] {
+        assert_eq!(
+            faults.iter().filter(|f| f.starts_with(wanted)).count(),
+            1,
+            "{wanted}: {faults:#?}"
+        );
+    }
+    assert_eq!(faults.len(), 14, "{faults:#?}");
+    assert!(!load("[site\nx=", &[]).unwrap_err().is_empty());
+    assert!(!load("", &[]).unwrap_err().is_empty());
+}
+
+#[test]
+fn a_time_register_must_fit_in_one_request_with_its_points() {
+    let timed = |extra: &str| format!("{SITE}{extra}");
+    let near = "B,液位,罐区,TK,level,%,0,100,plc,holding,20,u16,ABCD,1,0,500,";
+    let far = "B,液位,罐区,TK,level,%,0,100,plc,holding,124,f32,ABCD,1,0,500,";
+    let slow = "B,液位,罐区,TK,level,%,0,100,plc,holding,20,u16,ABCD,1,0,1000,";
+    let bits = "B,液位,罐区,TK,level,%,0,1,plc,coil,20,bool,ABCD,1,0,500,";
+    assert!(load(&timed("time_register = 40\n"), &[GOOD, near]).is_ok());
+    let fault = |extra: &str, rows: &[&str], part: &str| {
+        check(&timed(extra), rows, &[&["site.toml:11", "time_register", part]]);
+    };
+    fault("time_register = 40\n", &[GOOD, far], "126");
+    fault("time_register = 40\n", &[GOOD, slow], "第 4 行");
+    fault("time_register = 40\n", &[bits], "holding");
+    fault("time_register = 1\n", &[GOOD, near], "第 3 行");
+    fault("time_register = 40\nread_singly = true\n", &[GOOD], "read_singly");
+}
+
+#[test]
+fn a_sheet_without_its_columns_says_which() {
+    let faults = Site::load("site.toml", SITE, &mut |_| Ok("位号,备注\ntag,remark\nA,b\n".into()))
+        .unwrap_err();
+    let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert!(text.iter().any(|f| f.contains("[remark]")), "{text:#?}");
+    assert!(text.iter().any(|f| f.contains("[address]")), "{text:#?}");
+    assert!(text.iter().all(|f| f.starts_with("points.csv:2")), "{text:#?}");
+}
+
+#[test]
+fn the_demonstration_site_is_without_fault() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/demo/");
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}"));
+    let text = read("site.toml").unwrap();
+    let site = Site::load("site.toml", &text, &mut |name| read(name).map_err(|e| e.to_string()));
+    assert_eq!(site.unwrap().catalogue.points.len(), 15);
+}

@@ -1,0 +1,584 @@
+//! The one owner of the alarm engine: a thread of its own that waits for nobody.
+//!
+//! - Deadlines come before inputs, so that a flood cannot delay an alarm.
+//! - Rows go to the journal, then to the desk; the desk sounds them after the journal's answer or
+//!   after its patience, whichever comes first.
+//! - Samples go on to the series store only when the rows that they caused are in the journal.
+//! - A journal that fails keeps its rows here and is tried again; nothing is acknowledged
+//!   meanwhile. When [`UNRECORDED_MAX`] rows wait, the process ends: the journal and the gateways
+//!   hold what is needed to come to the same state again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use fengsui_alerting::{
+    Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Plan, PointRef, Row,
+};
+use fengsui_store::{AlarmJournal, Intake, JournalRow, RowKind, SeriesStore, Snapshot, StoreError};
+use fengsui_telemetry::{Lane, Reading, TimeMs};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::clock;
+use crate::counters::{Counters, add};
+use crate::desk::DeskInput;
+use crate::registry::{AlarmFacts, Registry, facts};
+use crate::view::{AlarmRow, rows_of};
+
+/// Inputs that wait for the engine. When full, the intake takes no more from the broker.
+pub const INPUTS_MAX: usize = 1_024;
+/// Rows that wait for a failing journal.
+const UNRECORDED_MAX: usize = 200_000;
+/// Between two tries of a failing journal.
+const RETRY: Duration = Duration::from_secs(1);
+/// Between two snapshots of the engine: the length of the replay after a kill.
+const SNAPSHOT_EVERY_MS: i64 = 10_000;
+/// Longest wait without a turn, so that supervision sees the loop turn.
+const TURN: Duration = Duration::from_millis(500);
+
+/// What the intake learns when records are durable, or are not.
+#[derive(Debug)]
+pub struct Stored {
+    /// Whose.
+    pub gateway: usize,
+    /// Which life of its spool.
+    pub epoch: u64,
+    /// Which records.
+    pub offsets: Vec<(u64, u64)>,
+    /// True: committed.
+    pub durable: bool,
+}
+
+/// Samples to judge, and what to do when they are judged.
+#[derive(Debug)]
+pub struct Judge {
+    /// Whose.
+    pub gateway: usize,
+    /// What to store afterwards.
+    pub intake: Intake,
+    /// The back-fill is complete, or has waited long enough.
+    pub settle: bool,
+    /// Live lane: the gateway has caught up.
+    pub caught_up: bool,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the engine made of it.
+    pub cause: Cause,
+    /// In words.
+    pub why: String,
+}
+
+/// What reaches the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// Samples.
+    Judge(Box<Judge>),
+    /// A sign of life.
+    Heard(usize),
+    /// Stored samples that the engine asked for.
+    History(PointRef, TimeMs, Vec<(TimeMs, Reading)>),
+    /// A person.
+    Command(Command, oneshot::Sender<Option<Outcome>>),
+    /// The number of a key.
+    Find(String, oneshot::Sender<Option<AlarmId>>),
+    /// Other alarms from now on.
+    Registry(Arc<Registry>, Plan),
+    /// All rows of the desk, for a desk that lost track.
+    Resync,
+    /// End, after a last snapshot; says when it is saved.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What waits for the journal: rows, and the samples that caused them.
+struct Unrecorded {
+    rows: Vec<JournalRow>,
+    intake: Option<(usize, Intake)>,
+    change: u64,
+}
+
+/// What the loop works with.
+pub struct Parts {
+    /// The engine, restored.
+    pub engine: Engine,
+    /// Gateways and points.
+    pub registry: Arc<Registry>,
+    /// The journal.
+    pub journal: AlarmJournal,
+    /// The series store.
+    pub store: SeriesStore,
+    /// The desk.
+    pub desk: mpsc::Sender<DeskInput>,
+    /// The intake, for what became durable.
+    pub stored: mpsc::Sender<Stored>,
+    /// Counters.
+    pub counters: Arc<Counters>,
+}
+
+struct AlarmLoop {
+    parts: Parts,
+    facts: Vec<Arc<AlarmFacts>>,
+    own: SyncSender<Input>,
+    recalls: SyncSender<(PointRef, TimeMs, TimeMs)>,
+    failed: Receiver<Unrecorded>,
+    failed_in: SyncSender<Unrecorded>,
+    waiting: VecDeque<Unrecorded>,
+    retry_at: Option<std::time::Instant>,
+    change: u64,
+    snapshot_at: TimeMs,
+    dirty: bool,
+    late: BTreeMap<usize, Late>,
+}
+
+/// A back-fill of one gateway since the last settlement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Late {
+    records: u64,
+    samples: u64,
+    from: Option<TimeMs>,
+    to: Option<TimeMs>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system has no thread left.
+pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
+    let (inputs, queue) = sync_channel(INPUTS_MAX);
+    let (failed_in, failed) = sync_channel(INPUTS_MAX);
+    let recalls = start_recalls(parts.store.clone(), inputs.clone())?;
+    let own = inputs.clone();
+    std::thread::Builder::new().name("alarm-loop".into()).spawn(move || {
+        let mut alarm_loop = AlarmLoop {
+            facts: shared_facts(&parts.registry, parts.engine.plan()),
+            parts,
+            own,
+            recalls,
+            failed,
+            failed_in,
+            waiting: VecDeque::new(),
+            retry_at: None,
+            change: 0,
+            snapshot_at: clock::now(),
+            dirty: false,
+            late: BTreeMap::new(),
+        };
+        alarm_loop.run(&queue);
+    })?;
+    Ok(inputs)
+}
+
+fn shared_facts(registry: &Registry, plan: &Plan) -> Vec<Arc<AlarmFacts>> {
+    facts(registry, plan).into_iter().map(Arc::new).collect()
+}
+
+/// Reads stored samples for the engine, beside it: the engine never waits for the store.
+fn start_recalls(
+    store: SeriesStore,
+    inputs: SyncSender<Input>,
+) -> std::io::Result<SyncSender<(PointRef, TimeMs, TimeMs)>> {
+    let (ask, asked) = sync_channel::<(PointRef, TimeMs, TimeMs)>(INPUTS_MAX);
+    std::thread::Builder::new().name("alarm-recall".into()).spawn(move || {
+        while let Ok((point, from, to)) = asked.recv() {
+            let until = TimeMs(to.0.saturating_add(1));
+            match store.range(point.0, from, until, usize::MAX) {
+                Ok(samples) => {
+                    let samples = samples.into_iter().map(|s| (s.te, s.reading)).collect();
+                    if inputs.send(Input::History(point, from, samples)).is_err() {
+                        return;
+                    }
+                }
+                Err(fault) => error!(point = point.0, %fault, "late samples stay unjudged"),
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
+impl AlarmLoop {
+    fn run(&mut self, queue: &Receiver<Input>) {
+        loop {
+            add(&self.parts.counters.turns, 1);
+            let now = clock::now();
+            if self.parts.engine.wake_at().is_some_and(|at| at <= now) {
+                self.engine(Event::Wake, now, None);
+            }
+            self.retry();
+            self.snapshot_if_due(now);
+            let wait = self.parts.engine.wake_at().map_or(TURN, |at| clock::until(at).min(TURN));
+            match queue.recv_timeout(wait) {
+                Ok(Input::Stop(done)) => return self.stop(done),
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = clock::now();
+        match input {
+            Input::Judge(judge) => self.judge(*judge, now),
+            Input::Heard(gateway) => {
+                self.engine(Event::Heard { gateway: place(gateway) }, now, None)
+            }
+            Input::History(point, from, samples) => {
+                self.engine(Event::History { point, from, samples }, now, None);
+            }
+            Input::Command(command, reply) => self.command(command, reply, now),
+            Input::Find(key, reply) => {
+                let found = self.facts.iter().position(|facts| facts.key == key);
+                // Who asked may be gone.
+                reply.send(found.and_then(|i| u32::try_from(i).ok()).map(AlarmId)).ok();
+            }
+            Input::Registry(registry, plan) => self.replan(registry, plan),
+            Input::Resync => self.resync(),
+            Input::Stop(_) => {}
+        }
+    }
+
+    fn judge(&mut self, judge: Judge, now: TimeMs) {
+        let gateway = place(judge.gateway);
+        let mut actions = Vec::new();
+        let engine = &mut self.parts.engine;
+        engine.handle(Event::Heard { gateway }, now, &mut actions);
+        if judge.caught_up {
+            engine.handle(Event::CaughtUp { gateway }, now, &mut actions);
+        }
+        let lane = judge.intake.lane;
+        for (point, te, reading) in &judge.intake.samples {
+            let event = Event::Sample { point: PointRef(*point), te: *te, reading: *reading, lane };
+            engine.handle(event, now, &mut actions);
+        }
+        if lane == Lane::Backlog {
+            self.note_late(judge.gateway, &judge.intake);
+        }
+        if judge.settle {
+            self.parts.engine.handle(Event::Settle { gateway }, now, &mut actions);
+            self.tell_late(judge.gateway, &actions);
+        }
+        self.perform(actions, Some((judge.gateway, judge.intake)));
+    }
+
+    fn note_late(&mut self, gateway: usize, intake: &Intake) {
+        let late = self.late.entry(gateway).or_default();
+        late.records += intake.offsets.iter().map(|(lo, hi)| hi - lo).sum::<u64>();
+        for (_, te, _) in &intake.samples {
+            late.samples += 1;
+            late.from = Some(late.from.map_or(*te, |from| from.min(*te)));
+            late.to = Some(late.to.map_or(*te, |to| to.max(*te)));
+        }
+    }
+
+    fn tell_late(&mut self, gateway: usize, actions: &[Action]) {
+        let Some(late) = self.late.remove(&gateway).filter(|late| late.samples > 0) else { return };
+        let excursions = actions
+            .iter()
+            .filter(|action| matches!(action, Action::Record(row) if row.flags.late && row.cause == Cause::On))
+            .count();
+        let name = self.parts.registry.gateways.get(gateway).map(|g| g.id.to_string());
+        self.tell(DeskInput::Late {
+            gateway: name.unwrap_or_default(),
+            records: late.records,
+            samples: late.samples,
+            from: late.from.unwrap_or_default(),
+            to: late.to.unwrap_or_default(),
+            excursions: excursions as u64,
+        });
+    }
+
+    fn engine(&mut self, event: Event, now: TimeMs, intake: Option<(usize, Intake)>) {
+        let mut actions = Vec::new();
+        self.parts.engine.handle(event, now, &mut actions);
+        self.perform(actions, intake);
+    }
+
+    fn command(&mut self, command: Command, reply: oneshot::Sender<Option<Outcome>>, now: TimeMs) {
+        let mut actions = Vec::new();
+        self.parts.engine.handle(Event::Command(command), now, &mut actions);
+        let outcome = actions.iter().find_map(|action| match action {
+            Action::Record(row) => Some(Outcome { cause: row.cause, why: row.comment.clone() }),
+            Action::Annunciate { .. }
+            | Action::Silence { .. }
+            | Action::Chime { .. }
+            | Action::Recall { .. } => None,
+        });
+        self.perform(actions, None);
+        if reply.send(outcome).is_err() {
+            warn!("a command was done and nobody waits for its answer");
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>, intake: Option<(usize, Intake)>) {
+        let mut rows = Vec::new();
+        let mut touched = Vec::new();
+        let mut sounded = Vec::new();
+        for action in actions {
+            match action {
+                Action::Record(row) => {
+                    touched.push(row.alarm);
+                    rows.push(row);
+                }
+                Action::Annunciate { alarm, .. } => {
+                    touched.push(alarm);
+                    sounded.push(alarm);
+                }
+                Action::Silence { alarm } => touched.push(alarm),
+                Action::Chime { .. } => {}
+                Action::Recall { point, from, to } => {
+                    if let Err(TrySendError::Full(_)) = self.recalls.try_send((point, from, to)) {
+                        warn!(
+                            point = point.0,
+                            "too many recalls wait; late samples are judged at the next settlement"
+                        );
+                    }
+                }
+            }
+        }
+        self.dirty |= intake.is_some() || !rows.is_empty();
+        if rows.is_empty() {
+            if let Some((gateway, intake)) = intake {
+                store(&self.parts.store, &self.parts.stored, &self.parts.counters, gateway, intake);
+            }
+            return;
+        }
+        self.change += 1;
+        add(&self.parts.counters.raised, rows.len() as u64);
+        self.show(&rows, &mut touched, &sounded);
+        let rows = rows.iter().map(|row| self.journal_row(row)).collect();
+        self.record(Unrecorded { rows, intake, change: self.change });
+    }
+
+    /// Tells the desk what has changed; it waits for the journal's word before it sounds it.
+    fn show(&mut self, rows: &[Row], touched: &mut Vec<AlarmId>, sounded: &[AlarmId]) {
+        touched.sort_unstable();
+        touched.dedup();
+        let mut alarms = Vec::with_capacity(touched.len());
+        for alarm in touched.iter() {
+            let Some(facts) = usize::try_from(alarm.0).ok().and_then(|i| self.facts.get(i)) else {
+                continue;
+            };
+            let mut shown = rows_of(&self.parts.engine, *alarm, facts);
+            annotate(&mut shown, rows, *alarm);
+            alarms.push((facts.clone(), shown, sounded.contains(alarm)));
+        }
+        let te = rows.iter().filter_map(|row| row.te).max();
+        self.tell(DeskInput::Change { change: self.change, alarms, te });
+    }
+
+    fn tell(&self, input: DeskInput) {
+        if self.parts.desk.try_send(input).is_err() {
+            warn!("the desk does not keep up; it loads everything anew");
+            // The next turn sends all rows; a full queue of our own means it comes later.
+            if self.own.try_send(Input::Resync).is_err() {
+                error!("the desk has lost track and the alarm queue is full");
+            }
+        }
+    }
+
+    fn resync(&mut self) {
+        let standing = self.parts.engine.all_standing();
+        let mut rows: Vec<AlarmRow> = Vec::new();
+        for standing in standing {
+            let place = usize::try_from(standing.alarm.0).unwrap_or(usize::MAX);
+            if let Some(facts) = self.facts.get(place) {
+                rows.extend(rows_of(&self.parts.engine, standing.alarm, facts));
+            }
+        }
+        self.tell(DeskInput::All(rows));
+    }
+
+    fn record(&mut self, unrecorded: Unrecorded) {
+        if !self.waiting.is_empty() {
+            self.waiting.push_back(unrecorded);
+            return self.limit_waiting();
+        }
+        let Unrecorded { rows, intake, change } = unrecorded;
+        let copy = rows.clone();
+        let (parts_store, stored, counters) =
+            (self.parts.store.clone(), self.parts.stored.clone(), self.parts.counters.clone());
+        let (desk, failed) = (self.parts.desk.clone(), self.failed_in.clone());
+        let held = intake.clone();
+        let done = move |answer: Result<Vec<Option<u64>>, StoreError>| match answer {
+            Ok(seqs) => {
+                add(&counters.journaled, seqs.iter().flatten().count() as u64);
+                let seq = seqs.iter().flatten().max().copied();
+                if desk.try_send(DeskInput::Recorded { change, seq }).is_err() {
+                    warn!("the desk was not told that a change is recorded");
+                }
+                if let Some((gateway, intake)) = intake {
+                    store(&parts_store, &stored, &counters, gateway, intake);
+                }
+            }
+            Err(fault) => {
+                add(&counters.failed_commits, 1);
+                error!(%fault, "the alarm journal does not record; trying again");
+                if failed.try_send(Unrecorded { rows: copy, intake, change }).is_err() {
+                    error!("too many unrecorded changes; ending so that the journal replays");
+                    std::process::abort();
+                }
+            }
+        };
+        let kept = rows.clone();
+        if self.parts.journal.append(rows, Box::new(done)).is_err() {
+            self.waiting.push_back(Unrecorded { rows: kept, intake: held, change });
+            self.retry_at.get_or_insert(clock::monotonic() + RETRY);
+            self.limit_waiting();
+        }
+    }
+
+    fn limit_waiting(&self) {
+        let rows: usize = self.waiting.iter().map(|waiting| waiting.rows.len()).sum();
+        if rows > UNRECORDED_MAX {
+            error!(rows, "the journal has not recorded for too long; ending so that it replays");
+            std::process::abort();
+        }
+    }
+
+    fn retry(&mut self) {
+        while let Ok(unrecorded) = self.failed.try_recv() {
+            self.waiting.push_back(unrecorded);
+            self.retry_at.get_or_insert(clock::monotonic() + RETRY);
+        }
+        if self.retry_at.is_none_or(|at| clock::monotonic() < at) {
+            return;
+        }
+        self.retry_at = None;
+        for unrecorded in std::mem::take(&mut self.waiting) {
+            self.record(unrecorded);
+        }
+    }
+
+    fn journal_row(&self, row: &Row) -> JournalRow {
+        let facts = usize::try_from(row.alarm.0).ok().and_then(|i| self.facts.get(i));
+        journal_row(row, facts.map_or("", |facts| facts.key.as_str()))
+    }
+
+    fn replan(&mut self, registry: Arc<Registry>, plan: Plan) {
+        match Engine::restore(plan, &self.parts.engine.snapshot()) {
+            Ok(engine) => {
+                self.parts.engine = engine;
+                self.parts.registry = registry;
+                self.facts = shared_facts(&self.parts.registry, self.parts.engine.plan());
+                self.dirty = true;
+                self.resync();
+            }
+            Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
+        }
+    }
+
+    fn snapshot_if_due(&mut self, now: TimeMs) {
+        if !self.dirty || now.since(self.snapshot_at).abs() < SNAPSHOT_EVERY_MS {
+            return;
+        }
+        self.snapshot(now, None);
+    }
+
+    /// Saves the engine. It covers all that the store had committed before, since the engine sees
+    /// samples first; the journal's writer keeps the order of rows and snapshot.
+    fn snapshot(&mut self, now: TimeMs, done: Option<oneshot::Sender<()>>) {
+        self.snapshot_at = now;
+        if !self.waiting.is_empty() {
+            return;
+        }
+        self.dirty = false;
+        let store_seq = self.parts.store.last_seq();
+        let journal_seq = self.parts.journal.last_seq();
+        let store = self.parts.store.clone();
+        let saved = move |answer: Result<(), StoreError>| {
+            match answer {
+                Ok(()) => store.hold_journal_from(store_seq),
+                Err(fault) => warn!(%fault, "the engine's snapshot was not saved"),
+            }
+            if let Some(done) = done {
+                // Nobody waiting any longer is no fault.
+                done.send(()).ok();
+            }
+        };
+        let data = self.parts.engine.snapshot();
+        let snapshot = Snapshot { data, store_seq, journal_seq, ti: now };
+        if self.parts.journal.save_snapshot(snapshot, Box::new(saved)).is_err() {
+            self.dirty = true;
+        }
+    }
+
+    fn stop(&mut self, done: oneshot::Sender<()>) {
+        self.retry_at = Some(clock::monotonic());
+        self.retry();
+        self.snapshot(clock::now(), Some(done));
+    }
+}
+
+/// Puts on the rows what only the journal row knows: the comment and time of an acknowledgement.
+fn annotate(shown: &mut [AlarmRow], rows: &[Row], alarm: AlarmId) {
+    let acknowledged = |row: &&Row| {
+        row.alarm == alarm && matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement)
+    };
+    for row in rows.iter().filter(acknowledged) {
+        for shown in shown.iter_mut().filter(|shown| shown.occurrence == row.occurrence) {
+            shown.acked_by.clone_from(&row.by);
+            shown.acked_at = Some(row.ti);
+            shown.comment.clone_from(&row.comment);
+        }
+    }
+}
+
+fn place(gateway: usize) -> GatewayRef {
+    GatewayRef(u32::try_from(gateway).unwrap_or(u32::MAX))
+}
+
+/// A row of the engine as the journal keeps it.
+#[must_use]
+pub fn journal_row(row: &Row, key: &str) -> JournalRow {
+    JournalRow {
+        id: row.id.clone(),
+        alarm: key.to_owned(),
+        kind: RowKind::Alarm,
+        ti: row.ti,
+        te: row.te,
+        from: row.from.as_char(),
+        to: row.to.as_char(),
+        occurrence: row.occurrence,
+        cause: row.cause.word().to_owned(),
+        flags: row.flags.words(),
+        value: row.value,
+        by: row.by.clone(),
+        comment: row.comment.clone(),
+        request: row.command.as_ref().map(|c| c.request.clone()).unwrap_or_default(),
+        command: row.command.as_ref().map(crate::commands::to_json),
+        revision: row.revision.0,
+    }
+}
+
+/// Hands samples to the series store; its answer goes to the intake, which acknowledges.
+pub fn store(
+    series: &SeriesStore,
+    stored: &mpsc::Sender<Stored>,
+    counters: &Arc<Counters>,
+    gateway: usize,
+    intake: Intake,
+) {
+    let (epoch, offsets) = (intake.epoch, intake.offsets.clone());
+    let notice = move |durable| Stored { gateway, epoch, offsets: offsets.clone(), durable };
+    let (tell, count, again) = (stored.clone(), counters.clone(), notice.clone());
+    let done = move |answer: Result<u64, StoreError>| {
+        if let Err(fault) = &answer {
+            add(&count.failed_commits, 1);
+            warn!(%fault, "samples not stored; the gateway offers them again");
+        }
+        // The writer may wait here: the intake drains this queue before it takes messages.
+        if tell.blocking_send(notice(answer.is_ok())).is_err() {
+            warn!("stored samples were not acknowledged: the intake has ended");
+        }
+    };
+    if series.append(intake, Box::new(done)).is_err() {
+        add(&counters.shed, 1);
+        if stored.try_send(again(false)).is_err() {
+            warn!("a full store was not reported to the intake");
+        }
+    }
+}

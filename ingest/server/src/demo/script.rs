@@ -1,0 +1,127 @@
+//! What happens in the demo by itself, and the handles for whoever wants to do it by hand.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fengsui_plant::{Command, Control as PlantControl, Fault, Head, Tank};
+use fengsui_store::AlarmJournal;
+use fengsui_telemetry::TimeMs;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::fault_of;
+use crate::clock;
+
+/// The demo's handles: plant and cable.
+#[derive(Clone)]
+pub struct Control(Arc<Inner>);
+
+struct Inner {
+    plant: PlantControl,
+    cable: watch::Sender<bool>,
+    began: Instant,
+}
+
+/// One step of the script.
+#[derive(Clone, Copy)]
+enum Step {
+    Fill(u8, f64),
+    Spike(u8, f64, f64),
+    Fault(&'static str, Fault),
+    Cable(bool),
+}
+
+/// Seconds from the start. It makes, in this order: high level, gas high, stale, gateway offline,
+/// and late data. All of it is over before a minute has passed.
+const SCRIPT: [(u64, Step, &str); 7] = [
+    (3, Step::Fill(1, 93.0), "101 储罐快速进料，液位高高 tank 101 fills to HH"),
+    (8, Step::Spike(1, 62.0, 12.0), "泵区可燃气体泄漏 gas release at the pumps"),
+    (12, Step::Fault("dam", Fault::Dead), "坝体仪表无应答，数据中断 the dam's device falls silent"),
+    (26, Step::Cable(true), "拔网线：网关离线 the gateway's cable is pulled"),
+    (28, Step::Spike(3, 40.0, 6.0), "断网期间又一次超限 an excursion that nobody can see"),
+    (43, Step::Cable(false), "插回网线：补传 plugged in again, late data arrive"),
+    (45, Step::Fault("dam", Fault::None), "坝体仪表恢复 the dam's device answers again"),
+];
+
+impl Control {
+    pub(super) fn new(plant: PlantControl, cable: watch::Sender<bool>) -> Self {
+        Self(Arc::new(Inner { plant, cable, began: clock::monotonic() }))
+    }
+
+    /// Pulls the cable between gateway and broker, or plugs it in.
+    pub fn cable(&self, pulled: bool) {
+        info!(pulled, "cable");
+        self.0.cable.send_replace(pulled);
+    }
+
+    /// Gives a device a fault, `none` to mend it.
+    ///
+    /// # Errors
+    /// No such device or fault.
+    pub async fn fault(&self, device: &str, fault: &str) -> Result<(), String> {
+        let fault = fault_of(fault)?;
+        self.0.plant.fault(device, fault).await.map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// As JSON says it.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let elapsed = self.0.began.elapsed().as_secs();
+        let script: Vec<Value> = SCRIPT
+            .iter()
+            .map(|(at, _, what)| json!({ "at_s": at, "what": what, "done": elapsed >= *at }))
+            .collect();
+        json!({ "cable_pulled": *self.0.cable.borrow(), "elapsed_s": elapsed, "script": script })
+    }
+
+    /// Milliseconds from the start of the demo to the first row of the journal.
+    pub(super) fn first_alarm_ms(
+        &self,
+        journal: &AlarmJournal,
+        now: TimeMs,
+        began: Instant,
+    ) -> Option<i64> {
+        let first = journal.page(0, 1).ok()?;
+        let start = now - i64::try_from(began.elapsed().as_millis()).ok()?;
+        first.first().map(|row| row.row.ti.since(start))
+    }
+
+    async fn step(&self, step: Step) {
+        let done = match step {
+            Step::Fill(tank, to) => match Tank::try_from(tank) {
+                Ok(tank) => {
+                    let fill = Command::Fill { tank, to, per_s: 12.0, hold_s: 10.0 };
+                    self.0.plant.command(fill).await
+                }
+                Err(_) => return,
+            },
+            Step::Spike(head, to, for_s) => match Head::try_from(head) {
+                Ok(head) => self.0.plant.command(Command::Spike { head, to, for_s }).await,
+                Err(_) => return,
+            },
+            Step::Fault(device, fault) => self.0.plant.fault(device, fault).await,
+            Step::Cable(pulled) => {
+                self.cable(pulled);
+                return;
+            }
+        };
+        if let Err(fault) = done {
+            warn!(%fault, "the script's step did not work");
+        }
+    }
+}
+
+/// Plays the script once.
+pub(super) async fn play(control: Control, runs_for: Option<Duration>) {
+    let began = tokio::time::Instant::now();
+    for (at, step, what) in SCRIPT {
+        let at = Duration::from_secs(at);
+        if runs_for.is_some_and(|span| at >= span) {
+            return;
+        }
+        tokio::time::sleep_until(began + at).await;
+        info!("{what}");
+        control.step(step).await;
+    }
+}

@@ -1,0 +1,477 @@
+//! The owner of what every screen shows: rows, gateways, the proof of quiet, and the live stream.
+//!
+//! - A change is shown when the journal has it, or when its patience is over, then marked *not
+//!   recorded* until it is.
+//! - The stream is one bounded ring; who does not read is told to load anew, nobody waits for them.
+//! - A quiet desk proves itself: data age, points reporting, gateways, the journal's health.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fengsui_store::SeriesStore;
+use fengsui_telemetry::TimeMs;
+use serde::Serialize;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tracing::warn;
+
+use crate::clock;
+use crate::counters::{Counters, add, get};
+use crate::intake::GatewayState;
+use crate::registry::{AlarmFacts, Registry};
+use crate::stamp::Stamp;
+use crate::view::{AlarmJson, AlarmRow};
+
+/// Changes that wait for the desk: ten thousand alarms at once and as many acknowledgements. When
+/// full, the alarm loop sends all rows anew.
+pub const INPUTS_MAX: usize = 65_536;
+/// Events that a slow stream may lag before it is told to load anew.
+const STREAM_MAX: usize = 8_192;
+/// Events kept for a browser that comes back with the number of its last one.
+const RECENT_MAX: usize = 4_096;
+const PING: Duration = Duration::from_secs(5);
+const VALUES: Duration = Duration::from_millis(500);
+const GATEWAYS: Duration = Duration::from_secs(1);
+
+/// What the desk is told.
+#[derive(Debug)]
+pub enum DeskInput {
+    /// Alarms changed; sound after the journal's word or the patience.
+    Change {
+        /// Number of the change.
+        change: u64,
+        /// Each alarm's rows now, and whether it sounds.
+        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+        /// Newest source time in it.
+        te: Option<TimeMs>,
+    },
+    /// The journal has a change, under this number.
+    Recorded {
+        /// Number of the change.
+        change: u64,
+        /// The journal's newest number in it; none when it held all of it before.
+        seq: Option<u64>,
+    },
+    /// All rows anew.
+    All(Vec<AlarmRow>),
+    /// A back-fill was judged.
+    Late {
+        /// Whose.
+        gateway: String,
+        /// Records in it.
+        records: u64,
+        /// Samples in it.
+        samples: u64,
+        /// Oldest source time.
+        from: TimeMs,
+        /// Newest source time.
+        to: TimeMs,
+        /// Occurrences that it brought to light.
+        excursions: u64,
+    },
+    /// Somebody wants everything, and the stream from here on.
+    Look(oneshot::Sender<Look>),
+    /// Somebody wants the stream after an event number.
+    Follow(Option<u64>, oneshot::Sender<Follow>),
+}
+
+/// Everything, at one moment.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Rows that are not normal.
+    pub rows: Vec<AlarmRow>,
+    /// Number of the newest event.
+    pub seq: u64,
+    /// Gateways.
+    pub gateways: Arc<Vec<GatewayState>>,
+    /// Why quiet may be believed.
+    pub proof: Proof,
+}
+
+/// The stream: what was missed, then what comes.
+#[derive(Debug)]
+pub struct Follow {
+    /// Missed events in order; none when they are no longer kept: load anew.
+    pub missed: Option<Vec<StreamEvent>>,
+    /// What comes.
+    pub events: broadcast::Receiver<StreamEvent>,
+}
+
+/// One event of the stream.
+#[derive(Clone, Debug)]
+pub struct StreamEvent {
+    /// Its number, where it can be resumed from.
+    pub id: Option<u64>,
+    /// Its name.
+    pub name: &'static str,
+    /// Its JSON.
+    pub data: Arc<str>,
+}
+
+/// Why quiet may be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// Age of the newest sample, ms.
+    pub data_age_ms: Option<i64>,
+    /// Points in force.
+    pub points: usize,
+    /// Points with a number that is fresh.
+    pub reporting: usize,
+    /// Points without.
+    pub blind: usize,
+    /// Gateways that must be heard.
+    pub gateways: usize,
+    /// Gateways that are.
+    pub gateways_online: usize,
+    /// The journal records.
+    pub journal_ok: bool,
+    /// Changes shown before they were recorded.
+    pub unrecorded: usize,
+}
+
+struct Pending {
+    alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+    te: Option<TimeMs>,
+    until: Instant,
+    shown: bool,
+}
+
+/// What the desk works with.
+pub struct Parts {
+    /// Values.
+    pub store: SeriesStore,
+    /// Points.
+    pub registry: watch::Receiver<Arc<Registry>>,
+    /// Gateways.
+    pub gateways: watch::Receiver<Arc<Vec<GatewayState>>>,
+    /// Zone.
+    pub stamp: Stamp,
+    /// Counters.
+    pub counters: Arc<Counters>,
+    /// How long an annunciation waits for the journal.
+    pub patience: Duration,
+    /// For measurements: source time to stream, ms.
+    pub latencies: Option<mpsc::Sender<i64>>,
+}
+
+struct Desk {
+    parts: Parts,
+    rows: BTreeMap<(String, u64), AlarmRow>,
+    pending: BTreeMap<u64, Pending>,
+    events: broadcast::Sender<StreamEvent>,
+    recent: VecDeque<StreamEvent>,
+    seq: u64,
+    proof: Proof,
+    sent_values: BTreeMap<u32, TimeMs>,
+    gateways: Arc<Vec<GatewayState>>,
+}
+
+/// Starts the desk with the rows of a restored engine.
+#[must_use]
+pub fn start(
+    parts: Parts,
+    rows: Vec<AlarmRow>,
+    stop: watch::Receiver<bool>,
+) -> mpsc::Sender<DeskInput> {
+    let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+    let (events, _) = broadcast::channel(STREAM_MAX);
+    let mut desk = Desk {
+        parts,
+        rows: BTreeMap::new(),
+        pending: BTreeMap::new(),
+        events,
+        recent: VecDeque::new(),
+        seq: 1,
+        proof: Proof { journal_ok: true, ..Proof::default() },
+        sent_values: BTreeMap::new(),
+        gateways: Arc::default(),
+    };
+    desk.replace(rows);
+    tokio::spawn(desk.run(queue, stop));
+    inputs
+}
+
+impl Desk {
+    async fn run(mut self, mut queue: mpsc::Receiver<DeskInput>, mut stop: watch::Receiver<bool>) {
+        let mut ping = tokio::time::interval(PING);
+        let mut values = tokio::time::interval(VALUES);
+        let mut gateways = tokio::time::interval(GATEWAYS);
+        loop {
+            let patience = self.next_patience();
+            tokio::select! {
+                biased;
+                () = crate::stop::asked(&mut stop) => return,
+                () = wait_until(patience) => self.lose_patience(),
+                input = queue.recv() => match input {
+                    Some(input) => self.take(input),
+                    None => return,
+                },
+                _ = gateways.tick() => self.look_around(),
+                _ = values.tick() => self.send_values(),
+                _ = ping.tick() => self.ping(),
+            }
+        }
+    }
+
+    fn take(&mut self, input: DeskInput) {
+        match input {
+            DeskInput::Change { change, alarms, te } => {
+                let until = clock::monotonic() + self.parts.patience;
+                self.pending.insert(change, Pending { alarms, te, until, shown: false });
+            }
+            DeskInput::Recorded { change, seq } => self.recorded(change, seq),
+            DeskInput::All(rows) => {
+                self.replace(rows);
+                self.send("reset", None, "{}".into());
+            }
+            DeskInput::Late { gateway, records, samples, from, to, excursions } => {
+                let data = serde_json::json!({
+                    "gateway": gateway, "records": records, "samples": samples,
+                    "from": self.parts.stamp.rfc3339(from), "to": self.parts.stamp.rfc3339(to),
+                    "excursions": excursions,
+                });
+                self.send("late", None, data.to_string());
+            }
+            DeskInput::Look(reply) => {
+                let look = Look {
+                    rows: self.rows.values().cloned().collect(),
+                    seq: self.seq,
+                    gateways: self.parts.gateways.borrow().clone(),
+                    proof: self.proof,
+                };
+                // Who asked may be gone.
+                reply.send(look).ok();
+            }
+            DeskInput::Follow(after, reply) => {
+                let follow = Follow { missed: self.missed(after), events: self.events.subscribe() };
+                reply.send(follow).ok();
+            }
+        }
+    }
+
+    fn missed(&self, after: Option<u64>) -> Option<Vec<StreamEvent>> {
+        let Some(after) = after else { return Some(Vec::new()) };
+        if after == self.seq {
+            return Some(Vec::new());
+        }
+        let oldest = self.recent.front().and_then(|event| event.id)?;
+        if after + 1 < oldest || after > self.seq {
+            return None;
+        }
+        let missed = self.recent.iter().filter(|event| event.id.is_some_and(|id| id > after));
+        Some(missed.cloned().collect())
+    }
+
+    fn next_patience(&self) -> Option<Instant> {
+        self.pending.values().filter(|p| !p.shown).map(|p| p.until).min()
+    }
+
+    /// Life before bookkeeping: what the journal has not answered in time is sounded all the same.
+    fn lose_patience(&mut self) {
+        let now = clock::monotonic();
+        let due: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, p)| !p.shown && p.until <= now)
+            .map(|(n, _)| *n)
+            .collect();
+        for change in due {
+            let Some(pending) = self.pending.get_mut(&change) else { continue };
+            pending.shown = true;
+            let (alarms, te) = (pending.alarms.clone(), pending.te);
+            add(&self.parts.counters.unrecorded, 1);
+            warn!(change, "the journal is slow: annunciated before it is recorded");
+            self.show(alarms, te, false);
+        }
+    }
+
+    fn recorded(&mut self, change: u64, seq: Option<u64>) {
+        let Some(pending) = self.pending.remove(&change) else { return };
+        let te = pending.te.filter(|_| !pending.shown);
+        self.show(pending.alarms, te, true);
+        if let Some(seq) = seq {
+            self.seq = self.seq.max(seq);
+        }
+    }
+
+    fn show(
+        &mut self,
+        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+        te: Option<TimeMs>,
+        recorded: bool,
+    ) {
+        for (facts, rows, _sounds) in alarms {
+            let lo = (facts.key.clone(), 0);
+            let hi = (facts.key.clone(), u64::MAX);
+            let gone: Vec<_> = self
+                .rows
+                .range(lo..=hi)
+                .filter(|((_, number), _)| !rows.iter().any(|row| row.occurrence == *number))
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in gone {
+                if let Some(mut row) = self.rows.remove(&key) {
+                    row.state = "normal";
+                    row.active = false;
+                    self.send_row(&row);
+                }
+            }
+            for mut row in rows {
+                row.recorded = recorded;
+                let key = (facts.key.clone(), row.occurrence);
+                if let Some(old) = self.rows.get(&key) {
+                    keep_acknowledgement(&mut row, old);
+                }
+                self.send_row(&row);
+                self.rows.insert(key, row);
+            }
+        }
+        if let (Some(te), Some(latencies)) = (te, &self.parts.latencies) {
+            // A full or closed measurement loses a figure and nothing else.
+            latencies.try_send(clock::now().since(te)).ok();
+        }
+    }
+
+    fn send_row(&mut self, row: &AlarmRow) {
+        let data = to_json(&row.json(&self.parts.stamp));
+        self.seq += 1;
+        let id = Some(self.seq);
+        self.send("alarm", id, data);
+    }
+
+    fn send(&mut self, name: &'static str, id: Option<u64>, data: String) {
+        let event = StreamEvent { id, name, data: data.into() };
+        if id.is_some() {
+            if self.recent.len() >= RECENT_MAX {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(event.clone());
+        }
+        // No stream open is no fault.
+        self.events.send(event).ok();
+    }
+
+    fn replace(&mut self, rows: Vec<AlarmRow>) {
+        let old = std::mem::take(&mut self.rows);
+        for mut row in rows {
+            let key = (row.facts.0.key.clone(), row.occurrence);
+            if let Some(old) = old.get(&key) {
+                keep_acknowledgement(&mut row, old);
+            }
+            self.rows.insert(key, row);
+        }
+    }
+
+    fn ping(&mut self) {
+        let data = serde_json::json!({
+            "server_time": self.parts.stamp.rfc3339(clock::now()), "proof": self.proof,
+        });
+        self.send("ping", None, data.to_string());
+    }
+
+    /// Once a second: gateways, and whether quiet may be believed.
+    fn look_around(&mut self) {
+        let gateways = self.parts.gateways.borrow_and_update().clone();
+        let registry = self.parts.registry.borrow_and_update().clone();
+        let now = clock::now();
+        let mut newest = None;
+        let mut reporting = 0;
+        for known in registry.points.values() {
+            let online = gateways.get(known.gateway).is_some_and(|gateway| gateway.is_online());
+            let Some(sample) = self.parts.store.latest(known.id) else { continue };
+            newest = newest.max(Some(sample.te));
+            let fresh_ms = (3 * i64::from(known.point.period_ms)).max(10_000);
+            if online && !sample.reading.is_bad() && now.since(sample.te) <= fresh_ms {
+                reporting += 1;
+            }
+        }
+        let points = registry.points.len();
+        self.proof = Proof {
+            data_age_ms: newest.map(|te| now.since(te)),
+            points,
+            reporting,
+            blind: points - reporting,
+            gateways: gateways.len(),
+            gateways_online: gateways.iter().filter(|gateway| gateway.is_online()).count(),
+            journal_ok: self.pending.values().all(|pending| !pending.shown),
+            unrecorded: self.pending.values().filter(|pending| pending.shown).count(),
+        };
+        if *gateways != *self.gateways {
+            for gateway in gateways.iter() {
+                let known = self.gateways.iter().find(|old| old.gateway == gateway.gateway);
+                if known.is_none_or(|old| old.visibly_differs(gateway)) {
+                    self.send("gateway", None, to_json(&gateway.json(&self.parts.stamp)));
+                }
+            }
+            self.gateways = gateways;
+        }
+    }
+
+    fn send_values(&mut self) {
+        if self.events.receiver_count() == 0 {
+            return;
+        }
+        let mut changed = Vec::new();
+        for (point, sample) in self.parts.store.latest_all() {
+            if self.sent_values.insert(point, sample.te) == Some(sample.te) {
+                continue;
+            }
+            changed.push((
+                point,
+                sample.reading.value(),
+                sample.reading.word(),
+                self.parts.stamp.rfc3339(sample.te),
+            ));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        let t = self.parts.stamp.rfc3339(clock::now());
+        let data = serde_json::json!({ "t": t, "v": changed });
+        self.send("values", None, data.to_string());
+    }
+}
+
+fn keep_acknowledgement(row: &mut AlarmRow, old: &AlarmRow) {
+    if row.acked_at.is_none() && row.acked_by == old.acked_by {
+        row.acked_at = old.acked_at;
+        row.comment.clone_from(&old.comment);
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// As JSON rows.
+#[must_use]
+pub fn json_rows<'a>(rows: &'a [AlarmRow], stamp: &Stamp) -> Vec<AlarmJson<'a>> {
+    rows.iter().map(|row| row.json(stamp)).collect()
+}
+
+async fn wait_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks the desk for everything.
+pub async fn look(desk: &mpsc::Sender<DeskInput>) -> Option<Look> {
+    let (reply, answer) = oneshot::channel();
+    desk.send(DeskInput::Look(reply)).await.ok()?;
+    answer.await.ok()
+}
+
+/// Asks the desk for the stream.
+pub async fn follow(desk: &mpsc::Sender<DeskInput>, after: Option<u64>) -> Option<Follow> {
+    let (reply, answer) = oneshot::channel();
+    desk.send(DeskInput::Follow(after, reply)).await.ok()?;
+    answer.await.ok()
+}
+
+/// True when at least one row of the journal was made and none is missing.
+#[must_use]
+pub fn all_journaled(counters: &Counters) -> bool {
+    get(&counters.raised) == get(&counters.journaled)
+}

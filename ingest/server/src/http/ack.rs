@@ -1,0 +1,149 @@
+//! Acknowledgement: names occurrences, never "all".
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use fengsui_alerting::{AlarmId, Cause, Command, Verb};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::problem::wants_english;
+use super::{App, Problem};
+use crate::alarm_loop::Input;
+
+/// Rows in one request: what a person can have on the screen.
+const ROWS_MAX: usize = 50;
+/// Characters of a comment.
+const COMMENT_MAX: usize = 2_000;
+/// Until there is a log-in, the one who acts is this.
+pub(super) const DUTY: &str = "值班员";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    acks: Vec<Named>,
+    #[serde(default)]
+    comment: String,
+    request: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    alarm: String,
+    occurrence: u64,
+}
+
+/// What became of one acknowledgement.
+#[derive(Serialize)]
+pub(super) struct Done {
+    pub(super) alarm: String,
+    pub(super) occurrence: u64,
+    pub(super) outcome: &'static str,
+    pub(super) why: String,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    results: Vec<Done>,
+}
+
+pub(super) async fn acknowledge(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Json<Request>, JsonRejection>,
+) -> Response {
+    let english = wants_english(&headers);
+    let Json(request) = match body {
+        Ok(body) => body,
+        Err(fault) => {
+            let fix = r#"{"acks":[{"alarm":"GW-01/TK-101.LT/HH","occurrence":1}],"comment":"","request":"id"}"#;
+            return Problem::bad_field("body", &fault.body_text(), english, fix).into_response();
+        }
+    };
+    if request.acks.is_empty() || request.acks.len() > ROWS_MAX {
+        let count = request.acks.len().to_string();
+        let fix = if english { "name 1 to 50 occurrences" } else { "每次 1 至 50 条" };
+        return Problem::bad_field("acks", &count, english, fix).into_response();
+    }
+    if request.comment.chars().count() > COMMENT_MAX {
+        let fix = if english { "at most 2,000 characters" } else { "不超过 2000 字" };
+        return Problem::bad_field("comment", "", english, fix).into_response();
+    }
+    if request.request.is_empty() || request.request.len() > 100 {
+        let fix = if english {
+            "any id of 1 to 100 bytes, new for each request"
+        } else {
+            "每次请求一个新编号，1 至 100 字节"
+        };
+        return Problem::bad_field("request", &request.request, english, fix).into_response();
+    }
+    let mut results = Vec::with_capacity(request.acks.len());
+    for named in request.acks {
+        match one(&app, &named.alarm, named.occurrence, &request.comment, &request.request).await {
+            Some(done) => results.push(done),
+            None => return Problem::unavailable("alarm loop").into_response(),
+        }
+    }
+    Json(Answer { results }).into_response()
+}
+
+/// Acknowledges one occurrence; `None` when the alarm loop does not answer.
+pub(super) async fn one(
+    app: &App,
+    alarm: &str,
+    occurrence: u64,
+    comment: &str,
+    request: &str,
+) -> Option<Done> {
+    let done = |outcome, why: String| Done { alarm: alarm.to_owned(), occurrence, outcome, why };
+    let Some(id) = known_alarm(app, alarm).await else {
+        return Some(done("unknown", "没有这个报警 / no such alarm".to_owned()));
+    };
+    let command = Command {
+        alarm: id,
+        verb: Verb::Acknowledge { occurrence },
+        by: DUTY.to_owned(),
+        comment: comment.to_owned(),
+        request: format!("{request}/{alarm}/{occurrence}"),
+    };
+    let (reply, answer) = oneshot::channel();
+    let alarms = app.alarms.clone();
+    // The queue may be full for a moment; a blocking send must not hold the web server.
+    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
+    sent.await.ok()?.ok()?;
+    Some(match answer.await.ok()? {
+        Some(outcome) => match outcome.cause {
+            Cause::Acknowledged => done("acknowledged", outcome.why),
+            Cause::StaleAcknowledgement => done("stale", outcome.why),
+            Cause::On
+            | Cause::Off
+            | Cause::Reset
+            | Cause::Refused
+            | Cause::Shelved
+            | Cause::Unshelved
+            | Cause::Suppressed
+            | Cause::Unsuppressed
+            | Cause::OutOfService
+            | Cause::InService
+            | Cause::ReAlarm
+            | Cause::Duplicate
+            | Cause::FutureStamp
+            | Cause::Revised
+            | Cause::Refuted
+            | Cause::History => done("refused", outcome.why),
+        },
+        // The same request again: it had its effect the first time.
+        None => done("acknowledged", String::new()),
+    })
+}
+
+async fn known_alarm(app: &App, key: &str) -> Option<AlarmId> {
+    let (reply, answer) = oneshot::channel();
+    let (alarms, key) = (app.alarms.clone(), key.to_owned());
+    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Find(key, reply)));
+    sent.await.ok()?.ok()?;
+    answer.await.ok()?
+}

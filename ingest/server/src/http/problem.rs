@@ -1,0 +1,102 @@
+//! Errors of the API: RFC 9457, with place and mend, in the reader's language.
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    r#type: String,
+    title: String,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    #[serde(rename = "where")]
+    place: String,
+    fix: String,
+}
+
+/// Which language the reader asked for first: Chinese, unless English is.
+#[must_use]
+pub(super) fn wants_english(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.trim_start().to_ascii_lowercase().starts_with("en"))
+}
+
+impl Problem {
+    /// A problem in both languages; the title carries both.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &str,
+        place: impl Into<String>,
+        detail: impl Into<String>,
+        fix: &str,
+    ) -> Self {
+        Self {
+            r#type: format!("/help/problems/{}", code.replace('_', "-")),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            place: place.into(),
+            fix: fix.to_owned(),
+        }
+    }
+
+    pub(super) fn no_point(point: &str, english: bool) -> Self {
+        let (title, fix) = if english {
+            ("no such point", "GET /api/v1/points lists them")
+        } else {
+            ("没有这个点位", "用 GET /api/v1/points 查看全部点位")
+        };
+        Self::new(StatusCode::NOT_FOUND, "no_such_point", title, "point", point, fix)
+    }
+
+    pub(super) fn bad_field(field: &str, value: &str, english: bool, fix: &str) -> Self {
+        let title = if english { "a field cannot be used" } else { "字段无法使用" };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_field", title, field, value, fix)
+    }
+
+    pub(super) fn unavailable(what: &str) -> Self {
+        let title = "暂时无法应答 / cannot answer now";
+        let fix = "稍后重试 / try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, "server", what, fix)
+    }
+
+    pub(super) fn no_demo() -> Self {
+        let title = "不是演示环境 / not a demo";
+        let fix = "fengsui demo";
+        Self::new(StatusCode::NOT_FOUND, "not_a_demo", title, "path", "", fix)
+    }
+
+    pub(super) fn foreign_origin() -> Self {
+        let title = "来源不符 / foreign origin";
+        let fix = "从本服务器的页面操作 / act from a page of this server";
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", title, "Origin", "", fix)
+    }
+
+    pub(super) fn unmarked() -> Self {
+        let title = "缺少请求头 / missing header";
+        let fix = "加上请求头 X-Fengsui: 1 / add the header X-Fengsui: 1";
+        Self::new(StatusCode::FORBIDDEN, "unmarked_request", title, "X-Fengsui", "", fix)
+    }
+}
+
+/// For paths that the API does not have.
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    let title = "没有这个接口 / no such path";
+    let fix = "GET /api/v1/desk";
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", title, "path", uri.path(), fix)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

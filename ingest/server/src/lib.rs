@@ -1,0 +1,274 @@
+//! The centre: intake, alarm loop, desk, API, and a broker for those who have none.
+//!
+//! - The alarm path (intake, engine, journal, desk) never waits for the series store, a browser
+//!   or another gateway.
+//! - [`run`] starts everything, waits for the stop signal, drains and says what was late.
+
+pub mod alarm_loop;
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod counters;
+pub mod demo;
+pub mod desk;
+pub mod history;
+pub mod http;
+pub mod intake;
+pub mod link;
+pub mod registry;
+pub mod restore;
+pub mod stamp;
+pub mod stop;
+pub mod view;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use anyhow::Context;
+use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+use crate::alarm_loop::Input;
+use crate::config::{Config, Mqtt};
+use crate::counters::Counters;
+use crate::intake::GatewayState;
+use crate::registry::Registry;
+
+/// How long an annunciation waits for the journal, where the configuration does not say.
+const JOURNAL_PATIENCE_MS: u64 = 50;
+/// How long a stop waits for the last commits.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running centre.
+pub struct Centre {
+    /// Where console and API listen.
+    pub http: SocketAddr,
+    /// Where the embedded broker listens, if there is one.
+    pub broker: Option<SocketAddr>,
+    /// Counters.
+    pub counters: Arc<Counters>,
+    /// Values.
+    pub store: SeriesStore,
+    /// The journal.
+    pub journal: AlarmJournal,
+    /// Points.
+    pub registry: watch::Receiver<Arc<Registry>>,
+    /// Gateways.
+    pub gateways: watch::Receiver<Arc<Vec<GatewayState>>>,
+    /// The desk.
+    pub desk: mpsc::Sender<desk::DeskInput>,
+    alarms: SyncSender<Input>,
+    intake: tokio::task::JoinHandle<anyhow::Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+/// What a demo or a bench adds to a centre.
+#[derive(Default)]
+pub struct Extras {
+    /// The demo's handles for the API.
+    pub demo: Option<demo::Control>,
+    /// Source time to stream of each alarm, ms.
+    pub latencies: Option<mpsc::Sender<i64>>,
+}
+
+/// Runs a centre until `shutdown` turns true.
+///
+/// # Errors
+/// A file, an address or the limits cannot be used; or the intake ended by itself.
+pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut centre = Centre::start(config, Extras::default()).await?;
+    let ended = tokio::select! {
+        () = stop::asked(&mut shutdown) => None,
+        ended = &mut centre.intake => Some(ended),
+    };
+    match ended {
+        None => {
+            centre.stop().await;
+            Ok(())
+        }
+        Some(ended) => ended?.context("the intake ended"),
+    }
+}
+
+impl Centre {
+    /// Opens the files, restores the engine and starts everything.
+    ///
+    /// # Errors
+    /// A file, an address or the limits cannot be used.
+    pub async fn start(config: Config, extras: Extras) -> anyhow::Result<Self> {
+        if let Some(warning) = config.exposure() {
+            warn!("{warning}");
+        }
+        let (stop, stopped) = watch::channel(false);
+        let files = open(&config)?;
+        let core = Core::start(&config, &files, extras.latencies, &stopped)?;
+        let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
+        let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
+        let counters = core.counters.clone();
+        let answers = link::start(&host, port, to_intake, counters.clone(), stopped.clone());
+        let (gateways_out, gateways) = (core.gateways_out, core.gateways.clone());
+        let intake = tokio::spawn(intake::run(
+            intake::Parts {
+                store: files.store.clone(),
+                config_db: files.config_db,
+                alarms: core.alarms.clone(),
+                settings: config.alarm,
+                registry: core.registry.borrow().as_ref().clone(),
+                registry_out: core.registry_out,
+                gateways_out,
+                answers,
+                counters: counters.clone(),
+                quarantine: intake::Quarantine::open(&config.data.join("quarantine"))?,
+            },
+            messages,
+            core.notices,
+            stopped.clone(),
+        ));
+        let app = http::App {
+            desk: core.desk.clone(),
+            alarms: core.alarms.clone(),
+            registry: core.registry.clone(),
+            store: files.store.clone(),
+            journal: files.journal.clone(),
+            stamp: config.stamp.clone(),
+            counters: counters.clone(),
+            demo: extras.demo,
+            console_dist: config.console_dist.clone(),
+        };
+        let http = http::start(app, config.listen, stopped).await.with_context(|| {
+            format!("cannot listen on {}; is another one running there?", config.listen)
+        })?;
+        info!(%http, "console and API listen");
+        Ok(Self {
+            http,
+            broker: broker.map(|broker| broker.address),
+            counters,
+            store: files.store,
+            journal: files.journal,
+            registry: core.registry,
+            gateways,
+            desk: core.desk,
+            alarms: core.alarms,
+            intake,
+            stop,
+        })
+    }
+
+    /// Stops: no new messages, a last snapshot, at most five seconds.
+    pub async fn stop(self) {
+        let (done, saved) = oneshot::channel();
+        let alarms = self.alarms.clone();
+        let asked = tokio::task::spawn_blocking(move || alarms.send(Input::Stop(done)));
+        let drained = tokio::time::timeout(DRAIN, async {
+            // A loop that has ended already has nothing to save.
+            drop(asked.await);
+            drop(saved.await);
+        });
+        if drained.await.is_err() {
+            warn!("the alarm loop did not end in {DRAIN:?}; the journal replays at the next start");
+        }
+        self.stop.send_replace(true);
+        drop(tokio::time::timeout(DRAIN, self.intake).await);
+    }
+}
+
+/// The alarm path: engine, desk, and the ways between them.
+struct Core {
+    counters: Arc<Counters>,
+    registry: watch::Receiver<Arc<Registry>>,
+    registry_out: watch::Sender<Arc<Registry>>,
+    gateways: watch::Receiver<Arc<Vec<GatewayState>>>,
+    gateways_out: watch::Sender<Arc<Vec<GatewayState>>>,
+    desk: mpsc::Sender<desk::DeskInput>,
+    alarms: SyncSender<Input>,
+    notices: mpsc::Receiver<alarm_loop::Stored>,
+}
+
+impl Core {
+    /// Restores the engine and starts alarm loop and desk.
+    fn start(
+        config: &Config,
+        files: &Files,
+        latencies: Option<mpsc::Sender<i64>>,
+        stopped: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let counters = Arc::new(Counters::default());
+        let registry = Arc::new(restore::registry(config, &files.config_db)?);
+        let plan = registry.plan(config.alarm);
+        let engine = restore::engine(plan, &registry, &files.journal, &files.store)?;
+        let (registry_out, registry_in) = watch::channel(registry.clone());
+        let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
+        let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);
+        let desk = desk::start(
+            desk::Parts {
+                store: files.store.clone(),
+                registry: registry_in.clone(),
+                gateways: gateways.clone(),
+                stamp: config.stamp.clone(),
+                counters: counters.clone(),
+                patience: Duration::from_millis(patience),
+                latencies,
+            },
+            restore::desk_rows(&engine, &registry),
+            stopped.clone(),
+        );
+        let (stored, notices) = mpsc::channel(intake::NOTICES_MAX);
+        let alarms = alarm_loop::start(alarm_loop::Parts {
+            engine,
+            registry,
+            journal: files.journal.clone(),
+            store: files.store.clone(),
+            desk: desk.clone(),
+            stored,
+            counters: counters.clone(),
+        })?;
+        Ok(Self {
+            counters,
+            registry: registry_in,
+            registry_out,
+            gateways,
+            gateways_out,
+            desk,
+            alarms,
+            notices,
+        })
+    }
+}
+
+struct Files {
+    store: SeriesStore,
+    journal: AlarmJournal,
+    config_db: ConfigDb,
+}
+
+fn open(config: &Config) -> anyhow::Result<Files> {
+    let data = &config.data;
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    let options = StoreOptions { commit_ms: config.commit_ms, ..StoreOptions::default() };
+    Ok(Files {
+        store: SeriesStore::open(data, options)?,
+        journal: AlarmJournal::open(&data.join("alarms.db"))?,
+        config_db: ConfigDb::open(&data.join("config.db"))?,
+    })
+}
+
+async fn broker_of(
+    mqtt: &Mqtt,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<(Option<broker::Broker>, String, u16)> {
+    match mqtt {
+        Mqtt::Embedded(address) => {
+            let broker = broker::Broker::start(*address, stop).await?;
+            let at = broker.address;
+            let host =
+                if at.ip().is_unspecified() { "127.0.0.1".to_owned() } else { at.ip().to_string() };
+            Ok((Some(broker), host, at.port()))
+        }
+        Mqtt::External { host, port } => Ok((None, host.clone(), *port)),
+    }
+}

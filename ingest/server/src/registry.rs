@@ -1,0 +1,236 @@
+//! What the centre knows of gateways and points. Immutable; a new one replaces it whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fengsui_alerting::limits::{LimitSet, PointLimit};
+use fengsui_alerting::{AlarmId, GatewayRef, Plan, PointRef, Subject};
+use fengsui_telemetry::{Catalogue, GatewayId, Point, Revision};
+
+use crate::config::{AlarmSettings, KnownGateway};
+
+/// One gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Its name.
+    pub id: GatewayId,
+    /// Its limits.
+    pub limits: LimitSet,
+    /// Names them.
+    pub limits_revision: Revision,
+    /// Its catalogues by revision, each with the store's number of every point. Old ones stay:
+    /// records made under them may still come.
+    pub catalogues: BTreeMap<Revision, Arc<Numbered>>,
+    /// The one in force.
+    pub current: Option<Revision>,
+}
+
+/// A catalogue and the store's numbers of its points.
+#[derive(Clone, Debug)]
+pub struct Numbered {
+    /// What the gateway measures.
+    pub catalogue: Catalogue,
+    /// The store's number of point i.
+    pub ids: Vec<u32>,
+}
+
+impl Gateway {
+    /// The catalogue in force.
+    #[must_use]
+    pub fn numbered(&self) -> Option<&Arc<Numbered>> {
+        self.current.and_then(|revision| self.catalogues.get(&revision))
+    }
+
+    /// The enterprise, as far as known.
+    #[must_use]
+    pub fn enterprise(&self) -> &str {
+        self.numbered().map_or("", |numbered| numbered.catalogue.enterprise.as_str())
+    }
+}
+
+/// One point of a catalogue in force.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The store's number.
+    pub id: u32,
+    /// Index of its gateway.
+    pub gateway: usize,
+    /// What it is.
+    pub point: Point,
+    /// The installation's name.
+    pub installation: String,
+    /// Its limits.
+    pub limits: Vec<PointLimit>,
+}
+
+/// All gateways and points.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// By [`GatewayRef`].
+    pub gateways: Vec<Gateway>,
+    /// Points in force, by the store's number.
+    pub points: BTreeMap<u32, Known>,
+}
+
+impl Registry {
+    /// Gateways of the configuration, none heard yet.
+    #[must_use]
+    pub fn new(known: &[KnownGateway]) -> Self {
+        let gateways = known
+            .iter()
+            .map(|known| Gateway {
+                id: known.id.clone(),
+                limits: known.limits.clone(),
+                limits_revision: known.limits_revision,
+                catalogues: BTreeMap::new(),
+                current: None,
+            })
+            .collect();
+        Self { gateways, points: BTreeMap::new() }
+    }
+
+    /// The index of a gateway.
+    #[must_use]
+    pub fn gateway(&self, id: &GatewayId) -> Option<usize> {
+        self.gateways.iter().position(|gateway| gateway.id == *id)
+    }
+
+    /// Takes a catalogue in, and into force where asked.
+    pub fn learn(
+        &mut self,
+        gateway: usize,
+        revision: Revision,
+        numbered: Numbered,
+        in_force: bool,
+    ) {
+        let Some(known) = self.gateways.get_mut(gateway) else { return };
+        known.catalogues.insert(revision, Arc::new(numbered));
+        if in_force {
+            known.current = Some(revision);
+            self.points.retain(|_, point| point.gateway != gateway);
+            self.list_points(gateway);
+        }
+    }
+
+    fn list_points(&mut self, gateway: usize) {
+        let Some(known) = self.gateways.get(gateway) else { return };
+        let Some(numbered) = known.numbered() else { return };
+        for (point, id) in numbered.catalogue.points.iter().zip(&numbered.ids) {
+            let place = usize::try_from(point.installation).unwrap_or(usize::MAX);
+            let installation = numbered.catalogue.installations.get(place);
+            let entry = Known {
+                id: *id,
+                gateway,
+                point: point.clone(),
+                installation: installation.map(|i| i.name.clone()).unwrap_or_default(),
+                limits: known.limits.of_point(point),
+            };
+            self.points.insert(*id, entry);
+        }
+    }
+
+    /// Every alarm of every gateway.
+    #[must_use]
+    pub fn plan(&self, settings: AlarmSettings) -> Plan {
+        let nothing = Numbered {
+            catalogue: Catalogue {
+                enterprise: String::new(),
+                installations: Vec::new(),
+                points: Vec::new(),
+            },
+            ids: Vec::new(),
+        };
+        let mut plan = Plan::default();
+        for (index, gateway) in (0_u32..).zip(&self.gateways) {
+            let numbered = gateway.numbered().map_or(&nothing, |known| known.as_ref());
+            let number = |index: u32| {
+                let place = usize::try_from(index).unwrap_or(usize::MAX);
+                PointRef(numbered.ids.get(place).copied().unwrap_or(0))
+            };
+            plan.alarms.extend(gateway.limits.plan(
+                gateway.id.as_str(),
+                GatewayRef(index),
+                &numbered.catalogue,
+                &number,
+                gateway.limits_revision,
+            ));
+            plan.revision.0 = plan.revision.0.rotate_left(7) ^ gateway.limits_revision.0;
+        }
+        for alarm in &mut plan.alarms {
+            alarm.times.live_ms = settings.live_ms.unwrap_or(alarm.times.live_ms);
+            alarm.times.late_horizon_ms =
+                settings.late_horizon_ms.unwrap_or(alarm.times.late_horizon_ms);
+        }
+        plan
+    }
+}
+
+/// What screens say of an alarm, beside its state.
+#[derive(Clone, Debug, Default)]
+pub struct AlarmFacts {
+    /// `GW-01/TK-101.LT/HH`.
+    pub key: String,
+    /// `hh`, `stale`, …
+    pub kind: &'static str,
+    /// 1..=4.
+    pub priority: u8,
+    /// Gateway's name.
+    pub gateway: String,
+    /// Enterprise.
+    pub enterprise: String,
+    /// Installation.
+    pub installation: String,
+    /// Tank, unit, section.
+    pub equipment: String,
+    /// Tag, empty for a gateway.
+    pub tag: String,
+    /// What the point is.
+    pub name: String,
+    /// The store's number.
+    pub point: Option<u32>,
+    /// Unit.
+    pub unit: String,
+    /// The limit, where it is a value.
+    pub limit: Option<f64>,
+}
+
+/// The facts of every alarm of a plan, by [`AlarmId`].
+#[must_use]
+pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
+    plan.alarms
+        .iter()
+        .map(|alarm| {
+            let place = usize::try_from(alarm.gateway.0).unwrap_or(usize::MAX);
+            let gateway = registry.gateways.get(place);
+            let mut facts = AlarmFacts {
+                key: alarm.key.clone(),
+                kind: alarm.condition.word(),
+                priority: alarm.priority.number(),
+                gateway: gateway.map(|g| g.id.to_string()).unwrap_or_default(),
+                enterprise: gateway.map(|g| g.enterprise().to_owned()).unwrap_or_default(),
+                limit: alarm.condition.limit(),
+                ..AlarmFacts::default()
+            };
+            let known = match alarm.subject {
+                Subject::Point(point) => registry.points.get(&point.0),
+                Subject::Gateway(_) => None,
+            };
+            if let Some(known) = known {
+                facts.installation.clone_from(&known.installation);
+                facts.equipment.clone_from(&known.point.equipment);
+                facts.tag = known.point.tag.to_string();
+                facts.name.clone_from(&known.point.name);
+                facts.point = Some(known.id);
+                facts.unit.clone_from(&known.point.unit);
+            }
+            facts
+        })
+        .collect()
+}
+
+/// The alarm of a key.
+#[must_use]
+pub fn alarm_of(plan: &Plan, key: &str) -> Option<AlarmId> {
+    let place = plan.alarms.iter().position(|alarm| alarm.key == key)?;
+    u32::try_from(place).ok().map(AlarmId)
+}

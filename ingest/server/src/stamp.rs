@@ -1,0 +1,62 @@
+//! Times as people and programs read them: RFC 3339 with the centre's offset.
+
+use fengsui_telemetry::TimeMs;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Formats times in one zone.
+#[derive(Clone, Debug)]
+pub struct Stamp(TimeZone);
+
+impl Stamp {
+    /// In a named zone such as `Asia/Shanghai`.
+    ///
+    /// # Errors
+    /// The name is not in the time zone database.
+    pub fn in_zone(name: &str) -> Result<Self, jiff::Error> {
+        Ok(Self(TimeZone::get(name)?))
+    }
+
+    /// `2026-11-21T22:14:05.120+08:00`; a time beyond the year 9999 as its number.
+    #[must_use]
+    pub fn rfc3339(&self, at: TimeMs) -> String {
+        self.format(at, "%Y-%m-%dT%H:%M:%S%.3f%:z")
+    }
+
+    /// `2026-11-21 22:14:05`, as the console and the no-script page show it.
+    #[must_use]
+    pub fn people(&self, at: TimeMs) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S")
+    }
+
+    fn format(&self, at: TimeMs, pattern: &str) -> String {
+        match Timestamp::from_millisecond(at.0) {
+            Ok(stamp) => stamp.to_zoned(self.0.clone()).strftime(pattern).to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+
+    /// Reads RFC 3339, or milliseconds since 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<TimeMs> {
+        if let Ok(ms) = text.parse::<i64>() {
+            return Some(TimeMs(ms));
+        }
+        text.parse::<Timestamp>().ok().map(|stamp| TimeMs(stamp.as_millisecond()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_carry_their_offset_and_come_back() {
+        let stamp = Stamp::in_zone("Asia/Shanghai").unwrap();
+        let text = stamp.rfc3339(TimeMs(1_795_270_445_120));
+        assert_eq!(text, "2026-11-21T22:14:05.120+08:00");
+        assert_eq!(Stamp::parse(&text), Some(TimeMs(1_795_270_445_120)));
+        assert_eq!(stamp.rfc3339(TimeMs::MAX), i64::MAX.to_string());
+        assert!(Stamp::in_zone("Asia/Nowhere").is_err());
+    }
+}

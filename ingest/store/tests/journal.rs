@@ -1,0 +1,278 @@
+//! Stories of the alarm journal, each on real files.
+
+#![expect(clippy::unwrap_used, reason = "what a test did not expect ends it")]
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+use fengsui_store::{AlarmJournal, ChainFault, JournalRow, RowKind, Snapshot, StoreError};
+use fengsui_telemetry::TimeMs;
+use rusqlite::Connection;
+
+fn row(i: i64) -> JournalRow {
+    JournalRow {
+        id: format!("TK-101/{i}"),
+        kind: RowKind::Alarm,
+        alarm: format!("GW-01/TK-{}.LT/HH", i % 3),
+        ti: TimeMs(i),
+        te: (i % 2 == 0).then_some(TimeMs(-i)),
+        from: 'A',
+        to: 'B',
+        occurrence: i.cast_unsigned(),
+        cause: "on".into(),
+        flags: "late rev".into(),
+        value: (i % 4 != 0).then_some(0.1 * i as f64),
+        by: (i % 5 == 0).then(|| "值班员".into()),
+        comment: "液位高高".into(),
+        request: String::new(),
+        command: (i % 5 == 0).then(|| "{}".into()),
+        revision: u64::MAX - i.cast_unsigned(),
+    }
+}
+
+fn append(journal: &AlarmJournal, rows: Vec<JournalRow>) -> Result<Vec<Option<u64>>, StoreError> {
+    let (answer, wait) = sync_channel(1);
+    journal.append(rows, Box::new(move |seqs| answer.send(seqs).unwrap())).unwrap();
+    wait.recv().unwrap()
+}
+
+fn journal_of(dir: &Path, rows: i64) -> (AlarmJournal, PathBuf) {
+    let path = dir.join("alarms.db");
+    let journal = AlarmJournal::open(&path).unwrap();
+    append(&journal, (1..=rows).map(row).collect()).unwrap();
+    (journal, path)
+}
+
+/// As somebody would who has the file and knows SQLite.
+fn tamper(path: &Path, sql: &str) {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch("DROP TRIGGER journal_no_update; DROP TRIGGER journal_no_delete").unwrap();
+    conn.execute_batch(sql).unwrap();
+}
+
+fn faults(path: &Path) -> Vec<ChainFault> {
+    AlarmJournal::open(path).unwrap().verify().unwrap_err()
+}
+
+#[test]
+fn rows_come_back_as_they_went_in_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 10);
+    assert_eq!(journal.last_seq(), 10);
+    let page = journal.page(3, 4).unwrap();
+    assert_eq!(page.iter().map(|r| r.seq).collect::<Vec<_>>(), [4, 5, 6, 7]);
+    for stored in &page {
+        assert_eq!(stored.row, row(stored.seq.cast_signed()));
+    }
+    assert_eq!(journal.newest(2).unwrap().iter().map(|r| r.seq).collect::<Vec<_>>(), [10, 9]);
+    let of_alarm = journal.of_alarm("GW-01/TK-1.LT/HH", 2).unwrap();
+    assert_eq!(of_alarm.iter().map(|r| r.seq).collect::<Vec<_>>(), [10, 7]);
+    assert_eq!(journal.verify().unwrap().rows, 10);
+    drop(journal);
+    let journal = AlarmJournal::open(&path).unwrap();
+    assert_eq!(journal.last_seq(), 10);
+    let verified = journal.verify().unwrap();
+    assert_eq!((verified.rows, verified.head), (10, journal.head().unwrap()));
+    assert_eq!(append(&journal, vec![row(11)]).unwrap(), [Some(11)]);
+    assert_eq!(journal.verify().unwrap().rows, 11);
+}
+
+#[test]
+fn the_same_fact_is_recorded_once_within_and_across_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = journal_of(dir.path(), 2);
+    let seqs = append(&journal, vec![row(2), row(3), row(3), row(1), row(4)]).unwrap();
+    assert_eq!(seqs, [None, Some(3), None, None, Some(4)]);
+    assert_eq!(append(&journal, vec![row(4)]).unwrap(), [None]);
+    assert_eq!(append(&journal, vec![]).unwrap(), []);
+    assert_eq!(journal.verify().unwrap().rows, 4);
+}
+
+#[test]
+fn what_sqlite_would_round_is_rounded_before_it_is_hashed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = journal_of(dir.path(), 0);
+    let odd = [-0.0, f64::MIN_POSITIVE / 8.0, 9_007_199_254_740_994.0, 1e300, f64::NAN, 88.0];
+    let rows = odd.iter().zip(1..).map(|(v, i)| JournalRow { value: Some(*v), ..row(i) });
+    append(&journal, rows.collect()).unwrap();
+    assert_eq!(journal.verify().unwrap().rows, 6);
+    let back: Vec<Option<f64>> =
+        journal.page(0, 9).unwrap().into_iter().map(|r| r.row.value).collect();
+    assert_eq!(back[1..4], [Some(odd[1]), Some(odd[2]), Some(odd[3])]);
+    assert_eq!((back[0], back[4]), (Some(0.0), None));
+}
+
+#[test]
+fn sql_itself_refuses_to_change_or_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_journal, path) = journal_of(dir.path(), 2);
+    let conn = Connection::open(path).unwrap();
+    for sql in ["UPDATE journal SET comment = ''", "DELETE FROM journal WHERE seq = 2"] {
+        let refused = conn.execute(sql, []).unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+}
+
+#[test]
+fn every_altered_column_is_found_at_its_row() {
+    let columns = [
+        ("id", "'x'"),
+        ("kind", "'gateway'"),
+        ("alarm", "'x'"),
+        ("ti", "ti + 1"),
+        ("te", "7"),
+        ("letter_from", "'C'"),
+        ("letter_to", "'A'"),
+        ("occurrence", "occurrence + 1"),
+        ("cause", "'off'"),
+        ("flags", "''"),
+        ("value", "value * 2"),
+        ("by_whom", "'x'"),
+        ("comment", "''"),
+        ("request", "'x'"),
+        ("command", "''"),
+        ("revision", "0"),
+    ];
+    for (column, change) in columns {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, path) = journal_of(dir.path(), 7);
+        drop(journal);
+        tamper(&path, &format!("UPDATE journal SET {column} = {change} WHERE seq = 3"));
+        assert_eq!(faults(&path), [ChainFault::Altered { seq: 3 }], "{column}");
+    }
+}
+
+#[test]
+fn a_removed_inserted_or_rehashed_row_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 7);
+    drop(journal);
+    tamper(&path, "DELETE FROM journal WHERE seq = 4");
+    assert_eq!(faults(&path), [ChainFault::Broken { seq: 5, after: 3 }]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 7);
+    drop(journal);
+    // Two rows change places, hashes and all.
+    tamper(
+        &path,
+        "UPDATE journal SET seq = 99 WHERE seq = 4; UPDATE journal SET seq = 4 WHERE seq = 5;
+         UPDATE journal SET seq = 5 WHERE seq = 99;",
+    );
+    let found = faults(&path);
+    assert!(found.contains(&ChainFault::Altered { seq: 4 }), "{found:?}");
+    assert!(found.contains(&ChainFault::Broken { seq: 4, after: 3 }), "{found:?}");
+}
+
+#[test]
+fn a_cut_tail_is_found_now_and_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 7);
+    tamper(&path, "DELETE FROM journal WHERE seq > 5");
+    assert_eq!(journal.verify(), Err(vec![ChainFault::Cut { remembered: 7, found: 5 }]));
+    drop(journal);
+    // The next start goes on, and its first row says what happened.
+    let journal = AlarmJournal::open(&path).unwrap();
+    assert_eq!(journal.last_seq(), 6);
+    append(&journal, vec![row(20), row(21), row(22)]).unwrap();
+    drop(journal);
+    let found = faults(&path);
+    assert!(matches!(&found[..], [ChainFault::CutBefore { seq: 6, .. }]), "{found:?}");
+}
+
+#[test]
+fn a_tail_cut_with_its_side_file_is_found_by_a_head_kept_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 7);
+    let kept = journal.head().unwrap();
+    assert_eq!(journal.verify_against(kept).unwrap().rows, 7);
+    append(&journal, vec![row(8)]).unwrap();
+    assert_eq!(journal.verify_against(kept).unwrap().rows, 8, "growing is no fault");
+    drop(journal);
+    tamper(&path, "DELETE FROM journal WHERE seq > 5");
+    std::fs::remove_file(path.with_extension("head")).unwrap();
+    let journal = AlarmJournal::open(&path).unwrap();
+    let cut = ChainFault::Cut { remembered: 7, found: 5 };
+    assert_eq!(journal.verify_against(kept), Err(vec![cut]));
+    // Rewritten to the same length: another hash at the remembered place.
+    append(&journal, vec![row(30), row(31)]).unwrap();
+    assert_eq!(journal.verify_against(kept), Err(vec![ChainFault::Replaced { seq: 7 }]));
+}
+
+#[test]
+fn a_lost_side_file_is_a_fault_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 3);
+    std::fs::write(path.with_extension("head"), "gone").unwrap();
+    assert_eq!(journal.verify(), Err(vec![ChainFault::HeadLost { rows: 3 }]));
+}
+
+#[test]
+fn many_callers_are_all_answered_and_the_chain_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = journal_of(dir.path(), 0);
+    let (answer, wait) = sync_channel(1_000);
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            let (journal, answer) = (journal.clone(), answer.clone());
+            scope.spawn(move || {
+                for i in 0..50 {
+                    let answer = answer.clone();
+                    let rows = vec![row(part * 1_000 + i), row(5_000 + i)];
+                    let done = Box::new(move |seqs: Result<Vec<_>, _>| {
+                        answer.send(seqs.unwrap().into_iter().flatten().count()).unwrap();
+                    });
+                    journal.append(rows, done).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(wait.iter().take(200).sum::<usize>(), 250);
+    assert_eq!(journal.verify().unwrap().rows, 250);
+}
+
+#[test]
+fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 2);
+    assert_eq!(journal.load_snapshot().unwrap(), None);
+    let before = journal.head().unwrap();
+    let mut last = None;
+    for i in 1..4_u8 {
+        let snapshot = Snapshot {
+            data: vec![i; 300],
+            store_seq: u64::from(i),
+            journal_seq: u64::MAX,
+            ti: TimeMs(-5),
+        };
+        let (answer, wait) = sync_channel(1);
+        journal
+            .save_snapshot(snapshot.clone(), Box::new(move |r| answer.send(r.is_ok()).unwrap()))
+            .unwrap();
+        assert!(wait.recv().unwrap());
+        last = Some(snapshot);
+    }
+    assert_eq!(journal.load_snapshot().unwrap(), last);
+    assert_eq!(journal.head().unwrap(), before);
+    drop(journal);
+    tamper(&path, "UPDATE snapshot SET data = zeroblob(304)");
+    let journal = AlarmJournal::open(&path).unwrap();
+    assert!(matches!(journal.load_snapshot(), Err(StoreError::SnapshotDamaged { .. })));
+    assert_eq!(journal.verify().unwrap().rows, 2);
+}
+
+#[test]
+fn a_failed_commit_answers_err_and_the_chain_goes_on_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 2);
+    let saboteur = Connection::open(&path).unwrap();
+    saboteur
+        .execute_batch("CREATE TRIGGER no BEFORE INSERT ON journal WHEN NEW.id = 'TK-101/4' BEGIN SELECT RAISE(FAIL, 'disk'); END")
+        .unwrap();
+    let failed = append(&journal, vec![row(3), row(4)]);
+    assert!(matches!(failed, Err(StoreError::Database { .. })), "{failed:?}");
+    assert_eq!(journal.page(0, 9).unwrap().len(), 2, "all rows or none");
+    saboteur.execute_batch("DROP TRIGGER no").unwrap();
+    assert_eq!(append(&journal, vec![row(3), row(4)]).unwrap(), [Some(3), Some(4)]);
+    assert_eq!(journal.verify().unwrap().rows, 4);
+}
