@@ -185,7 +185,11 @@ pub(crate) fn leaving(under: Under, way: Way, life: Lifecycle) -> Phase {
     };
     match under.entered {
         A | B | C if waiting => {
-            if life.latch { E } else { D }
+            if life.latch {
+                E
+            } else {
+                D
+            }
         }
         A if life.latch && under.returned => latched,
         B | C if life.latch => latched,

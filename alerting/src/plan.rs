@@ -54,7 +54,9 @@ pub enum PlanFault {
         key: String,
     },
     /// Alarms of one point under several time rules or gateways.
-    #[error("{key}: gateway and time rules must be those of {first}, which is about the same point")]
+    #[error(
+        "{key}: gateway and time rules must be those of {first}, which is about the same point"
+    )]
     Differs {
         /// The alarm.
         key: String,
@@ -89,7 +91,9 @@ pub enum RestoreFault {
     #[error("these bytes are no snapshot of the alarm engine")]
     NotASnapshot,
     /// From another version.
-    #[error("the snapshot has format {found}, this program reads {known}; start without it and replay")]
+    #[error(
+        "the snapshot has format {found}, this program reads {known}; start without it and replay"
+    )]
     Version {
         /// Its format.
         found: u32,
@@ -189,7 +193,10 @@ fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
             time(no_delay, "the delays of OFFLINE", "be 0: lengthen OFFLINE instead");
             gateway == spec.gateway
         }
-        (Condition::High { .. } | Condition::Low { .. } | Condition::Stale { .. }, Subject::Gateway(_))
+        (
+            Condition::High { .. } | Condition::Low { .. } | Condition::Stale { .. },
+            Subject::Gateway(_),
+        )
         | (Condition::GatewayOffline { .. }, Subject::Point(_)) => false,
     };
     if !fits {

@@ -78,8 +78,7 @@ mod tests {
 
     #[test]
     fn an_open_one_cut_in_two_keeps_its_number_for_the_first_part() {
-        let pairing =
-            pair(&[known(1, 10, None)], &[found(10, Some(500)), found(3000, None)]);
+        let pairing = pair(&[known(1, 10, None)], &[found(10, Some(500)), found(3000, None)]);
         assert_eq!(pairing.known_of, [Some(0), None]);
     }
 
@@ -91,8 +90,7 @@ mod tests {
 
     #[test]
     fn a_closed_one_swallowed_by_the_open_one_is_refuted() {
-        let pairing =
-            pair(&[known(1, 10, Some(20)), known(2, 30, None)], &[found(10, None)]);
+        let pairing = pair(&[known(1, 10, Some(20)), known(2, 30, None)], &[found(10, None)]);
         assert_eq!(pairing.known_of, [Some(1)]);
         assert_eq!(pairing.refuted, [(0, Some(0))]);
     }

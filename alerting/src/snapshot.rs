@@ -295,9 +295,9 @@ fn read_alarm(
     alarm.silent = silent;
     alarm.story = story;
     let (id, parent) = (place, alarm.story.as_ref().is_some_and(|s| s.overlays.parent));
-    let Some((spec, id)) = id.and_then(|at| {
-        Some((engine.plan.alarms.get(at)?, AlarmId(u32::try_from(at).ok()?)))
-    }) else {
+    let Some((spec, id)) =
+        id.and_then(|at| Some((engine.plan.alarms.get(at)?, AlarmId(u32::try_from(at).ok()?))))
+    else {
         return Ok(());
     };
     if let crate::model::Subject::Point(point) = spec.subject

@@ -219,9 +219,8 @@ impl Story {
 
     /// The confirmed occurrence that was open at a time.
     pub(crate) fn open_at(&self, time: i64) -> Option<Happening> {
-        let holds = |h: &&Happening| {
-            !h.refuted && h.on <= time && h.off.is_none_or(|off| off > time)
-        };
+        let holds =
+            |h: &&Happening| !h.refuted && h.on <= time && h.off.is_none_or(|off| off > time);
         self.happenings.iter().rev().find(holds).copied()
     }
 

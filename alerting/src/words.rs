@@ -30,17 +30,8 @@ impl Condition {
 
 impl Letter {
     /// Every letter.
-    pub const ALL: [Self; 9] = [
-        Self::A,
-        Self::B,
-        Self::C,
-        Self::D,
-        Self::E,
-        Self::F,
-        Self::G,
-        Self::H,
-        Self::I,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::A, Self::B, Self::C, Self::D, Self::E, Self::F, Self::G, Self::H, Self::I];
 
     /// `A`..`I`.
     #[must_use]

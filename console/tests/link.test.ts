@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Desk } from '../src/door/desk';
 import { Link, SILENCE_MAX_MS, type LinkState, type StreamEar } from '../src/link/link';
-import { aDesk, wireProof } from './samples';
+import { aDesk, wireAlarm, wireProof } from './samples';
 
 const PING = JSON.stringify({ server_time: '2026-11-21T22:14:05Z', proof: wireProof() });
 
@@ -148,9 +148,9 @@ describe('the link', () => {
   test('a message that cannot be read proves the link and is told', async () => {
     const { centre, states, misread } = story();
     await pass(0);
-    centre.ear.heard('alarm', '{"alarm": 3}');
+    centre.ear.heard('alarm', JSON.stringify(wireAlarm({ tag: 3 })));
     expect(states).toEqual(['live']);
-    expect(misread[0]).toMatch('alarm.alarm: wanted a text, got 3');
+    expect(misread[0]).toBe('alarm.tag: wanted a text, got 3');
   });
 
   test('reload reads a snapshot again without calling the link broken, and not without pause', async () => {

@@ -90,8 +90,7 @@ impl Engine {
 
     fn refuse(&mut self, command: &Command, out: &mut Out<'_>) {
         let id = command.alarm;
-        let note =
-            Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
+        let note = Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
         self.write(id, note, out);
     }
 
@@ -116,9 +115,8 @@ impl Engine {
         }
         // An older one, or a late one that is over while the open one is older than it.
         let story = self.story_mut(id);
-        let waited = story.numbered(named).is_some_and(|h| {
-            std::mem::replace(&mut h.wants_answer, false)
-        });
+        let waited =
+            story.numbered(named).is_some_and(|h| std::mem::replace(&mut h.wants_answer, false));
         if !waited && !story.phase.wants_answer() {
             return self.refuse(command, out);
         }
@@ -166,8 +164,7 @@ impl Engine {
             return self.refuse(command, out);
         };
         self.deadlines.unshelve(shelf.until, id);
-        let ended =
-            Note::by(Cause::Unshelved, self.current(id), self.letter(id), command, out.now);
+        let ended = Note::by(Cause::Unshelved, self.current(id), self.letter(id), command, out.now);
         self.end_overlay(id, Way::ByPerson, ended, |overlays| overlays.shelf = None, out);
     }
 

@@ -32,7 +32,8 @@ impl Engine {
         let te = sample.te();
         let Some(state) = self.points.get_mut(index) else { return };
         let known = state.held.at(te);
-        let same = known.is_some_and(|k| k.trust() == Trust::Conflict || k.value() == sample.value());
+        let same =
+            known.is_some_and(|k| k.trust() == Trust::Conflict || k.value() == sample.value());
         if same {
             if lane == Lane::Live {
                 self.note_sample(index, Cause::Duplicate, te, Flags::default(), out);

@@ -50,7 +50,13 @@ impl Note {
     }
 
     /// What a command did.
-    pub(crate) fn by(cause: Cause, occurrence: u64, from: Letter, command: &Command, now: TimeMs) -> Self {
+    pub(crate) fn by(
+        cause: Cause,
+        occurrence: u64,
+        from: Letter,
+        command: &Command,
+        now: TimeMs,
+    ) -> Self {
         let mark = if command.request.is_empty() {
             format!("ti{}", now.0)
         } else {

@@ -51,12 +51,8 @@ impl Engine {
                 state.fresh = state.fresh.max(te);
             }
         }
-        let part = LatePart {
-            held: vec![sample],
-            earliest: te,
-            latest: i64::MIN,
-            ..LatePart::default()
-        };
+        let part =
+            LatePart { held: vec![sample], earliest: te, latest: i64::MIN, ..LatePart::default() };
         self.late_held += 1;
         self.judge_late(index, &[], part, Lateness::InOrder, out);
     }
@@ -124,9 +120,8 @@ impl Engine {
     /// Confirmed occurrences that reach into a window, in order of beginning.
     fn known_in(&self, id: AlarmId, start: i64) -> Vec<Happening> {
         let happenings = self.story(id).map(|story| &story.happenings);
-        let reaches = |h: &&Happening| {
-            !h.refuted && (h.on > start || h.off.is_none_or(|off| off > start))
-        };
+        let reaches =
+            |h: &&Happening| !h.refuted && (h.on > start || h.off.is_none_or(|off| off > start));
         let mut known: Vec<Happening> =
             happenings.into_iter().flatten().filter(reaches).copied().collect();
         known.sort_by_key(|h| (h.on, h.number));

@@ -9,8 +9,8 @@
 use fengsui_telemetry::TimeMs;
 
 use crate::deadlines::Reason;
-use crate::engine::transitions::Edge;
 use crate::engine::rows::Note;
+use crate::engine::transitions::Edge;
 use crate::engine::{Engine, NONE, Out, UNCOVER_MS};
 use crate::lifecycle::Way;
 use crate::model::{AlarmId, Cause, Condition, Flags, GatewayRef, Subject};

@@ -283,11 +283,13 @@ impl Engine {
             let second = || {
                 let mut before = placed.iter().take(place as usize).rev();
                 // The second levels of a point stand before its first levels.
-                before.by_ref().take_while(|o| o.point == p.point).find(|o| {
-                    same(o) && o.level == Level::Second
-                })
+                before
+                    .by_ref()
+                    .take_while(|o| o.point == p.point)
+                    .find(|o| same(o) && o.level == Level::Second)
             };
-            let cover = if p.level == Level::First { second().map_or(NONE, |o| o.alarm) } else { NONE };
+            let cover =
+                if p.level == Level::First { second().map_or(NONE, |o| o.alarm) } else { NONE };
             let judge = Judgement::settled(false);
             self.hot.push(Hot { rule: p.rule, judge, alarm: p.alarm, cover });
             if let Some(alarm) = self.alarms.get_mut(p.alarm as usize) {

@@ -113,7 +113,8 @@ impl Engine {
     /// T16: announced again, and asked again.
     fn realarm(&mut self, due: TimeMs, id: AlarmId, out: &mut Out<'_>) {
         let from = self.letter(id);
-        if !matches!(from, Letter::B | Letter::C) || self.turn(id, Stimulus::ReAlarm) == Turn::Refused
+        if !matches!(from, Letter::B | Letter::C)
+            || self.turn(id, Stimulus::ReAlarm) == Turn::Refused
         {
             return;
         }

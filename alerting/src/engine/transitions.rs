@@ -5,8 +5,8 @@
 
 use fengsui_telemetry::TimeMs;
 
-use crate::engine::{Engine, Out};
 use crate::engine::rows::Note;
+use crate::engine::{Engine, Out};
 use crate::lifecycle::{Answer, Phase, Stimulus, Turn, Under, Way, leaving, next};
 use crate::model::{Action, AlarmId, Cause, Command, Flags, Letter};
 use crate::overlay::Overlays;
@@ -107,8 +107,7 @@ impl Engine {
         if let Some(shelf) = one_shot {
             self.deadlines.unshelve(shelf.until, id);
             let from = self.letter(id);
-            let left =
-                self.lift(id, Way::ByRule, false, out.now, |overlays| overlays.shelf = None);
+            let left = self.lift(id, Way::ByRule, false, out.now, |overlays| overlays.shelf = None);
             let note = Note::at(Cause::Unshelved, number, from, edge.te, out.now);
             self.write(id, note.saying(left.map(unanswered).unwrap_or_default()), out);
         }

@@ -69,8 +69,10 @@ pub enum LimitTrouble {
         row: u64,
     },
     /// A delay outlives the supervision of the point.
-    #[error("is longer than STALE {0} s of this point: the value would be stale before the delay \
-             ends; shorten the delay or lengthen STALE")]
+    #[error(
+        "is longer than STALE {0} s of this point: the value would be stale before the delay \
+             ends; shorten the delay or lengthen STALE"
+    )]
     DelayBeyondStale(String),
     /// A tag that the catalogue does not have.
     #[error("is not in the list of points; mend the tag or add the point")]
@@ -87,8 +89,10 @@ pub enum LimitTrouble {
     #[error("is not smaller than the span {0} of the instrument; it could never clear")]
     WiderThanSpan(String),
     /// Would clear only beyond the range of the instrument.
-    #[error("puts the return to normal at {clear}, outside the range {low}..{high} of the \
-             instrument: it could never clear; make it smaller")]
+    #[error(
+        "puts the return to normal at {clear}, outside the range {low}..{high} of the \
+             instrument: it could never clear; make it smaller"
+    )]
     NeverClears {
         /// Where it would clear.
         clear: String,

@@ -319,11 +319,8 @@ impl Reader<'_> {
             if u > l || (same_side && u >= l) {
                 continue;
             }
-            let trouble = LimitTrouble::Crossed {
-                other: lower.key(),
-                value: l.to_string(),
-                row: low.line,
-            };
+            let trouble =
+                LimitTrouble::Crossed { other: lower.key(), value: l.to_string(), row: low.line };
             let value = format!("{} {u}", upper.key());
             self.fault(up.line, "limit", &value, trouble);
         }

@@ -151,9 +151,8 @@ impl Player {
 
 fn play(scenario: &Scenario) -> Result<Got, String> {
     let plan = plan_of(&scenario.config)?;
-    let engine = Engine::new(plan).map_err(|faults| {
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    })?;
+    let engine = Engine::new(plan)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let mut player = Player { engine, stored: BTreeMap::new(), actions: Vec::new() };
     for (place, (ti, input)) in scenario.input.iter().enumerate() {
         let now = TimeMs(ms(*ti));

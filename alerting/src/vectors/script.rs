@@ -148,7 +148,8 @@ fn input(words: &[Value]) -> Result<(i64, Input), String> {
     let input = match (code, rest) {
         ("s", rest) => Input::Sample(sent(rest)?),
         ("b", [Value::Array(rows)]) => {
-            let row = |row: &Value| row.as_array().map_or(Err("a row is no list".into()), |r| sent(r));
+            let row =
+                |row: &Value| row.as_array().map_or(Err("a row is no list".into()), |r| sent(r));
             Input::Batch(rows.iter().map(row).collect::<Result<_, String>>()?)
         }
         ("t", []) => Input::Tick,

@@ -3,10 +3,10 @@
 use prost::Message;
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Sealed, UNPACKED_MAX, WireFault, decode_record, field,
+    BATCH_BYTES_MAX, BATCH_READINGS_MAX, BATCH_RECORDS_MAX, Sealed, UNPACKED_MAX, WireFault, decode_record, field,
     limit, malformed, proto, span,
 };
-use crate::{Epoch, GatewayId, Offset, Record, Revision};
+use crate::{Body, Epoch, GatewayId, Offset, Record, Revision};
 
 /// Below this many bytes of records zstd rarely wins.
 const COMPRESS_FROM: usize = 256;
@@ -129,6 +129,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, WireFault> {
 
 fn entries(head: &BatchHead, records: proto::Records) -> Result<Vec<Entry>, WireFault> {
     let mut offset = head.first;
+    let mut readings = 0;
     let mut entries = Vec::with_capacity(records.record.len());
     for (index, (bytes, found)) in records.record.into_iter().zip(records.crc32c).enumerate() {
         let computed = crc32c::crc32c(&bytes);
@@ -136,6 +137,10 @@ fn entries(head: &BatchHead, records: proto::Records) -> Result<Vec<Entry>, Wire
             return Err(WireFault::Checksum { index, found, computed });
         }
         let record = decode_record(&bytes);
+        if let Ok(Record { body: Body::Scan(scan), .. }) = &record {
+            readings += scan.readings.len();
+            limit("readings of a batch", readings, BATCH_READINGS_MAX)?;
+        }
         let span = record.as_ref().map_or(1, span);
         let next = offset
             .checked_add(span)

@@ -2,9 +2,17 @@
 
 use prost::Message;
 
-use super::{PACKET_MAX, UNPACKED_MAX, WireFault, field, limit, malformed, proto};
+use super::{
+    BIRTH_UNPACKED_MAX, PACKET_MAX, WireFault, field, fields, limit, malformed, proto,
+};
 use crate::ledger::Durable;
-use crate::{Catalogue, Epoch, GatewayId, Installation, Offset, Point, Revision, Tag, TimeMs};
+use crate::{
+    Catalogue, Epoch, GatewayId, INSTALLATIONS_MAX, Installation, Offset, POINTS_MAX, Point,
+    Revision, Tag, TimeMs,
+};
+
+/// Number of the catalogue's field in a birth.
+const BIRTH_CATALOGUE: u64 = 8;
 
 /// Who a gateway is. Retained; the will replaces it with `online: false` and nothing else.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,9 +135,23 @@ fn catalogue_to_wire(catalogue: &Catalogue) -> proto::Catalogue {
 /// # Errors
 /// [`WireFault`] names the field.
 pub fn decode_catalogue(bytes: &[u8]) -> Result<Catalogue, WireFault> {
-    limit("catalogue", bytes.len(), UNPACKED_MAX)?;
+    limit("catalogue", bytes.len(), BIRTH_UNPACKED_MAX)?;
+    limit_catalogues(&[bytes])?;
     let wire = proto::Catalogue::decode(bytes).map_err(|e| malformed("catalogue", &e))?;
     catalogue_from_wire(wire)
+}
+
+/// Counts before anything is allocated for it. Catalogues that stand apart add up.
+fn limit_catalogues(catalogues: &[&[u8]]) -> Result<(), WireFault> {
+    const INSTALLATION: u64 = 2;
+    const POINT: u64 = 3;
+    let (mut installations, mut points) = (0, 0);
+    for catalogue in catalogues {
+        installations += fields::count("catalogue", catalogue, INSTALLATION)?;
+        points += fields::count("catalogue", catalogue, POINT)?;
+    }
+    limit("installations of a catalogue", installations, INSTALLATIONS_MAX)?;
+    limit("points of a catalogue", points, POINTS_MAX)
 }
 
 fn catalogue_from_wire(wire: proto::Catalogue) -> Result<Catalogue, WireFault> {
@@ -199,8 +221,9 @@ pub fn encode_birth(birth: &Birth) -> Result<Vec<u8>, WireFault> {
 /// [`WireFault`] names the field.
 pub fn decode_birth(bytes: &[u8]) -> Result<Birth, WireFault> {
     limit("birth", bytes.len(), PACKET_MAX)?;
-    let plain = zstd::bulk::decompress(bytes, UNPACKED_MAX * 4)
+    let plain = zstd::bulk::decompress(bytes, BIRTH_UNPACKED_MAX)
         .map_err(|e| field("birth", "zstd", e.to_string()))?;
+    limit_catalogues(&fields::contents("birth", &plain, BIRTH_CATALOGUE)?)?;
     let wire = proto::Birth::decode(plain.as_slice()).map_err(|e| malformed("birth", &e))?;
     if wire.oldest_offset > wire.next_offset || wire.next_offset > Offset::MAX / 2 {
         return Err(field("birth", "oldest_offset", "lies beyond next_offset"));

@@ -8,6 +8,7 @@
 
 mod batch;
 mod envelope;
+mod fields;
 mod record;
 mod scan;
 mod topic;
@@ -37,6 +38,10 @@ pub const RECORD_BYTES_MAX: usize = 768 * 1_024;
 pub const UNPACKED_MAX: usize = 4 * PACKET_MAX;
 /// Records of one batch.
 pub const BATCH_RECORDS_MAX: usize = 10_000;
+/// Readings of one batch. In memory a reading takes up to twenty times its bytes on the wire.
+pub const BATCH_READINGS_MAX: usize = 500_000;
+/// Bytes that a birth may unpack to: 120,000 points of 130 bytes.
+pub const BIRTH_UNPACKED_MAX: usize = 16 * PACKET_MAX;
 /// Readings of one scan.
 pub const SCAN_READINGS_MAX: usize = 125_000;
 

@@ -103,6 +103,10 @@ pub(super) fn decode(scan: &proto::Scan) -> Result<Scan, WireFault> {
         index += 1;
         let form = scan.form.get(i).or(scan.form.first()).copied().unwrap_or(FORM_NONE);
         let value = match form {
+            // Each reading has at least one byte somewhere: a short scan cannot become a long list.
+            FORM_NONE if scan.quality.is_empty() => {
+                return Err(field("scan", "quality", "is empty, and a reading has no number"));
+            }
             FORM_NONE => None,
             FORM_EXACT => {
                 Some(*exacts.next().ok_or_else(|| field("scan", "exact", "ends too early"))?)
@@ -194,13 +198,14 @@ mod tests {
             readings: vec![(0, Reading::Good(1.5)), (1, Reading::Good(2.25))],
             ..Scan::default()
         });
-        let faults: [fn(&mut proto::Scan); 6] = [
+        let faults: [fn(&mut proto::Scan); 7] = [
             |s| s.mantissa.truncate(1),
             |s| s.mantissa.push(1),
             |s| s.form = vec![12, 12],
             |s| s.quality = vec![0],
             |s| s.count = u32::MAX,
             |s| s.index_step = vec![-5, 0],
+            |s| *s = proto::Scan { form: vec![FORM_NONE], count: 2, ..Default::default() },
         ];
         for break_it in faults {
             let mut bad = good.clone();

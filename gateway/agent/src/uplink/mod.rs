@@ -83,6 +83,8 @@ struct Task {
     not_before: u64,
     regressions: u32,
     beats: u64,
+    /// What the centre complained of last.
+    complaint: String,
 }
 
 /// Runs until drained.
@@ -113,6 +115,7 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         not_before: 0,
         regressions: 0,
         beats: 0,
+        complaint: String::new(),
     };
     task.work(&mut said, &mut spool, inputs.drain).await;
     task.farewell(&mut said).await;
@@ -352,6 +355,10 @@ impl Task {
         if ack.birth_wanted {
             self.birth();
         }
+        if !ack.fault.is_empty() && ack.fault != self.complaint {
+            warn!(fault = ack.fault, "centre cannot use what is sent");
+        }
+        self.complaint.clone_from(&ack.fault);
         let durable = &ack.durable;
         match self.machine.acknowledged(durable) {
             Acked::Through(next) => {

@@ -123,7 +123,7 @@ impl Taken {
 
     fn ack(&self) -> Option<Vec<u8>> {
         let durable = self.ledger.durable(self.epoch?);
-        Some(encode_ack(&Ack { durable, birth_wanted: false, clock: TimeMs(0), fault: None }))
+        Some(encode_ack(&Ack { durable, birth_wanted: false, clock: TimeMs(0), fault: String::new() }))
     }
 }
 

@@ -135,7 +135,8 @@ impl Tail {
 
     /// Moves the fresh ones to the heap.
     fn settle(&mut self) {
-        self.samples.extend_from_slice(self.fresh());
+        let fresh = self.fresh.iter().take(self.n_fresh);
+        self.samples.extend(fresh);
         self.n_fresh = 0;
     }
 
@@ -174,10 +175,6 @@ impl Tail {
 
     fn len(&self) -> usize {
         self.samples.len() + self.n_fresh
-    }
-
-    fn weight(&self) -> usize {
-        self.len() + TAIL_WEIGHT
     }
 }
 
@@ -324,7 +321,8 @@ impl Hot {
     /// Takes a sealed tail away.
     pub(super) fn remove(&mut self, book: &mut Book, point: u32, bucket: i64) {
         if let Some(gone) = self.entry(point).take(bucket) {
-            book.weight = book.weight.saturating_sub(gone.weight());
+            book.samples = book.samples.saturating_sub(gone.len());
+            book.tails = book.tails.saturating_sub(1);
         }
     }
 
@@ -338,12 +336,12 @@ impl Hot {
         let at_hand = entry.current.as_ref().is_some_and(|tail| tail.bucket == bucket);
         let opened = !at_hand && entry.turn_to(bucket);
         if opened {
-            book.weight += TAIL_WEIGHT;
+            book.tails += 1;
         }
         if let Some(tail) = &mut entry.current {
             let before = tail.len();
             tail.push(seq, sample);
-            book.weight = (book.weight + tail.len()).saturating_sub(before);
+            book.samples = (book.samples + tail.len()).saturating_sub(before);
         }
         opened
     }
@@ -428,13 +426,15 @@ pub(super) struct Book {
     bucket_ms: i64,
     open: BTreeMap<i64, Open>,
     sealing: VecDeque<Sealing>,
-    /// Samples in tails, with what the tails themselves cost.
-    pub(super) weight: usize,
+    /// Samples in tails.
+    pub(super) samples: usize,
+    /// Tails.
+    tails: usize,
 }
 
 impl Book {
     pub(super) fn new(bucket_ms: i64) -> Self {
-        Self { bucket_ms, open: BTreeMap::new(), sealing: VecDeque::new(), weight: 0 }
+        Self { bucket_ms, open: BTreeMap::new(), sealing: VecDeque::new(), samples: 0, tails: 0 }
     }
 
     fn touch(&mut self, bucket: i64, seq: u64, ti: TimeMs, touched: Touched) {
@@ -467,12 +467,17 @@ impl Book {
             (over && quiet) || old
         });
         self.sealing.extend(due.map(|(bucket, open)| open.close(bucket)));
-        if self.weight > options.tail_max
+        if self.is_over(options)
             && self.sealing.is_empty()
             && let Some((bucket, open)) = self.open.pop_first()
         {
             self.sealing.push_back(open.close(bucket));
         }
+    }
+
+    /// Memory is over its bound.
+    pub(super) fn is_over(&self, options: &StoreOptions) -> bool {
+        self.samples + self.tails * TAIL_WEIGHT > options.tail_max
     }
 
     /// Moves every bucket to sealing.

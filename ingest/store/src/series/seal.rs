@@ -35,7 +35,8 @@ pub(super) fn seal(
                 }
             },
         };
-        let n_good = samples.iter().filter(|s| !matches!(s.reading, Reading::Bad(_))).count() as u64;
+        let n_good =
+            samples.iter().filter(|s| !matches!(s.reading, Reading::Bad(_))).count() as u64;
         let data = encode_chunk(id, base, &samples);
         let n = samples.len() as u64;
         sql::put_chunk(conn, &ChunkRow { id, seq_hi: seen, n, n_good, data })?;

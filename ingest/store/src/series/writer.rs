@@ -79,7 +79,7 @@ impl Writer {
         let (state, hot) = load(&self.shared, self.occasion)?;
         self.occasion = Occasion::AfterFailure;
         self.shared.last_seq.store(state.last_seq, Ordering::Release);
-        self.shared.tail_samples.store(state.book.weight as u64, Ordering::Relaxed);
+        self.shared.tail_samples.store(state.book.samples as u64, Ordering::Relaxed);
         *self.shared.hot_mut() = hot;
         self.state = Some(state);
         Ok(())
@@ -188,7 +188,7 @@ impl Writer {
         if let Some(now) = self.now {
             state.book.close_due(now, &shared.options);
         }
-        let over = state.book.weight > shared.options.tail_max;
+        let over = state.book.is_over(&shared.options);
         let most = shared.options.seals_per_commit * if over { RELIEF } else { 1 };
         let seals = state.book.next_seals(most);
         let found = shared.unwritten();
@@ -210,7 +210,7 @@ impl Writer {
         }
         drop(hot);
         shared.last_seq.store(state.last_seq, Ordering::Release);
-        shared.tail_samples.store(state.book.weight as u64, Ordering::Relaxed);
+        shared.tail_samples.store(state.book.samples as u64, Ordering::Relaxed);
         if std::mem::take(&mut self.seal_wanted) {
             state.book.close_all();
         }

@@ -1,0 +1,67 @@
+# Everything that is done with Fengsui on a machine. `make` alone lists it.
+# FENGSUI_RUNS sets how many seeded runs a simulation plays; `make soak` sets the full counts.
+
+CARGO ?= cargo
+LOCKED ?= --locked
+DIST := console/dist/index.html
+CONSOLE := $(shell find console/src console/public console/index.html console/package.json console/vite.config.ts -type f 2>/dev/null)
+
+.PHONY: help demo test check soak web bench dist setup browser clean
+
+help:
+	@echo "make demo    模拟现场、网关、中心一起运行，打开所示网址"
+	@echo "make test    安装测试所需软件包，跑完全部测试（缩减次数）"
+	@echo "make check   test 之外再查格式、clippy 与依赖许可"
+	@echo "make soak    全部仿真按完整次数跑（数小时）"
+	@echo "make web     编译控制台页面（需要 Node 20.19 以上）"
+	@echo "make bench   测量并写出 target/bench/summary.json"
+	@echo "make dist    发布用二进制"
+
+# Without Node the demo works all the same; its page is then /basic.
+demo:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web; \
+	 else echo "未找到 Node：页面为简版 /basic  (no Node: the page is /basic)"; fi
+	$(CARGO) run $(LOCKED) -p fengsui --bin fengsui -- demo
+
+web: $(DIST)
+
+$(DIST): $(CONSOLE) console/package-lock.json
+	@node -e 'const [a,b]=process.versions.node.split(".").map(Number); if (a<20||(a===20&&b<19)) { console.error("需要 Node 20.19 或更新版本，现为 "+process.version); process.exit(1) }'
+	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	@touch $(DIST)
+
+setup:
+	tests/setup.sh
+
+test: setup web
+	cd console && npm run check && npm test && npm run size
+	$(CARGO) build $(LOCKED) --workspace
+	$(CARGO) test $(LOCKED) --workspace
+	tests/peers/selftest.sh
+	$(MAKE) --no-print-directory browser
+
+# The page in a real browser, against a running demo.
+browser: web
+	$(CARGO) build $(LOCKED) -p fengsui --bin fengsui
+	tests/browser/run.sh
+
+check: test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
+	 else echo "cargo-deny 未安装，跳过许可检查 (cargo install cargo-deny)"; fi
+
+soak: setup web
+	$(CARGO) build $(LOCKED) --release --workspace
+	FENGSUI_RUNS=100000 FENGSUI_FULL=1 $(CARGO) test $(LOCKED) --release --workspace
+
+bench:
+	$(CARGO) build $(LOCKED) --release --workspace --bins
+	$(CARGO) run $(LOCKED) --release -p fengsui-bench
+
+dist: web
+	$(CARGO) build $(LOCKED) --profile dist -p fengsui -p fengsui-gateway -p fengsui-plant --bins
+
+clean:
+	$(CARGO) clean
+	rm -rf console/dist/* console/node_modules tests/browser/node_modules .venv
