@@ -23,6 +23,8 @@ pub(crate) enum Reason {
     Uncover(GatewayRef),
     /// A back-fill has been quiet for long enough.
     Quiet(GatewayRef),
+    /// The store may owe an answer.
+    Ask(GatewayRef),
     /// A restart has held this gateway's ticks for long enough.
     Release(GatewayRef),
     /// An alarm has stood long enough to be announced again. After all others (1.2 of the

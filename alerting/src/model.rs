@@ -387,6 +387,7 @@ pub struct Row {
 
 /// What the host must do, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most actions are rows; a box would cost more")]
 pub enum Action {
     /// Write this to the journal. Comes before the annunciation that it causes.
     Record(Row),

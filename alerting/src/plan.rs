@@ -129,13 +129,17 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
                 faults.push(PlanFault::Differs { key: key.clone(), first: first.key.clone() });
             }
         }
-        match spec.condition {
-            Condition::Stale { .. } | Condition::GatewayOffline { .. } => {
-                if let Some(first) = silences.insert(spec.subject, spec) {
+        match (spec.condition, spec.subject) {
+            (Condition::Stale { .. }, Subject::Point(_))
+            | (Condition::GatewayOffline { .. }, Subject::Gateway(_)) => {
+                let first = silences.entry(spec.subject).or_insert(spec);
+                if first.key != spec.key {
                     faults.push(PlanFault::SecondSilence { key, first: first.key.clone() });
                 }
             }
-            Condition::High { .. } | Condition::Low { .. } => {}
+            (Condition::High { .. } | Condition::Low { .. }, _)
+            | (Condition::Stale { .. }, Subject::Gateway(_))
+            | (Condition::GatewayOffline { .. }, Subject::Point(_)) => {}
         }
     }
     for spec in &plan.alarms {

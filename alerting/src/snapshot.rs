@@ -245,7 +245,7 @@ fn read_late(r: &mut Reader<'_>) -> Result<LatePart, RestoreFault> {
     let (earliest, latest, beyond) = (r.signed()?, r.signed()?, r.maybe()?);
     let recall = r.maybe()?.zip(r.maybe()?);
     let grown = r.flag()?;
-    Ok(LatePart { earliest, latest, beyond, recall, grown, dropped: true, held: Vec::new() })
+    Ok(LatePart { earliest, latest, beyond, recall, grown, dropped: true, ..LatePart::default() })
 }
 
 fn read_rule(r: &mut Reader<'_>) -> Result<Rule, RestoreFault> {

@@ -127,7 +127,7 @@ impl Story {
 
     fn forget(&mut self, horizon: i64) {
         // Looked at every so often: a sweep over thousands for each new one would be waste.
-        if self.happenings.is_empty() || self.happenings.len() % OCCURRENCES_FEW != 0 {
+        if self.happenings.is_empty() || !self.happenings.len().is_multiple_of(OCCURRENCES_FEW) {
             return;
         }
         let too_many = self.happenings.len() >= OCCURRENCES_MAX;

@@ -41,9 +41,9 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 }
 
 fn hex_of(bytes: &[u8]) -> String {
-    let rows = bytes.chunks(16).map(|row| {
-        row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
-    });
+    let rows = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "));
     rows.collect::<Vec<_>>().join("\n")
 }
 
@@ -113,7 +113,7 @@ fn head() -> BatchHead {
         gateway: gateway(),
         epoch: EPOCH,
         first: 41,
-        catalogue: Revision(0x5b8e_51a3_16ab_a40f),
+        catalogue: Revision(0x742e_ae8f_9e0d_99e3),
     }
 }
 
@@ -318,6 +318,35 @@ fn the_examples_of_the_document_are_the_bytes_of_the_files() {
     assert!(quoted.len() >= 2 && quoted.contains(&"batch-plain"), "{quoted:?}");
 }
 
+/// The document names every code of a reading and every limit by its value.
+#[test]
+fn the_codes_and_limits_of_the_document_are_those_of_the_code() {
+    use fengsui_telemetry::{INSTALLATIONS_MAX, POINTS_MAX, ledger, wire};
+    let doubts = Doubt::ALL.iter().map(|doubt| (doubt.code(), doubt.word()));
+    let faults = Fault::ALL.iter().map(|fault| (fault.code(), fault.word()));
+    for (code, word) in doubts.chain(faults) {
+        assert!(WIRE_MD.contains(&format!("| {code} | `{word}` |")), "{code} {word}");
+    }
+    let limits = [
+        ("PACKET_MAX", wire::PACKET_MAX),
+        ("BATCH_BYTES_MAX", wire::BATCH_BYTES_MAX),
+        ("UNPACKED_MAX", wire::UNPACKED_MAX),
+        ("BIRTH_UNPACKED_MAX", wire::BIRTH_UNPACKED_MAX),
+        ("RECORD_BYTES_MAX", wire::RECORD_BYTES_MAX),
+        ("BATCH_RECORDS_MAX", wire::BATCH_RECORDS_MAX),
+        ("BATCH_READINGS_MAX", wire::BATCH_READINGS_MAX),
+        ("SCAN_READINGS_MAX", wire::SCAN_READINGS_MAX),
+        ("POINTS_MAX", POINTS_MAX),
+        ("INSTALLATIONS_MAX", INSTALLATIONS_MAX),
+        ("ISLANDS_MAX", ledger::ISLANDS_MAX),
+        ("EPOCHS_MAX", ledger::EPOCHS_MAX),
+    ];
+    let said = WIRE_MD.replace(',', "");
+    for (name, value) in limits {
+        assert!(said.contains(&format!("| `{name}` | {value} |")), "{name} is {value}");
+    }
+}
+
 /// Damage of every kind to every message: the answer is a value or a fault, never a panic.
 mod damage {
     use super::*;
@@ -352,9 +381,8 @@ mod damage {
     }
 
     fn goldens() -> Vec<Vec<u8>> {
-        let all = [
-            SCAN, MIXED, TRANSITION, GAP, CLOCK, PLAIN, ZSTD, CATALOGUE, BIRTH, WILL, BEAT, ACK,
-        ];
+        let all =
+            [SCAN, MIXED, TRANSITION, GAP, CLOCK, PLAIN, ZSTD, CATALOGUE, BIRTH, WILL, BEAT, ACK];
         all.iter().map(|hex| bytes_of(hex)).collect()
     }
 
@@ -396,6 +424,9 @@ mod damage {
         for _ in 0..20_000 {
             let mut bytes = goldens[dice.roll(goldens.len())].clone();
             for _ in 0..1 + dice.roll(6) {
+                if bytes.is_empty() {
+                    bytes.push(0);
+                }
                 let at = dice.roll(bytes.len());
                 match dice.roll(4) {
                     0 => bytes[at] = dice.byte(),
@@ -404,9 +435,6 @@ mod damage {
                     _ => bytes.extend_from_within(at..),
                 }
                 bytes.truncate(4_096);
-                if bytes.is_empty() {
-                    bytes.push(0);
-                }
             }
             decode_all(&bytes);
         }

@@ -46,7 +46,7 @@ impl Requests {
 }
 
 impl Engine {
-    pub(crate) fn command(&mut self, command: Command, out: &mut Out<'_>) {
+    pub(crate) fn command(&mut self, command: &Command, out: &mut Out<'_>) {
         let id = command.alarm;
         if self.alarms.get(id.0 as usize).is_none() {
             return;
@@ -55,32 +55,32 @@ impl Engine {
             return;
         }
         match command.verb {
-            Verb::Acknowledge { occurrence } => self.acknowledge(&command, occurrence, out),
-            Verb::Reset => self.reset(&command, out),
-            Verb::Shelve { for_ms, one_shot } => self.shelve(&command, for_ms, one_shot, out),
-            Verb::Unshelve => self.unshelve(&command, out),
-            Verb::Suppress if self.overlays(id, |o| o.suppressed) => self.refuse(&command, out),
+            Verb::Acknowledge { occurrence } => self.acknowledge(command, occurrence, out),
+            Verb::Reset => self.reset(command, out),
+            Verb::Shelve { for_ms, one_shot } => self.shelve(command, for_ms, one_shot, out),
+            Verb::Unshelve => self.unshelve(command, out),
+            Verb::Suppress if self.overlays(id, |o| o.suppressed) => self.refuse(command, out),
             Verb::Suppress => {
-                self.begin_overlay(&command, Cause::Suppressed, |o| o.suppressed = true, out);
+                self.begin_overlay(command, Cause::Suppressed, |o| o.suppressed = true, out);
             }
             Verb::Unsuppress if self.overlays(id, |o| o.suppressed) => {
                 let (number, letter) = (self.current(id), self.letter(id));
-                let ended = Note::by(Cause::Unsuppressed, number, letter, &command, out.now);
+                let ended = Note::by(Cause::Unsuppressed, number, letter, command, out.now);
                 self.end_overlay(id, Way::ByRule, ended, |o| o.suppressed = false, out);
             }
             Verb::OutOfService if self.overlays(id, |o| o.out_of_service) => {
-                self.refuse(&command, out);
+                self.refuse(command, out);
             }
             Verb::OutOfService => {
                 let cause = Cause::OutOfService;
-                self.begin_overlay(&command, cause, |o| o.out_of_service = true, out);
+                self.begin_overlay(command, cause, |o| o.out_of_service = true, out);
             }
             Verb::InService if self.overlays(id, |o| o.out_of_service) => {
                 let (number, letter) = (self.current(id), self.letter(id));
-                let ended = Note::by(Cause::InService, number, letter, &command, out.now);
+                let ended = Note::by(Cause::InService, number, letter, command, out.now);
                 self.end_overlay(id, Way::ByRule, ended, |o| o.out_of_service = false, out);
             }
-            Verb::Unsuppress | Verb::InService => self.refuse(&command, out),
+            Verb::Unsuppress | Verb::InService => self.refuse(command, out),
         }
     }
 

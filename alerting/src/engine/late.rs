@@ -17,8 +17,14 @@ use crate::model::{Action, AlarmId, Cause, Flags, GatewayRef, PointRef};
 
 /// Late samples held for one point. Of more, only the span is remembered.
 const LATE_POINT_MAX: usize = 1_024;
+/// At least this many for each, however many there are in all: those told last.
+const LATE_POINT_FEW: usize = 16;
 /// Late samples held for all points together: 8 MiB.
 const LATE_TOTAL_MAX: usize = 524_288;
+/// An answer that has not come by then was lost, or refused by a full queue: it is asked again.
+const ASK_AGAIN_MS: i64 = 30_000;
+/// After a restart what was asked before is asked again this soon.
+const ASK_SOON_MS: i64 = 1_000;
 
 impl Engine {
     /// A sample that R1 or its lane sends down the late path.
@@ -70,12 +76,19 @@ impl Engine {
         part.earliest = part.earliest.min(te);
         part.latest = part.latest.max(te);
         part.grown = true;
-        if room && part.held.len() < LATE_POINT_MAX {
+        if (room && part.held.len() < LATE_POINT_MAX) || part.held.len() < LATE_POINT_FEW {
             part.held.push(sample);
             self.late_held += 1;
-        } else {
-            part.dropped = true;
+            return;
         }
+        // The newest told replace the oldest told: the store may not have committed them yet
+        // when it is asked.
+        let oldest = part.told % part.held.len().max(1);
+        if let Some(place) = part.held.get_mut(oldest) {
+            *place = sample;
+        }
+        part.told += 1;
+        part.dropped = true;
     }
 
     fn expect_quiet(&mut self, index: usize, now: TimeMs) {
@@ -140,7 +153,7 @@ impl Engine {
         if part.recall.is_some() {
             // The answer is on its way; it will judge these as well.
         } else if start.is_none_or(|start| start >= floor) && !part.dropped {
-            self.judge_late(index, &[], *part, Lateness::Late, out);
+            self.judge_late(index, &[], &part, Lateness::Late, out);
             return;
         } else {
             self.ask(index, start, &mut part, out);
@@ -150,7 +163,7 @@ impl Engine {
         }
     }
 
-    fn ask(&self, index: usize, start: Option<i64>, part: &mut LatePart, out: &mut Out<'_>) {
+    fn ask(&mut self, index: usize, start: Option<i64>, part: &mut LatePart, out: &mut Out<'_>) {
         let Some(state) = self.points.get(index) else { return };
         // Asked again: from a little earlier, so that the answer to the first question, if it
         // still comes, is not taken for the answer to this one.
@@ -158,10 +171,46 @@ impl Engine {
         let from = start.unwrap_or(part.earliest).min(before);
         let head = state.held.head().unwrap_or(i64::MIN);
         let to = part.latest.max(state.newest).max(head);
+        let gateway = GatewayRef(state.gateway);
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
         part.recall = Some((from, to));
+        part.asked_at = out.now.0;
         part.grown = false;
-        let point = PointRef(u32::try_from(index).unwrap_or(u32::MAX));
-        out.actions.push(Action::Recall { point, from: TimeMs(from), to: TimeMs(to) });
+        let action = Action::Recall { point: PointRef(number), from: TimeMs(from), to: TimeMs(to) };
+        out.actions.push(action);
+        self.expect_answer(gateway, number, out.now + ASK_AGAIN_MS);
+    }
+
+    fn expect_answer(&mut self, gateway: GatewayRef, point: u32, at: TimeMs) {
+        let Some(state) = self.gateway_mut(gateway) else { return };
+        state.asking.insert(point);
+        if state.ask_at.is_none() {
+            state.ask_at = Some(at);
+            self.deadlines.arm(at, Reason::Ask(gateway));
+        }
+    }
+
+    /// Answers may be overdue.
+    pub(crate) fn ask_overdue(&mut self, gateway: GatewayRef, out: &mut Out<'_>) {
+        let Some(state) = self.gateway_mut(gateway) else { return };
+        state.ask_at = None;
+        for point in std::mem::take(&mut state.asking) {
+            let index = point as usize;
+            let Some(state) = self.points.get_mut(index) else { continue };
+            let Some(mut part) = state.late.take_if(|part| part.recall.is_some()) else {
+                continue;
+            };
+            let due = part.asked_at.saturating_add(ASK_AGAIN_MS);
+            if due <= out.now.0 {
+                let start = self.start_of(index, part.earliest);
+                self.ask(index, start, &mut part, out);
+            } else {
+                self.expect_answer(gateway, point, TimeMs(due));
+            }
+            if let Some(state) = self.points.get_mut(index) {
+                state.late = Some(part);
+            }
+        }
     }
 
     /// What the store answered.
@@ -201,26 +250,23 @@ impl Engine {
             }
             same
         });
-        self.judge_late(index, &stored, *part, Lateness::Late, out);
+        self.judge_late(index, &stored, &part, Lateness::Late, out);
     }
 
-    /// After a restart: what was asked is asked again, what waited for quiet waits again.
-    pub(crate) fn ask_again(&mut self, out: &mut Out<'_>) {
+    /// After a restart or a restore: what was asked is asked again, what waited for quiet waits
+    /// again. Nothing is asked at once: a host that replays is not listening yet.
+    pub(crate) fn resume_late(&mut self, now: Option<TimeMs>) {
+        let past = TimeMs(self.last_tick);
         for index in 0..self.points.len() {
-            let Some(part) = self.points.get_mut(index).and_then(|state| state.late.take()) else {
-                continue;
-            };
-            let mut part = part;
-            let asked = part.recall.is_some();
-            if asked {
-                let start = self.start_of(index, part.earliest);
-                self.ask(index, start, &mut part, out);
-            }
-            if let Some(state) = self.points.get_mut(index) {
-                state.late = Some(part);
-            }
-            if !asked {
-                self.expect_quiet(index, out.now);
+            let Some(state) = self.points.get_mut(index) else { return };
+            let gateway = GatewayRef(state.gateway);
+            let Some(part) = &mut state.late else { continue };
+            if part.recall.is_some() {
+                part.asked_at = i64::MIN;
+                let at = now.map_or(past, |now| now + ASK_SOON_MS);
+                self.expect_answer(gateway, u32::try_from(index).unwrap_or(u32::MAX), at);
+            } else {
+                self.expect_quiet(index, now.unwrap_or(past));
             }
         }
     }

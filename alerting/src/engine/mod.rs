@@ -126,7 +126,7 @@ impl Engine {
             Event::Heard { gateway } => self.heard(gateway, &mut out),
             Event::Restarted => self.restarted(&mut out),
             Event::CaughtUp { gateway } => self.caught_up(gateway, &mut out),
-            Event::Command(command) => self.command(command, &mut out),
+            Event::Command(command) => self.command(&command, &mut out),
             Event::History { point, from, samples } => {
                 self.history(point, from, &samples, &mut out);
             }
@@ -228,6 +228,7 @@ impl Engine {
         for index in 0..self.hot.len() {
             self.rearm(index);
         }
+        self.resume_late(None);
         let ids = (0_u32..).zip(&self.alarms).filter(|(_, alarm)| alarm.story.is_some());
         let ids: Vec<AlarmId> = ids.map(|(id, _)| AlarmId(id)).collect();
         for id in ids {

@@ -39,6 +39,7 @@ impl Engine {
         let keep = self.keep;
         let Some(state) = self.points.get_mut(index) else { return };
         state.newest = te.0;
+        let keep = state.keeps(keep);
         state.held.push(Sample::of(te.0, reading), keep);
         let freshens = value.is_some();
         if freshens {

@@ -37,6 +37,7 @@ impl Engine {
         let te = sample.te();
         let trusted_time = sample.te() > state.newest && te <= out.now.0;
         if state.held.head().is_none_or(|head| head < te) {
+            let keep = state.keeps(keep);
             state.held.push(sample, keep);
             for place in state.places() {
                 if self.hot.get(place).is_some_and(|hot| hot.rule.counts(sample)) {
@@ -54,7 +55,7 @@ impl Engine {
         let part =
             LatePart { held: vec![sample], earliest: te, latest: i64::MIN, ..LatePart::default() };
         self.late_held += 1;
-        self.judge_late(index, &[], part, Lateness::InOrder, out);
+        self.judge_late(index, &[], &part, Lateness::InOrder, out);
     }
 
     /// Recomputes every limit alarm of a point with its late samples in their places.
@@ -62,7 +63,7 @@ impl Engine {
         &mut self,
         index: usize,
         stored: &[Sample],
-        part: LatePart,
+        part: &LatePart,
         lateness: Lateness,
         out: &mut Out<'_>,
     ) {
@@ -166,7 +167,7 @@ impl Engine {
             match partner.and_then(|place| known.get(place)) {
                 Some(was) => {
                     numbers.push(was.number);
-                    self.revise(id, *was, found, out);
+                    self.revise(id, *was, found, lateness, out);
                 }
                 None => {
                     let next = self.story(id).map_or(1, |story| story.next_number);
@@ -184,11 +185,18 @@ impl Engine {
     }
 
     /// A known occurrence has other bounds (R8c, Q3).
-    fn revise(&mut self, id: AlarmId, was: Happening, found: &Found, out: &mut Out<'_>) {
+    fn revise(
+        &mut self,
+        id: AlarmId,
+        was: Happening,
+        found: &Found,
+        lateness: Lateness,
+        out: &mut Out<'_>,
+    ) {
         if was.on == found.on && was.off == found.off {
             return;
         }
-        let late = Flags { late: true, ..Flags::default() };
+        let late = Flags { late: lateness == Lateness::Late, ..Flags::default() };
         let from = self.letter(id);
         let story = self.story_mut(id);
         if let Some(happening) = story.numbered(was.number) {

@@ -25,6 +25,10 @@ const HELD_MIN: usize = 4;
 /// At most this many per point: two minutes at one a second.
 const HELD_MAX: usize = 128;
 
+/// While the store is asked, a point keeps this many, so that the answer and what came since meet
+/// without a gap even if the answer takes minutes. If they do not, it is asked again.
+const HELD_ASKED: usize = 1_024;
+
 /// A limit alarm, as a sample sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hot {
@@ -61,8 +65,12 @@ pub(crate) struct LatePart {
     pub(crate) beyond: Option<i64>,
     /// What was asked back from the store.
     pub(crate) recall: Option<(i64, i64)>,
+    /// When.
+    pub(crate) asked_at: i64,
     /// Something came after that was asked.
     pub(crate) grown: bool,
+    /// How many samples have replaced older ones in `held`.
+    pub(crate) told: usize,
 }
 
 impl Default for LatePart {
@@ -74,7 +82,9 @@ impl Default for LatePart {
             dropped: false,
             beyond: None,
             recall: None,
+            asked_at: i64::MIN,
             grown: false,
+            told: 0,
         }
     }
 }
@@ -123,6 +133,15 @@ impl Default for PointState {
 }
 
 impl PointState {
+    /// How many samples it keeps.
+    pub(crate) fn keeps(&self, usually: usize) -> usize {
+        if self.late.as_ref().is_some_and(|part| part.recall.is_some()) {
+            HELD_ASKED
+        } else {
+            usually
+        }
+    }
+
     /// The places of its limit alarms.
     pub(crate) fn places(&self) -> std::ops::Range<usize> {
         let first = self.first as usize;
@@ -154,6 +173,9 @@ pub(crate) struct GatewayState {
     pub(crate) late_points: Vec<u32>,
     pub(crate) late_at: i64,
     pub(crate) quiet_at: Option<TimeMs>,
+    /// Points whose stored samples were asked for.
+    pub(crate) asking: BTreeSet<u32>,
+    pub(crate) ask_at: Option<TimeMs>,
     /// This back-fill has had its chime.
     pub(crate) chimed: bool,
     pub(crate) chimed_at: i64,
@@ -175,6 +197,8 @@ impl Default for GatewayState {
             late_points: Vec::new(),
             late_at: i64::MIN,
             quiet_at: None,
+            asking: BTreeSet::new(),
+            ask_at: None,
             chimed: false,
             chimed_at: i64::MIN,
         }

@@ -48,6 +48,7 @@ impl Engine {
             Reason::Offline(id) => self.offline_due(id, out),
             Reason::Uncover(gateway) => self.uncover(gateway, out),
             Reason::Quiet(gateway) => self.quiet(gateway, out),
+            Reason::Ask(gateway) => self.ask_overdue(gateway, out),
             Reason::Release(gateway) => self.release(gateway),
             Reason::ReAlarm(id) => {
                 if let Some(alarm) = self.alarms.get_mut(id.0 as usize) {
@@ -149,7 +150,7 @@ impl Engine {
             self.deadlines.arm(until, Reason::Release(gateway));
         }
         self.begin_watch(out.now);
-        self.ask_again(out);
+        self.resume_late(Some(out.now));
     }
 
     /// The live lane is where the gateway was: held values may be trusted again.

@@ -49,7 +49,7 @@ impl LimitSet {
         if reader.faults.is_empty() {
             Ok(Self { file: file_name.to_owned(), rows })
         } else {
-            reader.faults.sort_by(|a, b| a.row.cmp(&b.row));
+            reader.faults.sort_by_key(|fault| fault.row);
             Err(reader.faults)
         }
     }

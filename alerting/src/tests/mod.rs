@@ -6,6 +6,7 @@ mod random;
 mod stories;
 mod stories_late;
 mod stories_silence;
+mod story;
 
 use fengsui_telemetry::Revision;
 

@@ -24,7 +24,6 @@ struct Line {
 /// The alarm of a scenario. Unknown keys are an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_excessive_bools, reason = "the keys of the file")]
 pub(crate) struct Config {
     pub(crate) kind: String,
     pub(crate) limit: f64,

@@ -15,6 +15,7 @@ export interface LimitLine {
 }
 
 export interface Mark {
+  readonly kind: Kind;
   readonly from: number;
   /** `null`: still on. */
   readonly to: number | null;
@@ -30,6 +31,8 @@ export interface Picture {
   readonly to: number;
   readonly limits: readonly LimitLine[];
   readonly marks: readonly Mark[];
+  /** Stands in a stretch without data. */
+  readonly absentLabel: string;
   readonly formatTime: (ms: number, spanMs: number) => string;
   readonly zone: string;
 }
@@ -58,8 +61,12 @@ const DASHES: Readonly<Record<Kind, readonly number[]>> = {
 
 const SHAPES: Readonly<Record<Priority, string>> = { 1: '◆', 2: '▲', 3: '■', 4: '●' };
 
-/** Height of the strip of alarm marks, CSS pixels. */
+/** Alarm marks stand in lanes, so that HH does not cover H. */
+const LANES: Readonly<Record<Kind, number>> = { hh: 0, ll: 0, h: 1, l: 1, stale: 2, gateway_offline: 2 };
+
+/** Height of a mark and of its lane, CSS pixels. */
 const MARK_PX = 16;
+const LANE_PX = 19;
 const AXIS_FONT = '12px "Noto Sans CJK SC","Noto Sans SC","Microsoft YaHei","PingFang SC",system-ui';
 
 async function load(): Promise<Uplot> {
@@ -163,7 +170,7 @@ export class TrendChart {
     const bottom = Math.min(...values);
     const top = Math.max(...values);
     const air = Math.max((top - bottom) * 0.08, Math.abs(top) * 0.005, 1e-6);
-    return [bottom - air, top + air * 2];
+    return [bottom - air, top + air * 3];
   }
 
   #chosen(chart: uPlot): void {
@@ -179,15 +186,22 @@ export class TrendChart {
     const picture = this.#picture;
     if (picture === null) return;
     clipped(chart, (ink) => {
-      for (const stretch of picture.plot.absent) this.#absent(chart, ink, stretch);
+      for (const stretch of picture.plot.absent) this.#absent(chart, ink, stretch, picture.absentLabel);
       for (const stretch of picture.plot.bad) this.#bad(chart, ink, stretch);
     });
   }
 
-  #absent(chart: uPlot, ink: CanvasRenderingContext2D, stretch: Stretch): void {
+  #absent(chart: uPlot, ink: CanvasRenderingContext2D, stretch: Stretch, label: string): void {
     const box = place(chart, stretch.from, stretch.to);
+    const { top, height } = chart.bbox;
     ink.fillStyle = colour(this.host, '--absent');
-    ink.fillRect(box.left, chart.bbox.top, box.width, chart.bbox.height);
+    ink.fillRect(box.left, top, box.width, height);
+    ink.font = `${13 * devicePixelRatio}px ${AXIS_FONT.slice(5)}`;
+    if (ink.measureText(label).width > box.width) return;
+    ink.fillStyle = colour(this.host, '--text');
+    ink.textAlign = 'center';
+    ink.textBaseline = 'alphabetic';
+    ink.fillText(label, box.left + box.width / 2, top + height - 12 * devicePixelRatio);
   }
 
   /** Violet hatch and a question mark: no number, and not a zero. */
@@ -253,7 +267,7 @@ export class TrendChart {
   #mark(chart: uPlot, ink: CanvasRenderingContext2D, mark: Mark, end: number): void {
     const ratio = devicePixelRatio;
     const box = place(chart, mark.from, mark.to ?? end);
-    const top = chart.bbox.top;
+    const top = chart.bbox.top + LANES[mark.kind] * LANE_PX * ratio;
     const height = MARK_PX * ratio;
     const fill = colour(this.host, `--p${mark.priority}`);
     ink.fillStyle = fill;
@@ -266,17 +280,19 @@ export class TrendChart {
     ink.setLineDash([]);
     ink.beginPath();
     ink.moveTo(box.left, top + height);
-    ink.lineTo(box.left, top + chart.bbox.height);
+    ink.lineTo(box.left, chart.bbox.top + chart.bbox.height);
     ink.globalAlpha = 0.5;
     ink.stroke();
     ink.globalAlpha = 1;
     ink.font = `${12 * ratio}px ${AXIS_FONT.slice(5)}`;
-    ink.textAlign = 'left';
     ink.textBaseline = 'alphabetic';
     const label = `${SHAPES[mark.priority]}${mark.label}`;
     const inside = !mark.late && ink.measureText(label).width + 8 * ratio < width;
     ink.fillStyle = colour(this.host, inside ? `--p${mark.priority}-text` : '--text');
-    ink.fillText(label, box.left + (inside ? 4 : 2) * ratio, top + (inside ? 12 : MARK_PX + 12) * ratio);
+    const room = box.left + width + 4 * ratio + ink.measureText(label).width < chart.bbox.left + chart.bbox.width;
+    ink.textAlign = inside || room ? 'left' : 'right';
+    const at = inside ? box.left + 4 * ratio : room ? box.left + width + 4 * ratio : box.left - 4 * ratio;
+    ink.fillText(label, at, top + 12 * ratio);
   }
 }
 

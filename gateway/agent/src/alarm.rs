@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use fengsui_alerting::{Action, AlarmId, Engine, Event, GatewayRef, PointRef, Row};
+use fengsui_alerting::{Action, AlarmId, Command, Engine, Event, GatewayRef, PointRef, Row, Verb};
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockChange, Gap, GapCause, Lane, LocalTransition, Reading, Record, Revision, Scan,
@@ -67,6 +67,8 @@ pub(crate) struct Outputs {
 /// The loop and what it owns.
 pub(crate) struct AlarmLoop {
     engine: Engine,
+    /// The engine's number of each point of the catalogue.
+    numbers: Vec<u32>,
     clock: Clock,
     out: Outputs,
     revision: Revision,
@@ -86,7 +88,13 @@ pub(crate) struct AlarmLoop {
 }
 
 impl AlarmLoop {
-    pub(crate) fn new(engine: Engine, devices: &[String], clock: Clock, out: Outputs) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        numbers: Vec<u32>,
+        devices: &[String],
+        clock: Clock,
+        out: Outputs,
+    ) -> Self {
         let revision = engine.plan().revision;
         let health = |name: &String| DeviceHealth {
             name: name.clone(),
@@ -96,6 +104,7 @@ impl AlarmLoop {
         let (ask, answers) = mpsc::channel(RECALLS_MAX);
         Self {
             engine,
+            numbers,
             clock,
             out,
             revision,
@@ -128,7 +137,11 @@ impl AlarmLoop {
     }
 
     /// Runs until no reader is left, then saves the engine.
-    pub(crate) async fn run(mut self, mut scans: mpsc::Receiver<Scanned>) {
+    pub(crate) async fn run(
+        mut self,
+        mut scans: mpsc::Receiver<Scanned>,
+        mut button: mpsc::Receiver<()>,
+    ) {
         let mut recalled = self.recalls.1.take();
         let caught_up_at = self.clock.mono_ms() + CATCH_UP_MS;
         loop {
@@ -146,6 +159,7 @@ impl AlarmLoop {
                 Some(Recalled { point, from, samples }) = recall => {
                     self.handle(Event::History { point, from, samples });
                 }
+                Some(()) = button.recv() => self.acknowledge(),
                 scanned = scans.recv() => match scanned {
                     Some(scanned) => self.scanned(scanned),
                     None => break,
@@ -207,6 +221,25 @@ impl AlarmLoop {
         self.clock.instant_after(ms.clamp(1, TURN_MS))
     }
 
+    /// The button in the plant: everything that sounds has been heard by somebody.
+    fn acknowledge(&mut self) {
+        let now = self.clock.wall();
+        for alarm in self.sounding.clone() {
+            for occurrence in self.engine.standing(alarm).unacknowledged {
+                let command = Command {
+                    alarm,
+                    verb: Verb::Acknowledge { occurrence },
+                    by: "就地按钮".to_owned(),
+                    comment: String::new(),
+                    request: format!("button-{now}-{}-{occurrence}", alarm.0),
+                };
+                self.handle(Event::Command(command));
+            }
+        }
+        // A command is in no record that could be replayed.
+        self.save();
+    }
+
     fn scanned(&mut self, scanned: Scanned) {
         let Scanned { device, te, readings, answered, fault } = scanned;
         if let Some(health) = self.state.devices.get_mut(device) {
@@ -227,7 +260,9 @@ impl AlarmLoop {
     }
 
     fn sample(&mut self, index: u32, te: TimeMs, reading: Reading, now: TimeMs) {
-        let sample = Event::Sample { point: PointRef(index), te, reading, lane: Lane::Live };
+        let place = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(number) = self.numbers.get(place) else { return };
+        let sample = Event::Sample { point: PointRef(*number), te, reading, lane: Lane::Live };
         self.engine.handle(sample, now, &mut self.actions);
     }
 
@@ -308,8 +343,10 @@ impl AlarmLoop {
 
     /// The spool answers by and by; the engine waits for it, nobody else does.
     fn recall(&self, point: PointRef, from: TimeMs, to: TimeMs) {
+        let place = self.numbers.iter().position(|number| *number == point.0);
+        let Some(index) = place.and_then(|place| u32::try_from(place).ok()) else { return };
         let (reply, answer) = oneshot::channel();
-        let job = Job::History { point: point.0, from, to, reply };
+        let job = Job::History { point: index, from, to, reply };
         if self.out.spool.send(job).is_err() {
             warn!(point = point.0, "spool is busy; a recall stays without answer");
             return;

@@ -56,9 +56,7 @@ impl Clock {
         let now = SystemTime::now();
         let ms = match now.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => {
-                i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms)
-            }
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
         };
         TimeMs(ms)
     }

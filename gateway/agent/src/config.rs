@@ -183,7 +183,16 @@ impl Config {
     /// centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        plan_of(&self.site, &self.limits, self.limits_revision)
+        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef)
+    }
+
+    /// The same, with points numbered as the spool numbers them.
+    pub(crate) fn plan_numbered(&self, numbers: &[u32]) -> Plan {
+        let number = |index: u32| {
+            let place = usize::try_from(index).unwrap_or(usize::MAX);
+            PointRef(numbers.get(place).copied().unwrap_or(index))
+        };
+        plan_of(&self.site, &self.limits, self.limits_revision, &number)
     }
 }
 
@@ -233,7 +242,7 @@ impl SiteFiles {
             return Err(to_faults(faults).collect());
         }
         let limits_revision = revision_of(limits_text.as_bytes());
-        if let Err(faults) = Engine::new(plan_of(&site, &limits, limits_revision)) {
+        if let Err(faults) = Engine::new(plan_of(&site, &limits, limits_revision, &PointRef)) {
             let file = &site.limits_file;
             let plan = |fault| ConfigFault::Plan { file: file.clone(), fault };
             return Err(faults.into_iter().map(plan).collect());
@@ -244,13 +253,18 @@ impl SiteFiles {
 
 impl SiteFiles {
     pub(crate) fn alarms(&self) -> usize {
-        plan_of(&self.site, &self.limits, self.limits_revision).alarms.len()
+        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef).alarms.len()
     }
 }
 
-fn plan_of(site: &Site, limits: &LimitSet, revision: Revision) -> Plan {
+fn plan_of(
+    site: &Site,
+    limits: &LimitSet,
+    revision: Revision,
+    number: &dyn Fn(u32) -> PointRef,
+) -> Plan {
     let name = site.gateway.as_str();
-    let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, &PointRef, revision);
+    let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, number, revision);
     let of_points = |spec: &AlarmSpec| match spec.subject {
         Subject::Point(_) => true,
         Subject::Gateway(_) => false,

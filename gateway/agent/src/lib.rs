@@ -8,8 +8,8 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs, signed limits from
-//!   the centre, a local acknowledge button.
+//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs, signed limits and
+//!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
 mod bus;

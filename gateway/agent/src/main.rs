@@ -30,7 +30,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// 运行网关 | Run the gateway until it is told to stop
-    #[command(after_help = "示例 Example:\n  fengsui-gateway run --config /etc/fengsui/gateway.toml")]
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway run --config /etc/fengsui/gateway.toml"
+    )]
     Run {
         /// 网关配置文件 | The gateway's file
         #[arg(long, value_name = "FILE", env = "FENGSUI_GATEWAY_CONFIG")]
@@ -50,7 +52,9 @@ enum Verb {
         json: bool,
     },
     /// 生成命令补全脚本 | Print a completion script
-    #[command(after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash")]
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash"
+    )]
     Completion {
         /// bash, zsh, fish …
         shell: Shell,
@@ -152,17 +156,14 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     };
     // Two threads: one is enough for the work, the other keeps alarms going while a name is
     // resolved or a file is slow.
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(fault) => {
-            error!(%fault, "no runtime");
-            return PROBLEMS;
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(fault) => {
+                error!(%fault, "no runtime");
+                return PROBLEMS;
+            }
+        };
     match runtime.block_on(until_stopped(config)) {
         Ok(()) => FINE,
         Err(fault) => {
@@ -174,8 +175,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
 
 async fn until_stopped(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

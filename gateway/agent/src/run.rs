@@ -38,7 +38,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
     };
     let Begun { siren, state, old_catalogues } = outputs;
-    let siren = tokio::spawn(siren::run(config.data.clone(), siren));
+    let (pressed, button) = mpsc::channel(1);
+    let siren = tokio::spawn(siren::run(config.data.clone(), siren, pressed));
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
@@ -51,11 +52,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         let identity = identity_of(&config, old_catalogues);
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
-            let inputs = Inputs {
-                spool: spool.clone(),
-                alarms: state.clone(),
-                drain: drained.clone(),
-            };
+            let inputs =
+                Inputs { spool: spool.clone(), alarms: state.clone(), drain: drained.clone() };
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
     });
@@ -67,7 +65,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     );
     let mut loop_task = tokio::spawn(async move {
         alarm_loop.begin();
-        alarm_loop.run(inbox).await;
+        alarm_loop.run(inbox, button).await;
     });
     let ended = wait(shutdown, &mut loop_task).await;
     stop_buses.send_replace(true);
@@ -113,7 +111,8 @@ type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
 fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let site = &config.site;
     let mut spool = Spool::open(&config.data, config.spool, &site.catalogue, clock)?;
-    let plan = config.plan();
+    let numbers = spool.numbers(&site.catalogue)?;
+    let plan = config.plan_numbered(&numbers);
     let (engine, from, most) = match spool.snapshot() {
         Some(saved) => match Engine::restore(plan.clone(), &saved.bytes) {
             Ok(engine) => (engine, saved.covers, u64::MAX),
@@ -136,7 +135,7 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let (state, loop_state) = watch::channel(LoopState::default());
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
     let out = Outputs { siren, state, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, &names, clock, out);
+    let mut alarm_loop = AlarmLoop::new(engine, numbers, &names, clock, out);
     for record in kept {
         alarm_loop.replay(record);
     }
@@ -202,10 +201,8 @@ async fn close(spool: SpoolHandle, thread: std::thread::JoinHandle<()>) {
         warn!("spool is busy; it ends with its last job");
     }
     drop(spool);
-    let joined = tokio::time::timeout(
-        END_MAX,
-        tokio::task::spawn_blocking(move || thread.join().is_ok()),
-    );
+    let joined =
+        tokio::time::timeout(END_MAX, tokio::task::spawn_blocking(move || thread.join().is_ok()));
     match joined.await {
         Ok(Ok(true)) => info!("gateway ended"),
         Ok(_) => error!("spool thread failed"),

@@ -2,13 +2,16 @@
 //!
 //! - Its own task: a slow disk never holds up the alarm loop. Only the latest state matters, so the
 //!   way to it is one value, not a queue.
+//! - Its acknowledge button is a file, `siren.ack`: whoever makes it has pressed.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 /// What sounds.
@@ -21,19 +24,45 @@ pub(crate) struct SirenState {
     pub(crate) alarms: Vec<String>,
 }
 
-/// Follows the state until the alarm loop is gone.
-pub(crate) async fn run(folder: PathBuf, mut state: watch::Receiver<SirenState>) {
+/// How often the button is looked at.
+const BUTTON: Duration = Duration::from_millis(250);
+
+/// Follows the state until the alarm loop is gone, and reports the button to it.
+pub(crate) async fn run(
+    folder: PathBuf,
+    mut state: watch::Receiver<SirenState>,
+    pressed: mpsc::Sender<()>,
+) {
+    let button = folder.join("siren.ack");
+    let mut look = interval(BUTTON);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shown = None;
     loop {
         let now = state.borrow_and_update().clone();
-        info!(sounding = now.sounding, alarms = now.alarms.len(), "siren");
-        let file = folder.join("siren.json");
-        match tokio::task::spawn_blocking(move || write(&file, &now)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => warn!(%fault, "siren state could not be written"),
-            Err(fault) => warn!(%fault, "siren task failed"),
+        if shown.as_ref() != Some(&now) {
+            info!(sounding = now.sounding, alarms = now.alarms.len(), "siren");
+            let file = folder.join("siren.json");
+            let state = now.clone();
+            match tokio::task::spawn_blocking(move || write(&file, &state)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => warn!(%fault, "siren state could not be written"),
+                Err(fault) => warn!(%fault, "siren task failed"),
+            }
+            shown = Some(now);
         }
-        if state.changed().await.is_err() {
-            return;
+        tokio::select! {
+            biased;
+            changed = state.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            _ = look.tick() => {
+                // A full queue holds a press already.
+                if tokio::fs::remove_file(&button).await.is_ok() && pressed.try_send(()).is_ok() {
+                    info!("acknowledge button pressed");
+                }
+            }
         }
     }
 }

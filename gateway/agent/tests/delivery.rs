@@ -1,6 +1,7 @@
 //! The gateway with a real broker and a centre of a few lines, through broken connections.
 
 mod centre;
+#[expect(dead_code, reason = "the other test program uses the rest")]
 mod plant;
 
 use std::time::Duration;
@@ -53,7 +54,8 @@ async fn every_record_arrives_once_whatever_the_broker_does() {
     until("scans during the outage", || plc.asked() > asked + 10).await;
     let _broker = Broker::start(port).await;
     let durable = centre.seen(|c| c.durable());
-    until("acknowledgements after the outage", || centre.seen(|c| c.durable() > durable + 20)).await;
+    until("acknowledgements after the outage", || centre.seen(|c| c.durable() > durable + 20))
+        .await;
 
     plc.set_f32(0, 85.5);
     until("the alarm", || centre.seen(|c| c.transitions == ["GW-01/TK-101.LT/H AB"])).await;
@@ -62,12 +64,17 @@ async fn every_record_arrives_once_whatever_the_broker_does() {
     until("the farewell", || centre.seen(|c| c.birth.as_ref().is_some_and(|b| !b.online))).await;
     centre.seen(|c| {
         // Drained: the centre has all there is, in one piece, and the order of times is right.
-        assert_eq!(c.records.keys().copied().collect::<Vec<_>>(), (0..c.durable()).collect::<Vec<_>>());
+        assert_eq!(
+            c.records.keys().copied().collect::<Vec<_>>(),
+            (0..c.durable()).collect::<Vec<_>>()
+        );
         let levels: Vec<(TimeMs, Reading)> = c
             .records
             .values()
             .filter_map(|record| match &record.body {
-                Body::Scan(scan) if scan.readings[0].0 == 0 => Some((record.te, scan.readings[0].1)),
+                Body::Scan(scan) if scan.readings[0].0 == 0 => {
+                    Some((record.te, scan.readings[0].1))
+                }
                 Body::Scan(_) | Body::Transition(_) | Body::Gap(_) | Body::Clock(_) => None,
             })
             .collect();

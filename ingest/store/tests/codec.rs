@@ -1,5 +1,7 @@
 //! What goes into a chunk comes out of it, bit for bit.
 
+#![expect(clippy::unwrap_used, reason = "what a test did not expect ends it")]
+
 use fengsui_store::{Sample, decode_chunk, encode_chunk};
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 use proptest::prelude::*;

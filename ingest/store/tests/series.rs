@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test did not expect ends it")]
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use fengsui_store::{Full, GapReason, GapRow, Intake, SeriesStore, StoreError, StoreOptions};
@@ -442,4 +443,42 @@ fn memory_over_its_bound_is_sealed_early() {
     let tail = store.health().tail_samples;
     assert!(tail <= 2_000, "{tail} samples are in memory");
     assert_eq!(store.count().unwrap().samples, 10_000);
+}
+
+#[test]
+fn readers_never_miss_what_is_sealed_under_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let quick = StoreOptions { bucket_ms: 1_000, grace_ms: 0, seals_per_commit: 2, ..options() };
+    let store = SeriesStore::open(dir.path(), quick).unwrap();
+    store.hold_journal_from(u64::MAX);
+    let durable = AtomicI64::new(0);
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (store, durable) = (store.clone(), &durable);
+            scope.spawn(move || {
+                loop {
+                    let before = durable.load(Ordering::Acquire);
+                    let found =
+                        store.range(7, TimeMs(0), TimeMs(before * 100), usize::MAX).unwrap();
+                    let stamps: Vec<i64> = found.iter().map(|s| s.te.0).collect();
+                    assert_eq!(stamps, (0..before).map(|i| i * 100).collect::<Vec<_>>());
+                    if reader == 1 {
+                        let counted = store.count().unwrap().samples;
+                        assert!(counted >= 3 * before.unsigned_abs(), "{counted} of {before}");
+                        assert!(
+                            counted <= 3 * (durable.load(Ordering::Acquire).unsigned_abs() + 1)
+                        );
+                    }
+                    if before == 600 {
+                        return;
+                    }
+                }
+            });
+        }
+        for i in 0..600 {
+            put(&store, i * 100, &[(7, i * 100, 1.0), (8, i * 100, 1.0), (9, i * 100, 1.0)]);
+            durable.store(i + 1, Ordering::Release);
+        }
+    });
+    assert!(store.health().tail_samples < 200, "seals went on under the readers");
 }

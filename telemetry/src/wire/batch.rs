@@ -3,8 +3,8 @@
 use prost::Message;
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_READINGS_MAX, BATCH_RECORDS_MAX, Sealed, UNPACKED_MAX, WireFault, decode_record, field,
-    limit, malformed, proto, span,
+    BATCH_BYTES_MAX, BATCH_READINGS_MAX, BATCH_RECORDS_MAX, Sealed, UNPACKED_MAX, WireFault,
+    decode_record, field, limit, malformed, proto, span,
 };
 use crate::{Body, Epoch, GatewayId, Offset, Record, Revision};
 

@@ -2,9 +2,7 @@
 
 use prost::Message;
 
-use super::{
-    BIRTH_UNPACKED_MAX, PACKET_MAX, WireFault, field, fields, limit, malformed, proto,
-};
+use super::{BIRTH_UNPACKED_MAX, PACKET_MAX, WireFault, field, fields, limit, malformed, proto};
 use crate::ledger::Durable;
 use crate::{
     Catalogue, Epoch, GatewayId, INSTALLATIONS_MAX, Installation, Offset, POINTS_MAX, Point,

@@ -23,6 +23,8 @@ pub(crate) const SCANS_MAX: usize = 1_024;
 /// First pause after a reader failed; doubles to [`RESTART_MAX_MS`].
 const RESTART_MS: u64 = 1_000;
 const RESTART_MAX_MS: u64 = 30_000;
+/// Answers this close together are told apart by a millisecond each.
+const SAME_MS: i64 = 1_000;
 /// Longest sleep, so that a reader without work still notices its end.
 const SLEEP_MAX_MS: u64 = 60_000;
 
@@ -106,6 +108,7 @@ impl Bus {
         };
         let mut scanner = Scanner::new(self.device.clone(), self.mappings, clock.mono_ms());
         let mut health = scanner.health();
+        let mut last = TimeMs::MIN;
         loop {
             if *stop.borrow() {
                 return;
@@ -122,7 +125,8 @@ impl Bus {
                 }
             };
             let outcome = link.transact(request).await;
-            let arrival = clock.wall();
+            let arrival = after(clock.wall(), last);
+            last = arrival;
             let answer = scanner.answer(outcome, clock.mono_ms());
             if health != scanner.health() {
                 say(&self.device.name, health, scanner.health());
@@ -141,6 +145,12 @@ impl Bus {
             }
         }
     }
+}
+
+/// Two answers of one device never bear the same time: a sample is named by its point and time. A
+/// clock that was really set back is followed.
+fn after(wall: TimeMs, last: TimeMs) -> TimeMs {
+    if (0..=SAME_MS).contains(&last.since(wall)) { last + 1 } else { wall }
 }
 
 fn fault_of(health: Health) -> Option<Fault> {

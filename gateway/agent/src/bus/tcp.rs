@@ -50,9 +50,10 @@ impl Tcp {
             }
             Ok(Err(Error::Transport(fault))) => {
                 debug!(%fault, "connection ended");
-                match fault.kind() {
-                    std::io::ErrorKind::InvalidData => Outcome::BadFrame,
-                    _ => Outcome::Lost,
+                if fault.kind() == std::io::ErrorKind::InvalidData {
+                    Outcome::BadFrame
+                } else {
+                    Outcome::Lost
                 }
             }
             Ok(Ok(Err(exception))) => Outcome::Exception(u8::from(exception)),
@@ -93,7 +94,6 @@ fn ask(request: ReadRequest) -> Request<'static> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "not our enum, and all else is not the answer")]
 fn taken(request: ReadRequest, response: Response) -> Outcome {
     let payload = match (request.function, response) {
         (Function::Coil, Response::ReadCoils(bits))

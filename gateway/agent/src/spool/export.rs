@@ -15,10 +15,7 @@ pub const SPOOL_FILE: &str = "spool.db";
 ///
 /// # Errors
 /// There is no spool, it cannot be read, or a record is damaged.
-pub fn each_record(
-    data: &Path,
-    each: &mut dyn FnMut(Offset, &Record),
-) -> anyhow::Result<()> {
+pub fn each_record(data: &Path, each: &mut dyn FnMut(Offset, &Record)) -> anyhow::Result<()> {
     let path = data.join(SPOOL_FILE);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(&path, flags)

@@ -123,6 +123,22 @@ impl SpoolHandle {
         })
     }
 
+    /// A handle without a thread behind it: the test takes the jobs.
+    #[cfg(test)]
+    pub(crate) fn double(jobs_max: usize) -> (Self, std::sync::mpsc::Receiver<Job>) {
+        let (jobs, inbox) = sync_channel(jobs_max);
+        let state = SpoolState {
+            epoch: Epoch(1),
+            oldest: 0,
+            next: 0,
+            durable_next: 0,
+            bytes: 0,
+            unacked_since: None,
+            failing: None,
+        };
+        (Self { jobs, state: watch::channel(state).1 }, inbox)
+    }
+
     /// What stands in the spool.
     pub(crate) fn state(&self) -> watch::Receiver<SpoolState> {
         self.state.clone()
@@ -153,6 +169,11 @@ impl Spool {
         Ok(Self { db, config, clock })
     }
 
+    /// A number for each point of the catalogue, the same over all catalogues.
+    pub(crate) fn numbers(&mut self, catalogue: &Catalogue) -> Result<Vec<u32>, SpoolFault> {
+        self.db.numbers(catalogue)
+    }
+
     /// The saved state of the engine.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         self.db.snapshot().ok().flatten()
@@ -173,7 +194,9 @@ impl Spool {
     /// next begins.
     pub(crate) fn old_catalogues(&self) -> Vec<(Offset, Catalogue)> {
         let kept = self.db.old_catalogues().unwrap_or_default();
-        kept.into_iter().filter_map(|(until, bytes)| Some((until, decode_catalogue(&bytes).ok()?))).collect()
+        kept.into_iter()
+            .filter_map(|(until, bytes)| Some((until, decode_catalogue(&bytes).ok()?)))
+            .collect()
     }
 
     /// Where things stand.

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use fengsui_telemetry::wire::{PACKET_MAX, Topic};
-use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
 use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use tokio::sync::mpsc;
 use tokio::time::sleep;

@@ -1,5 +1,7 @@
 //! A broker, and a centre of a few lines: it takes batches, keeps a ledger and acknowledges.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -123,7 +125,12 @@ impl Taken {
 
     fn ack(&self) -> Option<Vec<u8>> {
         let durable = self.ledger.durable(self.epoch?);
-        Some(encode_ack(&Ack { durable, birth_wanted: false, clock: TimeMs(0), fault: String::new() }))
+        Some(encode_ack(&Ack {
+            durable,
+            birth_wanted: false,
+            clock: TimeMs(0),
+            fault: String::new(),
+        }))
     }
 }
 

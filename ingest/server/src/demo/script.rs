@@ -1,6 +1,7 @@
 //! What happens in the demo by itself, and the handles for whoever wants to do it by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fengsui_plant::{Command, Control as PlantControl, Fault, Head, Tank};
@@ -20,6 +21,7 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     plant: PlantControl,
     cable: watch::Sender<bool>,
+    by_hand: AtomicBool,
     began: Instant,
 }
 
@@ -33,7 +35,8 @@ enum Step {
 }
 
 /// Seconds from the start. It makes, in this order: high level, gas high, stale, gateway offline,
-/// and late data. All of it is over before a minute has passed.
+/// and late data. All of it is over before a minute has passed. A demo without an end leaves the
+/// cable to its visitor.
 const SCRIPT: [(u64, Step, &str); 7] = [
     (3, Step::Fill(1, 93.0), "101 储罐快速进料，液位高高 tank 101 fills to HH"),
     (8, Step::Spike(1, 62.0, 12.0), "泵区可燃气体泄漏 gas release at the pumps"),
@@ -44,15 +47,42 @@ const SCRIPT: [(u64, Step, &str); 7] = [
     (45, Step::Fault("dam", Fault::None), "坝体仪表恢复 the dam's device answers again"),
 ];
 
+/// What happens unseen after the visitor has pulled the cable.
+const UNSEEN: Step = Step::Spike(3, 40.0, 6.0);
+const UNSEEN_AFTER: Duration = Duration::from_secs(3);
+/// A demo without an end goes on with these, one after another, this far apart.
+const AGAIN: [(Step, &str); 4] = [
+    (Step::Fill(2, 87.5), "102 储罐快速进料，液位高 tank 102 fills to H"),
+    (Step::Spike(2, 33.0, 10.0), "装卸区可燃气体报警 gas at the loading bay"),
+    (Step::Fill(3, 92.0), "103 储罐快速进料，液位高高 tank 103 fills to HH"),
+    (Step::Spike(5, 14.0, 10.0), "泵区硫化氢报警 hydrogen sulphide at the pumps"),
+];
+const AGAIN_EVERY: Duration = Duration::from_secs(45);
+
 impl Control {
     pub(super) fn new(plant: PlantControl, cable: watch::Sender<bool>) -> Self {
-        Self(Arc::new(Inner { plant, cable, began: clock::monotonic() }))
+        let by_hand = AtomicBool::new(false);
+        Self(Arc::new(Inner { plant, cable, by_hand, began: clock::monotonic() }))
     }
 
     /// Pulls the cable between gateway and broker, or plugs it in.
-    pub fn cable(&self, pulled: bool) {
+    pub(super) fn cable(&self, pulled: bool) {
         info!(pulled, "cable");
         self.0.cable.send_replace(pulled);
+    }
+
+    /// The same by the visitor's hand: the script leaves the cable alone from now on, and while it
+    /// is out something happens that only late data will tell.
+    pub fn cable_by_hand(&self, pulled: bool) {
+        self.0.by_hand.store(true, Ordering::Relaxed);
+        self.cable(pulled);
+        if pulled {
+            let control = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(UNSEEN_AFTER).await;
+                control.step(UNSEEN).await;
+            });
+        }
     }
 
     /// Gives a device a fault, `none` to mend it.
@@ -112,7 +142,7 @@ impl Control {
     }
 }
 
-/// Plays the script once.
+/// Plays the script once; without an end, goes on with small things until it is stopped.
 pub(super) async fn play(control: Control, runs_for: Option<Duration>) {
     let began = tokio::time::Instant::now();
     for (at, step, what) in SCRIPT {
@@ -120,8 +150,17 @@ pub(super) async fn play(control: Control, runs_for: Option<Duration>) {
         if runs_for.is_some_and(|span| at >= span) {
             return;
         }
+        let cable = matches!(step, Step::Cable(_));
+        if cable && (runs_for.is_none() || control.0.by_hand.load(Ordering::Relaxed)) {
+            continue;
+        }
         tokio::time::sleep_until(began + at).await;
         info!("{what}");
         control.step(step).await;
+    }
+    for (step, what) in AGAIN.iter().cycle() {
+        tokio::time::sleep(AGAIN_EVERY).await;
+        info!("{what}");
+        control.step(*step).await;
     }
 }

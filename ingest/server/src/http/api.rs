@@ -315,7 +315,7 @@ pub(super) struct Cable {
 pub(super) async fn cable(State(app): State<App>, Json(cable): Json<Cable>) -> Response {
     match &app.demo {
         Some(demo) => {
-            demo.cable(cable.pulled);
+            demo.cable_by_hand(cable.pulled);
             Json(demo.status()).into_response()
         }
         None => Problem::no_demo().into_response(),

@@ -57,7 +57,7 @@ impl GatewayState {
             || self.points != other.points
             || self.gaps != other.gaps
             || self.limits_differ != other.limits_differ
-            || (self.backlog > 100) != (other.backlog > 100)
+            || backlog_shown(self.backlog) != backlog_shown(other.backlog)
             || self.enterprise != other.enterprise
     }
 
@@ -71,10 +71,18 @@ impl GatewayState {
             last_heard: self.last_heard.map(|t| stamp.rfc3339(t)),
             points: self.points,
             blind: if self.is_online() { 0 } else { self.points },
-            backlog: self.backlog,
+            backlog: if backlog_shown(self.backlog) == 0 { 0 } else { self.backlog },
             clock_skew_ms: self.clock_skew_ms,
             gaps: self.gaps,
             limits_differ: self.limits_differ,
         }
     }
 }
+
+/// Some records are always on their way; a screen shows a backlog in steps of five hundred.
+fn backlog_shown(records: u64) -> u64 {
+    if records <= IN_FLIGHT { 0 } else { 1 + records / 500 }
+}
+
+/// Records on their way in ordinary running: what two seconds of a gateway make.
+const IN_FLIGHT: u64 = 100;

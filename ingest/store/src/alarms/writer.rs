@@ -199,7 +199,12 @@ impl State {
 
     /// Where more was remembered than is there, the chain itself says so from now on.
     fn note_cut(&mut self, remembered: Remembered) -> rusqlite::Result<()> {
-        let Remembered::Head(head) = remembered else { return Ok(()) };
+        let Remembered::Head(head) = remembered else {
+            if self.head.seq > 0 {
+                warn!(rows = self.head.seq, "alarms.head is missing or unreadable");
+            }
+            return Ok(());
+        };
         let whole = head.seq == 0 || sql::hash_at(&self.conn, head.seq)? == Some(head.hash);
         if whole {
             return Ok(());

@@ -12,13 +12,16 @@
 //!   short read-only transactions. What is sealed in between is seen twice and merged; the other
 //!   order could miss it. A snapshot handed over by channel would copy every tail for each read.
 
+mod book;
 mod hot;
+mod key;
 mod ranges;
 mod read;
 mod seal;
 mod shared;
 mod sql;
 mod start;
+mod tail;
 mod visit;
 mod writer;
 
@@ -53,8 +56,6 @@ struct Inner {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-    /// Locked as long as the store is open: one process writes here.
-    _lock: File,
 }
 
 impl SeriesStore {
@@ -71,14 +72,14 @@ impl SeriesStore {
         let path = folder.join("hot.db");
         let shared = Arc::new(Shared::new(&path, options));
         let (jobs, queue) = sync_channel(options.queue);
-        let mut writer = Writer::new(Arc::clone(&shared), queue);
+        let mut writer = Writer::new(Arc::clone(&shared), queue, lock);
         writer.load()?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(opening(&path))?;
         shared.writing.store(true, Ordering::Release);
-        let inner = Inner { jobs: Some(jobs), shared, writer: Some(thread), _lock: lock };
+        let inner = Inner { jobs: Some(jobs), shared, writer: Some(thread) };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use fengsui_telemetry::{Reading, TimeMs};
 
-use super::hot::{Spreading, Tail, pack};
+use super::key::{Spreading, pack};
 use super::shared::Shared;
 use super::sql;
 use super::start::damaged_row;
+use super::tail::Tail;
 use super::visit::{PAGE, merged, visit};
 use crate::codec::decode_group;
 use crate::{Bucket, Counts, GapRow, Intake, Sample, StoreError};

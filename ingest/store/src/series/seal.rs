@@ -3,9 +3,10 @@
 use fengsui_telemetry::Reading;
 use rusqlite::Connection;
 
-use super::hot::{base, overlay, pack};
+use super::key::{base, pack};
 use super::shared::{Shared, damaged_chunk};
 use super::sql::{self, ChunkRow};
+use super::tail::overlay;
 use crate::codec::{decode_chunk, encode_chunk};
 
 /// Encodes the tails of these (bucket, point), each merged into the chunk that is there, and

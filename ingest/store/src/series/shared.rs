@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracing::error;
 
 use super::hot::Hot;
+use super::key::{base, unpack};
 use crate::sqlite::Readers;
-use crate::{GapReason, GapRow, StoreHealth, StoreOptions};
+use crate::{Damage, GapReason, GapRow, StoreHealth, StoreOptions};
 
 /// Damaged blocks that readers have found and the writer has not yet written down. At this many
 /// further ones are counted and logged only: they are found again at the next read.
@@ -108,9 +109,9 @@ impl Shared {
 }
 
 /// The gap of a chunk that cannot be read.
-pub(super) fn damaged_chunk(id: i64, n: u64, bucket_ms: i64, why: crate::Damage) -> GapRow {
-    let (bucket, point) = super::hot::unpack(id);
-    let from = super::hot::base(bucket, bucket_ms);
+pub(super) fn damaged_chunk(id: i64, n: u64, bucket_ms: i64, why: Damage) -> GapRow {
+    let (bucket, point) = unpack(id);
+    let from = base(bucket, bucket_ms);
     GapRow {
         gateway: String::new(),
         from,

@@ -11,7 +11,9 @@ use fengsui_telemetry::TimeMs;
 use rusqlite::Connection;
 use tracing::warn;
 
-use super::hot::{Book, Hot, Spreading, pack};
+use super::book::Book;
+use super::hot::Hot;
+use super::key::{Spreading, pack};
 use super::ranges::Ranges;
 use super::shared::Shared;
 use super::sql;

@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use fengsui_telemetry::TimeMs;
 use rusqlite::Connection;
 
-use super::hot::{Tail, base, bucket_of, overlay, pack, span, unpack};
+use super::key::{base, bucket_of, pack, span, unpack};
 use super::shared::{Shared, damaged_chunk};
 use super::sql::{self, ChunkRow};
+use super::tail::{Tail, overlay};
 use crate::codec::decode_chunk;
 use crate::{Damage, Sample, StoreError};
 

@@ -7,6 +7,7 @@
 //!   because after a failed fsync a second one lies.
 //! - Memory changes only after the commit.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tracing::{error, warn};
 
 use super::Done;
-use super::hot::span;
+use super::key::span;
 use super::seal::seal;
 use super::shared::Shared;
 use super::sql::{self, JournalBlob};
@@ -56,10 +57,12 @@ pub(super) struct Writer {
     /// Ingest time of the newest intake.
     now: Option<TimeMs>,
     occasion: Occasion,
+    /// Locked until the writer ends: one process writes here.
+    _lock: File,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Job>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Job>, lock: File) -> Self {
         Self {
             shared,
             queue,
@@ -68,6 +71,7 @@ impl Writer {
             seal_wanted: false,
             now: None,
             occasion: Occasion::Start,
+            _lock: lock,
         }
     }
 

@@ -4,8 +4,8 @@
 //!   stands for its offsets. This is the only freeing before an acknowledgement.
 //! - An alarm record is kept for thirty days, and in any case until the centre has it.
 
-use fengsui_telemetry::{Body, GapCause, Offset, TimeMs};
 use fengsui_telemetry::wire::decode_record;
+use fengsui_telemetry::{Body, GapCause, Offset, TimeMs};
 use rusqlite::{Connection, OptionalExtension};
 use tracing::warn;
 

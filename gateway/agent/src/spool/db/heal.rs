@@ -11,7 +11,10 @@ use fengsui_telemetry::{GapCause, Offset, TimeMs};
 use rusqlite::{Connection, OpenFlags, params};
 use tracing::{error, warn};
 
-use super::{FILE, SpoolFault, Stored, connect, from_sql, gap, insert_gap, is_whole, set_meta, stored, to_sql};
+use super::{
+    FILE, SpoolFault, Stored, connect, from_sql, gap, insert_gap, is_whole, set_meta, stored,
+    to_sql,
+};
 
 /// Damaged files kept: each may be as large as the spool.
 const KEPT_MAX: usize = 3;
@@ -74,14 +77,22 @@ fn prune(folder: &Path) {
 fn carry_over(old: &Connection, new: &mut Connection, now: TimeMs) -> Result<u64, SpoolFault> {
     let tx = new.transaction()?;
     let catalogues = catalogues(old);
-    let mut copy = Copy { next: 0, end: None, kept: 0, bytes: 0, last_te: now, in_catalogue: false, catalogues };
-    let base = forward(old, i64::MIN, &mut |row| copy.take(&tx, row))?;
+    let mut copy = Copy {
+        next: 0,
+        end: None,
+        kept: 0,
+        bytes: 0,
+        last_te: now,
+        in_catalogue: false,
+        catalogues,
+    };
+    let base = forward(old, i64::MIN, &mut |row| copy.take(&tx, &row))?;
     // Behind a damaged page the rows are found from the other end.
     let mut tail = Vec::new();
     if let Some(stopped) = base {
         backward(old, stopped, &mut tail)?;
         for row in tail.into_iter().rev() {
-            copy.take(&tx, row)?;
+            copy.take(&tx, &row)?;
         }
         copy.lost_at_the_end(&tx)?;
     }
@@ -105,9 +116,9 @@ struct Copy {
 }
 
 impl Copy {
-    fn take(&mut self, tx: &Connection, row: Stored) -> Result<(), SpoolFault> {
+    fn take(&mut self, tx: &Connection, row: &Stored) -> Result<(), SpoolFault> {
         // Without its catalogue nobody could say whose values these are.
-        if !is_whole(&row) || !self.enter_catalogue(tx, row.offset)? {
+        if !is_whole(row) || !self.enter_catalogue(tx, row.offset)? {
             return Ok(());
         }
         if let Some(end) = self.end.filter(|end| *end < row.offset) {
@@ -167,7 +178,8 @@ impl Copy {
 
 fn catalogues(old: &Connection) -> Vec<(i64, i64, Vec<u8>)> {
     let read = || -> rusqlite::Result<Vec<_>> {
-        let mut select = old.prepare("SELECT first, revision, bytes FROM catalogue ORDER BY first DESC")?;
+        let mut select =
+            old.prepare("SELECT first, revision, bytes FROM catalogue ORDER BY first DESC")?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         rows.collect()
     };
@@ -215,7 +227,9 @@ fn backward(old: &Connection, stop: i64, found: &mut Vec<Stored>) -> Result<(), 
             found.push(row);
         }
         // The first starts beyond any spool; then downwards from where offsets can be.
-        upper = from_sql(stop).checked_add(JUMP_MAX.unsigned_abs() / jump.unsigned_abs()).map_or(upper, to_sql);
+        upper = from_sql(stop)
+            .checked_add(JUMP_MAX.unsigned_abs() / jump.unsigned_abs())
+            .map_or(upper, to_sql);
         jump *= 2;
     }
     Ok(())

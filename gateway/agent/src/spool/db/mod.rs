@@ -7,27 +7,25 @@
 
 mod evict;
 mod heal;
+mod names;
+mod reading;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fengsui_telemetry::wire::{self, Sealed, decode_record, seal};
-use fengsui_telemetry::{
-    Body, Catalogue, Epoch, Gap, GapCause, Offset, Reading, Record, Revision, TimeMs,
-};
+use fengsui_telemetry::{Body, Epoch, Gap, GapCause, Offset, Record, Revision, TimeMs};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tracing::{error, warn};
 
-use super::{Chunk, SpoolFault, SpoolState};
+use super::{SpoolFault, SpoolState};
 
 const FILE: &str = "spool.db";
 const FORMAT: i64 = 1;
 /// A row's share of pages, index and header beside its bytes.
 const ROW_OVERHEAD: u64 = 40;
-/// Samples that one recall may bring: a week of a point at ten-second scans.
-const HISTORY_MAX: usize = 60_000;
 /// Files up to this size are checked page by page when they are opened: some hundred milliseconds.
 const CHECK_BYTES_MAX: u64 = 32 << 20;
 
@@ -37,6 +35,7 @@ CREATE TABLE IF NOT EXISTS record (
   alarm INTEGER NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS catalogue (
   first INTEGER PRIMARY KEY, revision INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS point (tag TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshot (
   id INTEGER PRIMARY KEY, covers INTEGER NOT NULL, limits INTEGER NOT NULL, bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) WITHOUT ROWID;
@@ -230,26 +229,6 @@ impl Db {
             .map(|te| te.map(TimeMs))
     }
 
-    /// Records from here on belong to this catalogue.
-    pub(super) fn use_catalogue(&mut self, catalogue: &Catalogue) -> Result<(), SpoolFault> {
-        let bytes = wire::catalogue_bytes(catalogue);
-        let revision = crate::config::revision_of(&bytes);
-        let last: Option<i64> = self
-            .sql
-            .query_row("SELECT revision FROM catalogue ORDER BY first DESC LIMIT 1", [], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        if last != Some(revision.0.cast_signed()) {
-            self.sql.execute(
-                "INSERT OR REPLACE INTO catalogue (first, revision, bytes) VALUES (?1, ?2, ?3)",
-                params![to_sql(self.next), revision.0.cast_signed(), bytes],
-            )?;
-        }
-        self.catalogue = revision;
-        Ok(())
-    }
-
     /// Commits records, and with them the latest acknowledgement and a state of the engine.
     pub(super) fn append(
         &mut self,
@@ -294,134 +273,6 @@ impl Db {
         Ok(())
     }
 
-    /// Consecutive records from `from` on, of one catalogue. None where there is nothing.
-    pub(super) fn read(
-        &mut self,
-        from: Offset,
-        to: Offset,
-        bytes: usize,
-    ) -> Result<Option<Chunk>, SpoolFault> {
-        // Each pass mends one damaged place at most; a place once mended is whole.
-        loop {
-            let (chunk, hole) = self.read_once(from, to, bytes)?;
-            match hole {
-                Some((lo, hi)) if chunk.is_none() => self.mend(lo, hi)?,
-                Some(_) | None => return Ok(chunk),
-            }
-        }
-    }
-
-    /// Reads up to the first damaged place, and names it.
-    #[expect(clippy::type_complexity, reason = "a chunk and the hole that ended it")]
-    fn read_once(
-        &self,
-        from: Offset,
-        to: Offset,
-        bytes: usize,
-    ) -> Result<(Option<Chunk>, Option<(Offset, Offset)>), SpoolFault> {
-        let to = to.min(self.next);
-        if from >= to {
-            return Ok((None, None));
-        }
-        let first = self.row_holding(from)?;
-        let (catalogue, until) = self.catalogue_at(first)?;
-        let to = to.min(until.max(first + 1));
-        let mut chunk =
-            Chunk { epoch: self.epoch, first, end: first, catalogue, sealed: Vec::new() };
-        let mut size = 0;
-        let mut hole = None;
-        let mut select = self.sql.prepare_cached(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE offset >= ?1 AND offset < ?2 ORDER BY offset",
-        )?;
-        let mut rows = select.query([to_sql(first), to_sql(to)])?;
-        while let Some(row) = rows.next()? {
-            let row = stored(row)?;
-            if row.offset > chunk.end {
-                hole = Some((chunk.end, row.offset));
-                break;
-            }
-            if !is_whole(&row) {
-                hole = Some((row.offset, row.end()));
-                break;
-            }
-            size += row.sealed.bytes.len();
-            if size > bytes && !chunk.sealed.is_empty() {
-                break;
-            }
-            chunk.end = row.end();
-            chunk.sealed.push(row.sealed);
-        }
-        if chunk.sealed.is_empty() {
-            return Ok((None, Some(hole.unwrap_or((first, to)))));
-        }
-        Ok((Some(chunk), hole))
-    }
-
-    /// The offset of the row that stands for `from`, or `from` where none does.
-    fn row_holding(&self, from: Offset) -> rusqlite::Result<Offset> {
-        let before = self
-            .sql
-            .prepare_cached(
-                "SELECT offset, span FROM record WHERE offset <= ?1 ORDER BY offset DESC LIMIT 1",
-            )?
-            .query_row([to_sql(from)], |row| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?))))
-            .optional()?;
-        Ok(before.filter(|(offset, span)| offset + span > from).map_or(from, |(offset, _)| offset))
-    }
-
-    fn catalogue_at(&self, offset: Offset) -> rusqlite::Result<(Revision, Offset)> {
-        let here = self
-            .sql
-            .prepare_cached(
-                "SELECT revision FROM catalogue WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
-            )?
-            .query_row([to_sql(offset)], |row| row.get::<_, i64>(0))
-            .optional()?;
-        let until = self
-            .sql
-            .prepare_cached("SELECT min(first) FROM catalogue WHERE first > ?1")?
-            .query_row([to_sql(offset)], |row| row.get::<_, Option<i64>>(0))?;
-        let revision = here.map_or(self.catalogue, |r| Revision(r.cast_unsigned()));
-        Ok((revision, until.map_or(self.next, from_sql)))
-    }
-
-    /// Catalogues of records that the centre may not have, oldest first, without the present one;
-    /// each with the offset at which the next one begins.
-    pub(super) fn old_catalogues(&self) -> Result<Vec<(Offset, Vec<u8>)>, SpoolFault> {
-        let mut select = self.sql.prepare(
-            "SELECT (SELECT min(first) FROM catalogue n WHERE n.first > c.first) AS until, c.bytes
-             FROM catalogue c WHERE c.revision <> ?1 AND until > ?2 ORDER BY c.first",
-        )?;
-        let rows = select
-            .query_map(params![self.catalogue.0.cast_signed(), to_sql(self.durable_next)], |row| {
-                Ok((from_sql(row.get(0)?), row.get(1)?))
-            })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Puts a Gap in the place of what cannot be read.
-    fn mend(&mut self, lo: Offset, hi: Offset) -> Result<(), SpoolFault> {
-        error!(from = lo, to = hi, "spool records are damaged; a gap stands for them");
-        let te = |sql: &Connection, query: &str, at: Offset| {
-            sql.query_row(query, [to_sql(at)], |row| row.get::<_, i64>(0)).optional()
-        };
-        let tx = self.sql.transaction()?;
-        let before = "SELECT te FROM record WHERE offset < ?1 ORDER BY offset DESC LIMIT 1";
-        let after = "SELECT te FROM record WHERE offset >= ?1 ORDER BY offset LIMIT 1";
-        let late = te(&tx, after, hi)?;
-        let early = te(&tx, before, lo)?.or(late).unwrap_or(0);
-        let late = late.unwrap_or(early);
-        let gap = gap(TimeMs(early), TimeMs(late), hi - lo, GapCause::Corrupt, "damage on disk");
-        tx.execute(
-            "DELETE FROM record WHERE offset >= ?1 AND offset < ?2",
-            [to_sql(lo), to_sql(hi)],
-        )?;
-        insert_gap(&tx, lo, &gap)?;
-        tx.commit()?;
-        self.load()
-    }
-
     pub(super) fn snapshot(&self) -> Result<Option<Snapshot>, SpoolFault> {
         let found = self.sql.query_row(
             "SELECT covers, limits, bytes FROM snapshot WHERE id = 1",
@@ -435,66 +286,6 @@ impl Db {
             },
         );
         Ok(found.optional()?)
-    }
-
-    pub(super) fn replay(
-        &mut self,
-        from: Offset,
-        most: u64,
-        each: &mut dyn FnMut(Record),
-    ) -> Result<u64, SpoolFault> {
-        let mut at = from.max(self.oldest).max(self.next.saturating_sub(most));
-        let mut unread = 0;
-        while let Some(chunk) = self.read(at, self.next, 1 << 20)? {
-            let mut offset = chunk.first;
-            for sealed in &chunk.sealed {
-                match decode_record(&sealed.bytes) {
-                    Ok(record) => {
-                        let span = wire::span(&record);
-                        if chunk.catalogue == self.catalogue {
-                            each(record);
-                        }
-                        offset += span;
-                    }
-                    Err(fault) => {
-                        warn!(offset, %fault, "a kept record is not readable");
-                        unread += 1;
-                        offset += 1;
-                    }
-                }
-            }
-            at = chunk.end;
-        }
-        Ok(unread)
-    }
-
-    /// The kept samples of one point between two source times, in order of te.
-    pub(super) fn history(
-        &self,
-        point: u32,
-        from: TimeMs,
-        to: TimeMs,
-    ) -> Result<Vec<(TimeMs, Reading)>, SpoolFault> {
-        let mut select = self.sql.prepare_cached(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE te >= ?1 AND te <= ?2 AND alarm = 0 ORDER BY offset",
-        )?;
-        let mut rows = select.query([from.0, to.0])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let row = stored(row)?;
-            let Ok(Record { te, body: Body::Scan(scan) }) = decode_record(&row.sealed.bytes) else {
-                continue;
-            };
-            let of_point = scan.readings.iter().filter(|(index, _)| *index == point);
-            found.extend(of_point.map(|(_, reading)| (te, *reading)));
-            if found.len() >= HISTORY_MAX {
-                warn!(point, "recall is cut short");
-                break;
-            }
-        }
-        found.sort_by_key(|(te, _)| *te);
-        Ok(found)
     }
 
     /// Begins a new epoch: what the centre has is dropped, the rest is numbered from 0.
@@ -563,7 +354,9 @@ fn oldest(sql: &Connection) -> rusqlite::Result<Option<Offset>> {
 }
 
 fn meta(sql: &Connection, k: &str) -> rusqlite::Result<Option<i64>> {
-    sql.prepare_cached("SELECT v FROM meta WHERE k = ?1")?.query_row([k], |row| row.get(0)).optional()
+    sql.prepare_cached("SELECT v FROM meta WHERE k = ?1")?
+        .query_row([k], |row| row.get(0))
+        .optional()
 }
 
 fn set_meta(sql: &Connection, k: &str, v: i64) -> rusqlite::Result<()> {

@@ -1,7 +1,9 @@
 //! Stories and seeded runs of the spool's database: power cuts, damage, full disks.
 
 use super::*;
-use fengsui_telemetry::{ClockQuality, GatewayId, LocalTransition, Point, Scan, Tag};
+use fengsui_telemetry::{
+    Catalogue, ClockQuality, GatewayId, LocalTransition, Point, Reading, Scan, Tag,
+};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
@@ -21,7 +23,9 @@ fn catalogue(tag: &str) -> Catalogue {
     };
     let installation =
         fengsui_telemetry::Installation { name: "a".into(), hazard_class: 1, kind: "k".into() };
-    Catalogue { enterprise: "示例".into(), installations: vec![installation], points: vec![point] }
+    Catalogue {
+        enterprise: "示例".into(), installations: vec![installation], points: vec![point]
+    }
 }
 
 fn scan(n: u32) -> Record {
@@ -96,7 +100,10 @@ fn what_was_committed_is_there_after_a_restart() {
     assert_eq!((db.epoch, db.next, db.durable_next, db.oldest), (epoch, 3, 1, 0));
     check(&mut db, &["0 0", "1 1", "2 alarm 2"]);
     let saved = db.snapshot().unwrap().unwrap();
-    assert_eq!((saved.covers, saved.limits, saved.bytes.as_slice()), (3, Revision(9), &b"engine"[..]));
+    assert_eq!(
+        (saved.covers, saved.limits, saved.bytes.as_slice()),
+        (3, Revision(9), &b"engine"[..])
+    );
     assert_eq!(db.state().unacked_since, Some(NOW + 1_000));
 }
 
@@ -278,7 +285,10 @@ fn a_damaged_page_costs_its_records_and_nothing_else() {
         let mut db = open(image.path());
         let said = kept(&mut db);
         let good = said.iter().filter(|line| !line.contains("gap")).count();
-        assert!(good == 3_000 || said.iter().any(|line| line.contains("gap")) || good == 0, "page {page}");
+        assert!(
+            good == 3_000 || said.iter().any(|line| line.contains("gap")) || good == 0,
+            "page {page}"
+        );
         if db.epoch != epoch {
             healed += 1;
         }
@@ -300,7 +310,8 @@ struct Seed(u64);
 
 impl Seed {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }

@@ -5,10 +5,12 @@
 //!   after its patience, whichever comes first.
 //! - Samples go on to the series store only when the rows that they caused are in the journal.
 //! - A journal that fails keeps its rows here and is tried again; nothing is acknowledged
-//!   meanwhile. When [`UNRECORDED_MAX`] rows wait, the process ends: the journal and the gateways
+//!   meanwhile. When too many rows wait, the process ends: the journal and the gateways
 //!   hold what is needed to come to the same state again.
 
-use std::collections::{BTreeMap, VecDeque};
+mod recorder;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use fengsui_alerting::{
     Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Plan, PointRef, Row,
 };
-use fengsui_store::{AlarmJournal, Intake, JournalRow, RowKind, SeriesStore, Snapshot, StoreError};
+use fengsui_store::{AlarmJournal, Intake, JournalRow, SeriesStore, Snapshot, StoreError};
 use fengsui_telemetry::{Lane, Reading, TimeMs};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
@@ -27,29 +29,15 @@ use crate::desk::DeskInput;
 use crate::registry::{AlarmFacts, Registry, facts};
 use crate::view::{AlarmRow, rows_of};
 
+use recorder::Unrecorded;
+pub use recorder::{Recorder, Stored, journal_row};
+
 /// Inputs that wait for the engine. When full, the intake takes no more from the broker.
 pub const INPUTS_MAX: usize = 1_024;
-/// Rows that wait for a failing journal.
-const UNRECORDED_MAX: usize = 200_000;
-/// Between two tries of a failing journal.
-const RETRY: Duration = Duration::from_secs(1);
 /// Between two snapshots of the engine: the length of the replay after a kill.
 const SNAPSHOT_EVERY_MS: i64 = 10_000;
 /// Longest wait without a turn, so that supervision sees the loop turn.
 const TURN: Duration = Duration::from_millis(500);
-
-/// What the intake learns when records are durable, or are not.
-#[derive(Debug)]
-pub struct Stored {
-    /// Whose.
-    pub gateway: usize,
-    /// Which life of its spool.
-    pub epoch: u64,
-    /// Which records.
-    pub offsets: Vec<(u64, u64)>,
-    /// True: committed.
-    pub durable: bool,
-}
 
 /// Samples to judge, and what to do when they are judged.
 #[derive(Debug)]
@@ -94,13 +82,6 @@ pub enum Input {
     Stop(oneshot::Sender<()>),
 }
 
-/// What waits for the journal: rows, and the samples that caused them.
-struct Unrecorded {
-    rows: Vec<JournalRow>,
-    intake: Option<(usize, Intake)>,
-    change: u64,
-}
-
 /// What the loop works with.
 pub struct Parts {
     /// The engine, restored.
@@ -124,10 +105,7 @@ struct AlarmLoop {
     facts: Vec<Arc<AlarmFacts>>,
     own: SyncSender<Input>,
     recalls: SyncSender<(PointRef, TimeMs, TimeMs)>,
-    failed: Receiver<Unrecorded>,
-    failed_in: SyncSender<Unrecorded>,
-    waiting: VecDeque<Unrecorded>,
-    retry_at: Option<std::time::Instant>,
+    recorder: Recorder,
     change: u64,
     snapshot_at: TimeMs,
     dirty: bool,
@@ -149,7 +127,13 @@ struct Late {
 /// The system has no thread left.
 pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
     let (inputs, queue) = sync_channel(INPUTS_MAX);
-    let (failed_in, failed) = sync_channel(INPUTS_MAX);
+    let recorder = Recorder::new(
+        parts.journal.clone(),
+        parts.store.clone(),
+        parts.desk.clone(),
+        parts.stored.clone(),
+        parts.counters.clone(),
+    );
     let recalls = start_recalls(parts.store.clone(), inputs.clone())?;
     let own = inputs.clone();
     std::thread::Builder::new().name("alarm-loop".into()).spawn(move || {
@@ -158,10 +142,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             parts,
             own,
             recalls,
-            failed,
-            failed_in,
-            waiting: VecDeque::new(),
-            retry_at: None,
+            recorder,
             change: 0,
             snapshot_at: clock::now(),
             dirty: false,
@@ -207,7 +188,7 @@ impl AlarmLoop {
             if self.parts.engine.wake_at().is_some_and(|at| at <= now) {
                 self.engine(Event::Wake, now, None);
             }
-            self.retry();
+            self.recorder.retry();
             self.snapshot_if_due(now);
             let wait = self.parts.engine.wake_at().map_or(TURN, |at| clock::until(at).min(TURN));
             match queue.recv_timeout(wait) {
@@ -342,7 +323,7 @@ impl AlarmLoop {
         self.dirty |= intake.is_some() || !rows.is_empty();
         if rows.is_empty() {
             if let Some((gateway, intake)) = intake {
-                store(&self.parts.store, &self.parts.stored, &self.parts.counters, gateway, intake);
+                self.recorder.store(gateway, intake);
             }
             return;
         }
@@ -350,7 +331,7 @@ impl AlarmLoop {
         add(&self.parts.counters.raised, rows.len() as u64);
         self.show(&rows, &mut touched, &sounded);
         let rows = rows.iter().map(|row| self.journal_row(row)).collect();
-        self.record(Unrecorded { rows, intake, change: self.change });
+        self.recorder.record(Unrecorded { rows, intake, change: self.change });
     }
 
     /// Tells the desk what has changed; it waits for the journal's word before it sounds it.
@@ -366,7 +347,9 @@ impl AlarmLoop {
             annotate(&mut shown, rows, *alarm);
             alarms.push((facts.clone(), shown, sounded.contains(alarm)));
         }
-        let te = rows.iter().filter_map(|row| row.te).max();
+        // For measurements: live rows only, since late and held ones are old by their nature.
+        let live = rows.iter().filter(|row| !row.flags.late && !row.flags.hold);
+        let te = live.filter_map(|row| row.te).max();
         self.tell(DeskInput::Change { change: self.change, alarms, te });
     }
 
@@ -390,67 +373,6 @@ impl AlarmLoop {
             }
         }
         self.tell(DeskInput::All(rows));
-    }
-
-    fn record(&mut self, unrecorded: Unrecorded) {
-        if !self.waiting.is_empty() {
-            self.waiting.push_back(unrecorded);
-            return self.limit_waiting();
-        }
-        let Unrecorded { rows, intake, change } = unrecorded;
-        let copy = rows.clone();
-        let (parts_store, stored, counters) =
-            (self.parts.store.clone(), self.parts.stored.clone(), self.parts.counters.clone());
-        let (desk, failed) = (self.parts.desk.clone(), self.failed_in.clone());
-        let held = intake.clone();
-        let done = move |answer: Result<Vec<Option<u64>>, StoreError>| match answer {
-            Ok(seqs) => {
-                add(&counters.journaled, seqs.iter().flatten().count() as u64);
-                let seq = seqs.iter().flatten().max().copied();
-                if desk.try_send(DeskInput::Recorded { change, seq }).is_err() {
-                    warn!("the desk was not told that a change is recorded");
-                }
-                if let Some((gateway, intake)) = intake {
-                    store(&parts_store, &stored, &counters, gateway, intake);
-                }
-            }
-            Err(fault) => {
-                add(&counters.failed_commits, 1);
-                error!(%fault, "the alarm journal does not record; trying again");
-                if failed.try_send(Unrecorded { rows: copy, intake, change }).is_err() {
-                    error!("too many unrecorded changes; ending so that the journal replays");
-                    std::process::abort();
-                }
-            }
-        };
-        let kept = rows.clone();
-        if self.parts.journal.append(rows, Box::new(done)).is_err() {
-            self.waiting.push_back(Unrecorded { rows: kept, intake: held, change });
-            self.retry_at.get_or_insert(clock::monotonic() + RETRY);
-            self.limit_waiting();
-        }
-    }
-
-    fn limit_waiting(&self) {
-        let rows: usize = self.waiting.iter().map(|waiting| waiting.rows.len()).sum();
-        if rows > UNRECORDED_MAX {
-            error!(rows, "the journal has not recorded for too long; ending so that it replays");
-            std::process::abort();
-        }
-    }
-
-    fn retry(&mut self) {
-        while let Ok(unrecorded) = self.failed.try_recv() {
-            self.waiting.push_back(unrecorded);
-            self.retry_at.get_or_insert(clock::monotonic() + RETRY);
-        }
-        if self.retry_at.is_none_or(|at| clock::monotonic() < at) {
-            return;
-        }
-        self.retry_at = None;
-        for unrecorded in std::mem::take(&mut self.waiting) {
-            self.record(unrecorded);
-        }
     }
 
     fn journal_row(&self, row: &Row) -> JournalRow {
@@ -482,7 +404,7 @@ impl AlarmLoop {
     /// samples first; the journal's writer keeps the order of rows and snapshot.
     fn snapshot(&mut self, now: TimeMs, done: Option<oneshot::Sender<()>>) {
         self.snapshot_at = now;
-        if !self.waiting.is_empty() {
+        if self.recorder.is_behind() {
             return;
         }
         self.dirty = false;
@@ -507,8 +429,7 @@ impl AlarmLoop {
     }
 
     fn stop(&mut self, done: oneshot::Sender<()>) {
-        self.retry_at = Some(clock::monotonic());
-        self.retry();
+        self.recorder.retry_now();
         self.snapshot(clock::now(), Some(done));
     }
 }
@@ -529,56 +450,4 @@ fn annotate(shown: &mut [AlarmRow], rows: &[Row], alarm: AlarmId) {
 
 fn place(gateway: usize) -> GatewayRef {
     GatewayRef(u32::try_from(gateway).unwrap_or(u32::MAX))
-}
-
-/// A row of the engine as the journal keeps it.
-#[must_use]
-pub fn journal_row(row: &Row, key: &str) -> JournalRow {
-    JournalRow {
-        id: row.id.clone(),
-        alarm: key.to_owned(),
-        kind: RowKind::Alarm,
-        ti: row.ti,
-        te: row.te,
-        from: row.from.as_char(),
-        to: row.to.as_char(),
-        occurrence: row.occurrence,
-        cause: row.cause.word().to_owned(),
-        flags: row.flags.words(),
-        value: row.value,
-        by: row.by.clone(),
-        comment: row.comment.clone(),
-        request: row.command.as_ref().map(|c| c.request.clone()).unwrap_or_default(),
-        command: row.command.as_ref().map(crate::commands::to_json),
-        revision: row.revision.0,
-    }
-}
-
-/// Hands samples to the series store; its answer goes to the intake, which acknowledges.
-pub fn store(
-    series: &SeriesStore,
-    stored: &mpsc::Sender<Stored>,
-    counters: &Arc<Counters>,
-    gateway: usize,
-    intake: Intake,
-) {
-    let (epoch, offsets) = (intake.epoch, intake.offsets.clone());
-    let notice = move |durable| Stored { gateway, epoch, offsets: offsets.clone(), durable };
-    let (tell, count, again) = (stored.clone(), counters.clone(), notice.clone());
-    let done = move |answer: Result<u64, StoreError>| {
-        if let Err(fault) = &answer {
-            add(&count.failed_commits, 1);
-            warn!(%fault, "samples not stored; the gateway offers them again");
-        }
-        // The writer may wait here: the intake drains this queue before it takes messages.
-        if tell.blocking_send(notice(answer.is_ok())).is_err() {
-            warn!("stored samples were not acknowledged: the intake has ended");
-        }
-    };
-    if series.append(intake, Box::new(done)).is_err() {
-        add(&counters.shed, 1);
-        if stored.try_send(again(false)).is_err() {
-            warn!("a full store was not reported to the intake");
-        }
-    }
 }
