@@ -369,6 +369,8 @@ pub struct Row {
     pub to: Letter,
     /// Number of the occurrence.
     pub occurrence: u64,
+    /// The bounds of that occurrence as this row leaves them, where there is one.
+    pub bounds: Option<Occurrence>,
     /// Why.
     pub cause: Cause,
     /// Marks.

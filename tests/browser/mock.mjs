@@ -17,6 +17,9 @@ const VALUES_MS = 500;
 const FIRST_ALARM_MS = 2_500;
 const SECOND_ALARM_MS = 4_000;
 const OFFLINE_AFTER_MS = 3_000;
+const STALE_AFTER_MS = 2_000;
+/** The first gas detector. */
+const GAS_POINT = 13;
 
 const TANKS = ['TK-101', 'TK-102', 'TK-103', 'TK-104'];
 
@@ -28,7 +31,7 @@ function makePoints() {
     points.push(point(points.length + 1, `${tank}.PT`, '压力', 'kPa', 0, 25, tank, 'pressure', [limit('h', 18, 0.5, 2)], 8 + i));
   }
   for (let i = 1; i <= 8; i += 1) {
-    const limits = [limit('h', 25, 2, 2), limit('hh', 50, 2, 1)];
+    const limits = [limit('h', 25, 2, 2), limit('hh', 50, 2, 1), limit('stale', 30, 0, 3)];
     points.push(point(points.length + 1, `GT-12${String(i).padStart(2, '0')}`, '可燃气', '%LEL', 0, 100, `${((i - 1) % 4) + 1}#罐`, 'gas', limits, 2 + i / 4));
   }
   return points;
@@ -151,6 +154,13 @@ class Mock {
     if (point.signal === 'gas' && fault !== undefined && ms >= fault.at) return 'timeout';
     // A stretch of the past in which this instrument answered without a number.
     return point.point === 1 && ms > this.startedAt - 240_000 && ms < this.startedAt - 200_000 ? 'sentinel' : null;
+  }
+
+  setFault(device, fault) {
+    if (fault === 'none') this.faults.delete(device);
+    else this.faults.set(device, { fault, at: Date.now() });
+    this.send('gateway', this.gateway());
+    if (device === 'gas' && fault === 'dead') this.timers.push(setTimeout(() => this.raise(GAS_POINT, 'stale'), STALE_AFTER_MS));
   }
 
   pullCable(pulled) {
@@ -310,9 +320,7 @@ class Mock {
       return json(response, { cable_pulled: body.pulled });
     }
     if (path === '/api/v1/demo/fault') {
-      if (body.fault === 'none') this.faults.delete(body.device);
-      else this.faults.set(body.device, { fault: body.fault, at: Date.now() });
-      this.send('gateway', this.gateway());
+      this.setFault(body.device, body.fault);
       return json(response, {});
     }
     return problem(response, 404, 'not_found', '没有这个接口');

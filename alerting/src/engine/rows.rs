@@ -9,7 +9,7 @@ use fengsui_telemetry::{Revision, TimeMs};
 use crate::condition::NEVER;
 use crate::deadlines::Reason;
 use crate::engine::{Engine, NONE, Out};
-use crate::model::{Action, AlarmId, AlarmSpec, Cause, Command, Flags, Letter, Row};
+use crate::model::{Action, AlarmId, AlarmSpec, Cause, Command, Flags, Letter, Occurrence, Row};
 use crate::story::Story;
 
 /// Notes about one point's samples in one minute (repeats, impossible stamps). More than this is
@@ -123,6 +123,12 @@ impl Engine {
         earlier.map_or(today, |(_, rule)| rule.revision)
     }
 
+    fn bounds(&self, id: AlarmId, number: u64) -> Option<Occurrence> {
+        let happenings = &self.story(id)?.happenings;
+        let place = happenings.partition_point(|h| h.number < number);
+        happenings.get(place).filter(|h| h.number == number).map(|h| h.public())
+    }
+
     /// Writes a row and keeps the list of standing alarms.
     pub(crate) fn write(&mut self, id: AlarmId, note: Note, out: &mut Out<'_>) {
         let to = self.letter(id);
@@ -135,6 +141,7 @@ impl Engine {
             }
             self.rearm_realarm(id);
         }
+        let bounds = self.bounds(id, note.occurrence);
         let key = &self.spec(id).key;
         let row = Row {
             id: format!("{key}#{}/{}@{}", note.occurrence, note.cause.word(), note.mark),
@@ -144,6 +151,7 @@ impl Engine {
             from: note.from,
             to,
             occurrence: note.occurrence,
+            bounds,
             cause: note.cause,
             flags: note.flags,
             value: note.value,
@@ -157,10 +165,15 @@ impl Engine {
 
     /// Sounds, unless another alarm speaks for this one.
     pub(crate) fn announce(&mut self, id: AlarmId, out: &mut Out<'_>) {
+        self.announce_as_of(id, out.now, out);
+    }
+
+    /// As [`Engine::announce`], where the row carries a time of its own.
+    pub(crate) fn announce_as_of(&mut self, id: AlarmId, at: TimeMs, out: &mut Out<'_>) {
         let covered = self.spoken_for_by(id).is_some();
         let occurrence = self.current(id);
         let story = self.story_mut(id);
-        story.announced = out.now;
+        story.announced = at;
         story.owed = covered;
         if !covered {
             out.actions.push(Action::Annunciate { alarm: id, occurrence });

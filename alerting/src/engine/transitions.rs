@@ -174,7 +174,8 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let active = self.is_active(id);
-        let left = self.lift(id, way, active, ended.ti, take);
+        let at = ended.ti;
+        let left = self.lift(id, way, active, at, take);
         let comment = match left {
             Some(number) => {
                 let said = &ended.comment;
@@ -185,7 +186,7 @@ impl Engine {
         };
         self.write(id, ended.saying(comment), out);
         if self.letter(id) == Letter::B {
-            self.announce(id, out);
+            self.announce_as_of(id, at, out);
         }
     }
 

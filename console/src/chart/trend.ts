@@ -67,6 +67,9 @@ const LANES: Readonly<Record<Kind, number>> = { hh: 0, ll: 0, h: 1, l: 1, stale:
 /** Height of a mark and of its lane, CSS pixels. */
 const MARK_PX = 16;
 const LANE_PX = 19;
+
+/** Room on the right for the names of limits. */
+const LABEL_PX = 84;
 const AXIS_FONT = '12px "Noto Sans CJK SC","Noto Sans SC","Microsoft YaHei","PingFang SC",system-ui';
 
 async function load(): Promise<Uplot> {
@@ -135,6 +138,7 @@ export class TrendChart {
       width: this.host.clientWidth,
       height: this.host.clientHeight,
       tzDate: (seconds) => make.tzDate(new Date(seconds * 1000), this.#picture?.zone ?? 'Asia/Shanghai'),
+      padding: [10, LABEL_PX, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: { x: { time: true }, y: { range: (_, low, high) => this.#range(low, high) } },
@@ -239,6 +243,7 @@ export class TrendChart {
       for (const line of picture.limits) this.#limit(chart, ink, line);
       for (const mark of picture.marks) this.#mark(chart, ink, mark, picture.to);
     });
+    for (const line of picture.limits) this.#limitLabel(chart, line);
   }
 
   #limit(chart: uPlot, ink: CanvasRenderingContext2D, line: LimitLine): void {
@@ -253,14 +258,21 @@ export class TrendChart {
     ink.lineTo(right, y);
     ink.stroke();
     ink.setLineDash([]);
-    ink.font = `${12 * ratio}px ${AXIS_FONT.slice(5)}`;
-    ink.textAlign = 'right';
-    ink.textBaseline = 'alphabetic';
-    const width = ink.measureText(line.label).width;
-    ink.fillStyle = colour(this.host, '--panel');
-    ink.fillRect(right - width - 10 * ratio, y - 17 * ratio, width + 6 * ratio, 15 * ratio);
+  }
+
+  /** At the end of its line, outside the plot: it covers no data. */
+  #limitLabel(chart: uPlot, line: LimitLine): void {
+    const ink = chart.ctx;
+    const { left, width, top, height } = chart.bbox;
+    const y = chart.valToPos(line.limit, 'y', true);
+    if (y < top || y > top + height) return;
+    ink.save();
+    ink.font = `${12 * devicePixelRatio}px ${AXIS_FONT.slice(5)}`;
+    ink.textAlign = 'left';
+    ink.textBaseline = 'middle';
     ink.fillStyle = colour(this.host, '--text');
-    ink.fillText(line.label, right - 7 * ratio, y - 5 * ratio);
+    ink.fillText(line.label, left + width + 6 * devicePixelRatio, y);
+    ink.restore();
   }
 
   /** An occurrence: a bar at the top from on to off, with the shape of its priority. */

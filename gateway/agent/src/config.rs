@@ -38,6 +38,17 @@ pub struct Config {
     pub local: LocalOutput,
     /// The spool.
     pub spool: SpoolConfig,
+    /// The engine's time rules.
+    pub alarm: AlarmSettings,
+}
+
+/// The engine's time rules, where a site needs others than the usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmSettings {
+    /// R1: older than this when it is read is late, ms.
+    pub live_ms: Option<i64>,
+    /// R8f: older than this is history only, ms.
+    pub late_horizon_ms: Option<i64>,
 }
 
 /// Where the broker is.
@@ -120,6 +131,14 @@ struct OwnFile {
     uplink: Option<UplinkFile>,
     local: Option<LocalFile>,
     spool: Option<SpoolFile>,
+    alarm: Option<AlarmFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlarmFile {
+    live_s: Option<u32>,
+    late_horizon_s: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +189,7 @@ impl Config {
                 uplink: own.uplink.map(|u| UplinkConfig { host: u.host, port: u.port }),
                 local: own.local.map_or(LocalOutput::Sim, |l| l.output),
                 spool,
+                alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
             }),
             Ok(_) => Err(faults),
             Err(more) => {
@@ -183,7 +203,7 @@ impl Config {
     /// centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef)
+        self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &PointRef))
     }
 
     /// The same, with points numbered as the spool numbers them.
@@ -192,7 +212,25 @@ impl Config {
             let place = usize::try_from(index).unwrap_or(usize::MAX);
             PointRef(numbers.get(place).copied().unwrap_or(index))
         };
-        plan_of(&self.site, &self.limits, self.limits_revision, &number)
+        self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &number))
+    }
+
+    fn timed(&self, mut plan: Plan) -> Plan {
+        for AlarmSpec { times, .. } in &mut plan.alarms {
+            times.live_ms = self.alarm.live_ms.unwrap_or(times.live_ms);
+            times.late_horizon_ms = self.alarm.late_horizon_ms.unwrap_or(times.late_horizon_ms);
+        }
+        plan
+    }
+}
+
+impl AlarmFile {
+    fn settings(self) -> AlarmSettings {
+        let ms = |seconds: u32| i64::from(seconds) * 1_000;
+        AlarmSettings {
+            live_ms: self.live_s.map(ms),
+            late_horizon_ms: self.late_horizon_s.map(ms),
+        }
     }
 }
 

@@ -22,6 +22,6 @@ mod spool;
 mod uplink;
 
 pub use check::{Report, check};
-pub use config::{Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
+pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use run::run;
 pub use spool::{SPOOL_FILE, each_record};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
 use fengsui_telemetry::{Catalogue, Offset};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
@@ -14,7 +14,7 @@ use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::siren::{self, SirenState};
-use crate::spool::{Job, Spool, SpoolHandle};
+use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
 use crate::uplink::{self, Identity, Inputs};
 
 /// Records replayed at a start without a saved state of the engine: some seconds of work, hours of
@@ -23,6 +23,8 @@ const REPLAY_MAX: u64 = 100_000;
 /// First pause after the uplink failed; doubles to [`UPLINK_RESTART_MAX`].
 const UPLINK_RESTART: Duration = Duration::from_secs(1);
 const UPLINK_RESTART_MAX: Duration = Duration::from_secs(30);
+/// How long the last commit is waited for.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// How long each part may take to end.
 const END_MAX: Duration = Duration::from_secs(8);
 
@@ -73,6 +75,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     if ended.is_ok() {
         finish("alarm loop", loop_task).await;
     }
+    flush(&spool).await;
     drain.send_replace(true);
     if let Some(uplink) = uplink {
         finish("uplink", uplink).await;
@@ -110,7 +113,14 @@ type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
 /// Opens the spool and brings the engine to where it was.
 fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let site = &config.site;
-    let mut spool = Spool::open(&config.data, config.spool, &site.catalogue, clock)?;
+    let mut spool = match Spool::open(&config.data, config.spool, &site.catalogue, clock) {
+        Ok(spool) => spool,
+        Err(fault @ SpoolFault::InUse(_)) => return Err(fault.into()),
+        Err(fault) => {
+            error!(%fault, "disk cannot be used: records are kept in memory only");
+            Spool::in_memory(&config.data, config.spool, &site.catalogue, clock)?
+        }
+    };
     let numbers = spool.numbers(&site.catalogue)?;
     let plan = config.plan_numbered(&numbers);
     let (engine, from, most) = match spool.snapshot() {
@@ -193,6 +203,16 @@ async fn finish(part: &str, task: JoinHandle<()>) {
             stop.abort();
             warn!(part, "part did not end in time");
         }
+    }
+}
+
+/// What the readers said last goes to the centre as well.
+async fn flush(spool: &SpoolHandle) {
+    let (reply, done) = oneshot::channel();
+    if spool.send(Job::Flush(reply)).is_err()
+        || tokio::time::timeout(FLUSH_MAX, done).await.is_err()
+    {
+        warn!("spool does not keep up; its last records go out at the next start");
     }
 }
 

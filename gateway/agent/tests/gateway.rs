@@ -205,6 +205,21 @@ async fn a_damaged_spool_does_not_stop_the_siren() {
 }
 
 #[tokio::test]
+async fn a_dead_disk_does_not_stop_the_siren() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 90.0);
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    // Where the spool belongs stands a folder that cannot be set aside by being opened.
+    std::fs::create_dir_all(config.data.join("lock")).unwrap();
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("siren", || siren(&data).0).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn the_devices_own_time_stamps_the_record_and_is_recorded_once() {
     let plc = Device::start().await;
     let gas = Device::start().await;

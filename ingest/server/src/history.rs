@@ -19,23 +19,14 @@ pub fn occurrences(rows: &[StoredRow]) -> Vec<Span> {
     for stored in sorted {
         let row = &stored.row;
         let late = row.flags.split(' ').any(|flag| flag == "late");
-        let (Some(cause), Some(te)) = (Cause::from_word(&row.cause), row.te) else { continue };
+        let (Some(cause), Some(on)) = (Cause::from_word(&row.cause), row.te_on) else { continue };
         match cause {
-            Cause::On => {
-                by_number.insert(row.occurrence, (te, None, late));
-            }
-            Cause::Off => {
-                if let Some(span) = by_number.get_mut(&row.occurrence) {
-                    span.1 = Some(te);
-                }
+            Cause::On | Cause::Off | Cause::Revised => {
+                let late = late || by_number.get(&row.occurrence).is_some_and(|span| span.2);
+                by_number.insert(row.occurrence, (on, row.te_off, late));
             }
             Cause::Refuted => {
                 by_number.remove(&row.occurrence);
-            }
-            Cause::Revised => {
-                if let Some(span) = by_number.get_mut(&row.occurrence) {
-                    span.0 = te;
-                }
             }
             Cause::Acknowledged
             | Cause::StaleAcknowledgement

@@ -62,6 +62,8 @@ pub struct Centre {
     pub gateways: watch::Receiver<Arc<Vec<GatewayState>>>,
     /// The desk.
     pub desk: mpsc::Sender<desk::DeskInput>,
+    /// Messages for the intake beside those of the broker: a bench measures without one.
+    pub messages: mpsc::Sender<link::Incoming>,
     alarms: SyncSender<Input>,
     intake: tokio::task::JoinHandle<anyhow::Result<()>>,
     stop: watch::Sender<bool>,
@@ -110,7 +112,8 @@ impl Centre {
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
-        let answers = link::start(&host, port, to_intake, counters.clone(), stopped.clone());
+        let answers =
+            link::start(&host, port, to_intake.clone(), counters.clone(), stopped.clone());
         let (gateways_out, gateways) = (core.gateways_out, core.gateways.clone());
         let intake = tokio::spawn(intake::run(
             intake::Parts {

@@ -69,6 +69,8 @@ fn row(i: u64) -> JournalRow {
         from: 'A',
         to: 'B',
         occurrence: i,
+        te_on: None,
+        te_off: None,
         cause: "on".into(),
         flags: String::new(),
         value: Some(88.1),

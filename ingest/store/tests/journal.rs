@@ -19,6 +19,8 @@ fn row(i: i64) -> JournalRow {
         from: 'A',
         to: 'B',
         occurrence: i.cast_unsigned(),
+        te_on: None,
+        te_off: None,
         cause: "on".into(),
         flags: "late rev".into(),
         value: (i % 4 != 0).then_some(0.1 * i as f64),
@@ -242,7 +244,7 @@ fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
         let snapshot = Snapshot {
             data: vec![i; 300],
             store_seq: u64::from(i),
-            journal_seq: u64::MAX,
+            journal_seq: 2,
             ti: TimeMs(-5),
         };
         let (answer, wait) = sync_channel(1);

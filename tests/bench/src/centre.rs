@@ -55,7 +55,10 @@ pub(crate) async fn learned(centre: &Centre, points: usize) -> anyhow::Result<()
     let until = clock::monotonic() + LEARN;
     while centre.registry.borrow().points.len() < points {
         if clock::monotonic() > until {
-            bail!("the centre has learned {} of {points} points", centre.registry.borrow().points.len());
+            bail!(
+                "the centre has learned {} of {points} points",
+                centre.registry.borrow().points.len()
+            );
         }
         tokio::time::sleep(STEP).await;
     }

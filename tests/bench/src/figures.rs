@@ -109,16 +109,25 @@ pub(crate) fn write(figures: &[Figure], path: &Path) -> anyhow::Result<()> {
 pub(crate) fn table(figures: &[Figure]) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY);
-    table.set_header(["指标", "figure", "实测 value", "目标 goal", "单位 unit", "结果", "对照 peer"]);
+    table.set_header([
+        "指标",
+        "figure",
+        "实测 value",
+        "目标 goal",
+        "单位 unit",
+        "结果",
+        "对照 peer",
+    ]);
     for figure in figures {
         let sign = match figure.aim.better {
             Better::Higher => "≥",
             Better::Lower => "≤",
         };
         let result = if figure.is_met() { "达到 met" } else { "未达到 MISSED" };
-        let peer = figure.peer.as_ref().map_or(String::new(), |(name, value)| {
-            format!("{} {name}", people(*value))
-        });
+        let peer = figure
+            .peer
+            .as_ref()
+            .map_or(String::new(), |(name, value)| format!("{} {name}", people(*value)));
         table.add_row([
             Cell::new(figure.aim.zh),
             Cell::new(figure.aim.name),

@@ -51,8 +51,11 @@ impl Member {
         traffic: Arc<Traffic>,
     ) -> anyhow::Result<Self> {
         let topic = |channel| Topic { gateway: gateway.id.clone(), channel }.to_string();
-        let mut options =
-            MqttOptions::new(format!("fengsui-{}", gateway.id), broker.ip().to_string(), broker.port());
+        let mut options = MqttOptions::new(
+            format!("fengsui-{}", gateway.id),
+            broker.ip().to_string(),
+            broker.port(),
+        );
         options.set_keep_alive(Duration::from_secs(10));
         options.set_max_packet_size(u32::try_from(PACKET_MAX).ok());
         let (client, events) = AsyncClient::new(options, REQUESTS_MAX);

@@ -189,11 +189,8 @@ fn catalogue(points: u32) -> Catalogue {
             signal: signal.word().to_owned(),
         }
     };
-    let installation = Installation {
-        name: "1#罐区".to_owned(),
-        hazard_class: 3,
-        kind: "tank_farm".to_owned(),
-    };
+    let installation =
+        Installation { name: "1#罐区".to_owned(), hazard_class: 3, kind: "tank_farm".to_owned() };
     Catalogue {
         enterprise: "示例石化有限公司".to_owned(),
         installations: vec![installation],

@@ -12,5 +12,7 @@ pub mod gateway;
 pub mod http;
 pub mod peers;
 pub mod program;
+pub mod recorded;
+pub mod replay_line;
 pub mod scene;
 pub mod wait;

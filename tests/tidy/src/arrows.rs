@@ -28,6 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fengsui-plant", &[]),
     ("fengsui-tidy", &[]),
     (
+        "fengsui-bench",
+        &["fengsui", "fengsui-alerting", "fengsui-plant", "fengsui-store", "fengsui-telemetry"],
+    ),
+    (
         "fengsui-e2e",
         &[
             "fengsui",

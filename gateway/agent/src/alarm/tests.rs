@@ -74,6 +74,7 @@ impl Bench {
                 | Job::History { .. }
                 | Job::Durable(_)
                 | Job::NewEpoch
+                | Job::Flush(_)
                 | Job::Stop => said.push("other".to_owned()),
             }
         }

@@ -28,6 +28,9 @@ use db::Db;
 /// alarm loop keeps its transitions, drops telemetry and says so by a Gap; nobody waits.
 const JOBS_MAX: usize = 4_096;
 
+/// A spool in memory: an hour of a small gateway, and little enough for its board.
+const MEMORY_BYTES_MAX: u64 = 16 << 20;
+
 /// How the spool is to behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
@@ -104,6 +107,8 @@ pub(crate) enum Job {
     Durable(Offset),
     /// Offsets are in doubt: begin a new epoch with what the centre does not have.
     NewEpoch,
+    /// Commit now and say when it is done.
+    Flush(oneshot::Sender<()>),
     /// Commit and end.
     Stop,
 }
@@ -167,6 +172,23 @@ impl Spool {
         let mut db = Db::open(folder, clock.wall())?;
         db.use_catalogue(catalogue)?;
         Ok(Self { db, config, clock })
+    }
+
+    /// A spool in memory, for a gateway whose disk is dead: it watches and sends all the same, and
+    /// what it holds ends with it.
+    ///
+    /// # Errors
+    /// Memory cannot be had.
+    pub(crate) fn in_memory(
+        folder: &Path,
+        config: SpoolConfig,
+        catalogue: &Catalogue,
+        clock: Clock,
+    ) -> Result<Self, SpoolFault> {
+        let mut db = Db::in_memory(folder)?;
+        db.use_catalogue(catalogue)?;
+        let bytes_max = config.bytes_max.min(MEMORY_BYTES_MAX);
+        Ok(Self { db, config: SpoolConfig { bytes_max, ..config }, clock })
     }
 
     /// A number for each point of the catalogue, the same over all catalogues.

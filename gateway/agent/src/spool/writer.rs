@@ -16,7 +16,7 @@ use std::{fs, io};
 use fengsui_telemetry::{Body, Gap, GapCause, Offset, Record, Revision, TimeMs};
 use rusqlite::ErrorCode;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::db::{Db, Incoming, Kind};
 use super::{Job, SpoolConfig, SpoolFault, SpoolState};
@@ -138,6 +138,12 @@ impl Writer {
                     self.fail(&fault);
                 }
                 self.tell();
+            }
+            Job::Flush(reply) => {
+                self.commit();
+                if reply.send(()).is_err() {
+                    debug!("nobody waits for the flush any more");
+                }
             }
             Job::Stop => {}
         }

@@ -78,6 +78,8 @@ struct Task {
     state: SpoolState,
     machine: Uplink,
     connected: bool,
+    /// Subscription and birth are still to be sent.
+    greeting: bool,
     reading: Option<Reading>,
     /// Nothing is offered before this, monotonic ms.
     not_before: u64,
@@ -85,6 +87,8 @@ struct Task {
     beats: u64,
     /// What the centre complained of last.
     complaint: String,
+    /// Why the broker refused last.
+    refusal: String,
 }
 
 /// Runs until drained.
@@ -111,11 +115,13 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         state,
         machine,
         connected: false,
+        greeting: false,
         reading: None,
         not_before: 0,
         regressions: 0,
         beats: 0,
         complaint: String::new(),
+        refusal: String::new(),
     };
     task.work(&mut said, &mut spool, inputs.drain).await;
     task.farewell(&mut said).await;
@@ -144,6 +150,8 @@ impl Task {
                 biased;
                 _ = drain.wait_for(|drain| *drain), if drain_until.is_none() => {
                     drain_until = Some(self.clock.mono_ms() + DRAIN_MS);
+                    let state = spool.borrow_and_update().clone();
+                    self.committed(state);
                 }
                 event = said.recv() => match event {
                     Some(event) => self.hear(event),
@@ -179,10 +187,18 @@ impl Task {
         self.clock.instant_after(ms.clamp(1, beat_ms))
     }
 
-    /// Asks the spool for what is to be published next.
+    /// Asks the spool for what is to be published next. Before that the centre must know whose it
+    /// is, and the way back must be open.
     fn offer(&mut self) {
         if self.reading.is_some() || self.clock.mono_ms() < self.not_before {
             return;
+        }
+        if self.greeting && self.connected {
+            if !(self.subscribe() && self.birth()) {
+                self.pause();
+                return;
+            }
+            self.greeting = false;
         }
         let Some(offer) = self.machine.offer(self.clock.wall()) else { return };
         let (reply, answer) = oneshot::channel();
@@ -247,32 +263,39 @@ impl Task {
                 self.machine.disconnected();
             }
             Said::Ack(bytes) => self.acknowledged(&bytes),
-            Said::Refused(why) => warn!(why, "broker refuses a publication"),
+            Said::Refused(why) => {
+                if why != self.refusal {
+                    warn!(why, "broker refuses publications");
+                }
+                self.refusal = why;
+            }
         }
     }
 
     fn greet(&mut self) {
         self.connected = true;
         self.machine.connected();
+        self.greeting = true;
+    }
+
+    fn subscribe(&self) -> bool {
         let ack = Topic { gateway: self.identity.gateway.clone(), channel: Channel::Ack };
-        if let Err(fault) = self.client.try_subscribe(ack.to_string(), QoS::AtLeastOnce) {
-            error!(%fault, "no subscription: acknowledgements will not come");
-        }
-        self.birth();
+        self.client.try_subscribe(ack.to_string(), QoS::AtLeastOnce).is_ok()
     }
 
     /// The present catalogue, retained; before it those of older records that the centre may not
-    /// have.
-    fn birth(&mut self) {
-        for (until, catalogue) in &self.identity.old_catalogues {
-            if self.machine.durable_next() < *until {
-                self.send_birth(catalogue_revision(catalogue), catalogue, false);
-            }
+    /// have. False: not everything could be sent.
+    fn birth(&self) -> bool {
+        let durable = self.machine.durable_next();
+        let old = self.identity.old_catalogues.iter().filter(|(until, _)| durable < *until);
+        let mut sent = true;
+        for (_, catalogue) in old {
+            sent &= self.send_birth(catalogue_revision(catalogue), catalogue, false);
         }
-        self.send_birth(self.identity.catalogue_revision, &self.identity.catalogue, true);
+        sent && self.send_birth(self.identity.catalogue_revision, &self.identity.catalogue, true)
     }
 
-    fn send_birth(&self, revision: Revision, catalogue: &Catalogue, retain: bool) {
+    fn send_birth(&self, revision: Revision, catalogue: &Catalogue, retain: bool) -> bool {
         let birth = Birth {
             gateway: self.identity.gateway.clone(),
             online: true,
@@ -286,12 +309,11 @@ impl Task {
             software: format!("fengsui-gateway {}", env!("CARGO_PKG_VERSION")),
         };
         match encode_birth(&birth) {
-            Ok(bytes) => {
-                if !self.send(Channel::Birth, retain, bytes) {
-                    warn!("birth could not be sent");
-                }
+            Ok(bytes) => self.send(Channel::Birth, retain, bytes),
+            Err(fault) => {
+                error!(%fault, "birth cannot be encoded");
+                true
             }
-            Err(fault) => error!(%fault, "birth cannot be encoded"),
         }
     }
 
@@ -339,8 +361,7 @@ impl Task {
         self.reading = None;
         self.regressions = 0;
         if self.connected {
-            self.machine.connected();
-            self.birth();
+            self.greet();
         }
     }
 
@@ -353,7 +374,7 @@ impl Task {
             }
         };
         if ack.birth_wanted {
-            self.birth();
+            self.greeting = true;
         }
         if !ack.fault.is_empty() && ack.fault != self.complaint {
             warn!(fault = ack.fault, "centre cannot use what is sent");

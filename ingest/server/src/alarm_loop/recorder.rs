@@ -164,6 +164,8 @@ pub fn journal_row(row: &Row, key: &str) -> JournalRow {
         from: row.from.as_char(),
         to: row.to.as_char(),
         occurrence: row.occurrence,
+        te_on: row.bounds.map(|bounds| bounds.on),
+        te_off: row.bounds.and_then(|bounds| bounds.off),
         cause: row.cause.word().to_owned(),
         flags: row.flags.words(),
         value: row.value,

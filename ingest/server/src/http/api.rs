@@ -277,6 +277,7 @@ fn row_json(stored: &StoredRow, stamp: &Stamp) -> Value {
         "seq": stored.seq, "id": row.id, "alarm": row.alarm,
         "ti": stamp.rfc3339(row.ti), "te": row.te.map(|t| stamp.rfc3339(t)),
         "ti_ms": row.ti.0, "te_ms": row.te.map(|t| t.0),
+        "te_on_ms": row.te_on.map(|t| t.0), "te_off_ms": row.te_off.map(|t| t.0),
         "from": row.from.to_string(), "to": row.to.to_string(), "occurrence": row.occurrence,
         "cause": row.cause, "flags": row.flags, "value": row.value, "by": row.by,
         "comment": row.comment, "revision": format!("{:016x}", row.revision),

@@ -116,6 +116,8 @@ pub(super) fn hash(prev: &[u8; 32], seq: u64, row: &JournalRow) -> [u8; 32] {
     context.update(&u32::from(row.from).to_le_bytes());
     context.update(&u32::from(row.to).to_le_bytes());
     context.update(&row.occurrence.to_le_bytes());
+    maybe(&mut context, row.te_on.map(|te| te.0.to_le_bytes()).as_ref().map(|b| &b[..]));
+    maybe(&mut context, row.te_off.map(|te| te.0.to_le_bytes()).as_ref().map(|b| &b[..]));
     text(&mut context, &row.cause);
     text(&mut context, &row.flags);
     maybe(&mut context, row.value.map(f64::to_le_bytes).as_ref().map(|b| &b[..]));

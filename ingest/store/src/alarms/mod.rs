@@ -90,6 +90,10 @@ pub struct JournalRow {
     pub to: char,
     /// Number of the occurrence.
     pub occurrence: u64,
+    /// Where that occurrence begins, as this row leaves it.
+    pub te_on: Option<TimeMs>,
+    /// Where it ends, as this row leaves it; none while it lasts.
+    pub te_off: Option<TimeMs>,
     /// Why, one word.
     pub cause: String,
     /// Marks, words separated by spaces.
@@ -128,7 +132,7 @@ pub struct Snapshot {
     pub data: Vec<u8>,
     /// The intakes up to this seq are in it.
     pub store_seq: u64,
-    /// The journal rows up to this seq are in it.
+    /// The journal rows up to this seq are in it; the writer sets it when it saves.
     pub journal_seq: u64,
     /// When it was taken.
     pub ti: TimeMs,

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS journal (
   ti INTEGER NOT NULL, te INTEGER, letter_from TEXT NOT NULL, letter_to TEXT NOT NULL,
   occurrence INTEGER NOT NULL, cause TEXT NOT NULL, flags TEXT NOT NULL, value REAL,
   by_whom TEXT, comment TEXT NOT NULL, request TEXT NOT NULL, command TEXT,
-  revision INTEGER NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL);
+  revision INTEGER NOT NULL, te_on INTEGER, te_off INTEGER, prev BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_alarm ON journal (alarm, seq);
 CREATE TRIGGER IF NOT EXISTS journal_no_update BEFORE UPDATE ON journal
   BEGIN SELECT RAISE(ABORT, 'the alarm journal is append-only'); END;
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS snapshot (
 ";
 
 const COLUMNS: &str = "seq, id, kind, alarm, ti, te, letter_from, letter_to, occurrence, cause, \
-                       flags, value, by_whom, comment, request, command, revision, prev, hash";
+                       flags, value, by_whom, comment, request, command, revision, te_on, te_off, prev, hash";
 
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(SCHEMA)
@@ -68,8 +68,9 @@ pub(super) fn put(conn: &Connection, stored: &StoredRow) -> rusqlite::Result<usi
     let row = &stored.row;
     conn.prepare_cached(
         "INSERT INTO journal (seq, id, kind, alarm, ti, te, letter_from, letter_to, occurrence,
-           cause, flags, value, by_whom, comment, request, command, revision, prev, hash)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+           cause, flags, value, by_whom, comment, request, command, revision, te_on, te_off, prev,
+           hash)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
     )?
     .execute(params![
         stored.seq.cast_signed(),
@@ -89,6 +90,8 @@ pub(super) fn put(conn: &Connection, stored: &StoredRow) -> rusqlite::Result<usi
         row.request,
         row.command,
         row.revision.cast_signed(),
+        row.te_on.map(|te| te.0),
+        row.te_off.map(|te| te.0),
         stored.prev,
         stored.hash
     ])
@@ -150,9 +153,11 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
             request: row.get(14)?,
             command: row.get(15)?,
             revision: row.get::<_, i64>(16)?.cast_unsigned(),
+            te_on: row.get::<_, Option<i64>>(17)?.map(TimeMs),
+            te_off: row.get::<_, Option<i64>>(18)?.map(TimeMs),
         },
-        prev: row.get(17)?,
-        hash: row.get(18)?,
+        prev: row.get(19)?,
+        hash: row.get(20)?,
     })
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Writer {
     /// None after a failed commit, until the file is open again.
     state: Option<State>,
     failed: bool,
+    /// The newest rows were not recorded; whoever sent them keeps them and sends them again.
+    owed: bool,
 }
 
 struct State {
@@ -50,7 +52,7 @@ struct State {
 
 impl Writer {
     pub(super) fn new(path: &Path, queue: Receiver<Job>, last_seq: Arc<AtomicU64>) -> Self {
-        Self { path: path.to_owned(), queue, last_seq, state: None, failed: false }
+        Self { path: path.to_owned(), queue, last_seq, state: None, failed: false, owed: false }
     }
 
     /// Opens the file unless it is open.
@@ -91,7 +93,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         while let Ok(first) = self.queue.recv() {
             let mut batches = Vec::new();
-            let mut snapshots = Vec::new();
+            let mut snapshot = None;
             let mut rows = 0;
             let mut next = Some(first);
             while let Some(job) = next {
@@ -100,12 +102,14 @@ impl Writer {
                         rows += batch.len();
                         batches.push((batch, done));
                     }
-                    Job::Snapshot(snapshot, done) => snapshots.push((snapshot, done)),
+                    // It closes its group: rows that come after it are not in it.
+                    Job::Snapshot(taken, done) => snapshot = Some((taken, done)),
                 }
-                next = if rows < GROUP_MAX { self.queue.try_recv().ok() } else { None };
+                let more = rows < GROUP_MAX && snapshot.is_none();
+                next = if more { self.queue.try_recv().ok() } else { None };
             }
             self.commit(batches);
-            for (snapshot, done) in snapshots {
+            if let Some((snapshot, done)) = snapshot {
                 let result = self.save(snapshot);
                 answer(|| done(result));
             }
@@ -126,6 +130,7 @@ impl Writer {
         });
         match result {
             Ok(seqs) => {
+                self.owed = false;
                 if let Some(state) = &self.state {
                     self.last_seq.store(state.head.seq, Ordering::Release);
                 }
@@ -134,6 +139,7 @@ impl Writer {
                 }
             }
             Err(why) => {
+                self.owed = true;
                 self.fail(&why);
                 for done in answers {
                     answer(|| done(Err(why.clone())));
@@ -142,7 +148,13 @@ impl Writer {
         }
     }
 
+    /// A snapshot holds what all rows before it did. Where the newest of them were not recorded,
+    /// it is refused: a restart from it would never make them again.
     fn save(&mut self, mut snapshot: Snapshot) -> Result<(), StoreError> {
+        if self.owed {
+            return Err(StoreError::Stopped { path: self.path.clone() });
+        }
+        snapshot.journal_seq = self.last_seq.load(Ordering::Acquire);
         snapshot.data = seal(Place::Snapshot, snapshot.data);
         let result = self.load().and_then(|()| {
             let Some(state) = &self.state else {
@@ -219,6 +231,8 @@ impl State {
             from: 'A',
             to: 'A',
             occurrence: 0,
+            te_on: None,
+            te_off: None,
             cause: BREAK_CAUSE.to_owned(),
             flags: String::new(),
             value: None,

@@ -142,8 +142,8 @@ fn from_sql(value: i64) -> Offset {
 #[derive(Debug)]
 pub(super) struct Db {
     folder: PathBuf,
-    /// Held for life: the mark that no other process may use this folder.
-    _lock: File,
+    /// Held for life: the mark that no other process may use this folder. None in memory.
+    _lock: Option<File>,
     sql: Connection,
     epoch: Epoch,
     oldest: Offset,
@@ -171,6 +171,17 @@ impl Db {
                 heal::heal(folder, now)?
             }
         };
+        Self::over(folder, Some(lock), sql)
+    }
+
+    /// Over memory: the disk is dead.
+    pub(super) fn in_memory(folder: &Path) -> Result<Self, SpoolFault> {
+        let mut sql = Connection::open_in_memory()?;
+        lay_out(&mut sql)?;
+        Self::over(folder, None, sql)
+    }
+
+    fn over(folder: &Path, lock: Option<File>, sql: Connection) -> Result<Self, SpoolFault> {
         let mut db = Self {
             folder: folder.to_owned(),
             _lock: lock,
@@ -365,12 +376,23 @@ fn set_meta(sql: &Connection, k: &str, v: i64) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// Opens or makes the file; a new one gets its epoch.
+/// Opens or makes the file.
 fn connect(path: &Path) -> Result<Connection, SpoolFault> {
     let mut sql = Connection::open(path)?;
     sql.busy_timeout(Duration::from_secs(2))?;
     sql.pragma_update(None, "journal_mode", "WAL")?;
     sql.pragma_update(None, "synchronous", "FULL")?;
+    lay_out(&mut sql)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| SpoolFault::File(folder.to_owned(), e))?;
+    }
+    Ok(sql)
+}
+
+/// Makes the tables; a new database gets its epoch.
+fn lay_out(sql: &mut Connection) -> Result<(), SpoolFault> {
     let tx = sql.transaction()?;
     tx.execute_batch(SCHEMA)?;
     match meta(&tx, "format")? {
@@ -385,12 +407,7 @@ fn connect(path: &Path) -> Result<Connection, SpoolFault> {
         }
     }
     tx.commit()?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| SpoolFault::File(folder.to_owned(), e))?;
-    }
-    Ok(sql)
+    Ok(())
 }
 
 /// What can be said quickly about a file: its ends, and its pages where there are few.

@@ -1,0 +1,92 @@
+//! What the gateway's own program takes of memory: the release binary reads 1,000 points a second
+//! from a simulated device, judges them, writes its spool and publishes to a centre.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use fengsui_plant::{Plant, PlantConfig};
+
+use crate::figures::{Figure, aims};
+use crate::process::{Program, cpu_of, neighbour, rss_mb};
+use crate::{centre, note};
+
+const POINTS: u32 = 1_000;
+/// Long enough for spool, connection and every buffer to have found their size.
+const WARM: Duration = Duration::from_secs(25);
+/// Then looked at this often; the largest counts.
+const LOOKS: u32 = 10;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LIVE_S: u32 = 30;
+
+pub(crate) async fn measure(folder: &Path) -> anyhow::Result<Vec<Figure>> {
+    let Some(binary) = neighbour("fengsui-gateway") else {
+        bail!("fengsui-gateway is not beside this program; build it with the same profile");
+    };
+    let plant = Plant::start(PlantConfig::wide(POINTS, 1)).await?;
+    let device = plant.endpoints().first().context("the plant has no device")?.address;
+    write_limits(folder)?;
+    let centre = centre::start_with(folder, std::iter::once("GW-RSS"), LIVE_S).await?;
+    let broker = centre.broker.context("the broker has no address")?;
+    write_site(folder, device.port(), broker.port())?;
+    let args = ["run".into(), "--config".into(), folder.join("gateway.toml").display().to_string()];
+    let log = folder.join("gateway.log");
+    let mut gateway = Program::start(&binary, &args, &log)?;
+    tokio::time::sleep(WARM).await;
+    gateway.check(&log)?;
+    let before = centre.store.count()?;
+    let cpu = cpu_of(gateway.id())?;
+    let mut rss: f64 = 0.0;
+    for _ in 0..LOOKS {
+        tokio::time::sleep(LOOK_EVERY).await;
+        rss = rss.max(rss_mb(gateway.id())?);
+    }
+    let cpu = cpu_of(gateway.id())? - cpu;
+    let after = centre.store.count()?;
+    let came = after.samples - before.samples;
+    let share = 100.0 * cpu / (f64::from(LOOKS) * LOOK_EVERY.as_secs_f64());
+    note(&format!("  {rss:.1} MB, {share:.1} % CPU, {came} samples in {LOOKS} s at the centre"));
+    drop(gateway);
+    centre.stop().await;
+    plant.stop().await;
+    let least = u64::from(POINTS * LOOKS) * 8 / 10;
+    ensure!(came >= least, "only {came} samples came in {LOOKS} s, so this is no load");
+    Ok(vec![Figure::new(aims::gateway_rss_mb_1000_points, rss)])
+}
+
+fn write_limits(folder: &Path) -> anyhow::Result<()> {
+    let mut text = String::from("位号,类型,限值,回差\ntag,kind,limit,deadband\n");
+    for point in 0..POINTS {
+        for (kind, limit) in [("HH", 65_000), ("H", 64_000), ("L", -500), ("LL", -800)] {
+            writeln!(text, "R{point},{kind},{limit},10")?;
+        }
+    }
+    Ok(std::fs::write(folder.join("limits.csv"), text)?)
+}
+
+fn write_site(folder: &Path, device: u16, broker: u16) -> anyhow::Result<()> {
+    let site = format!(
+        "[site]\nenterprise = \"示例石化有限公司\"\ngateway = \"GW-RSS\"\npoints = \"points.csv\"\nlimits = \"limits.csv\"\n\
+         [[installation]]\nname = \"1#罐区\"\nkind = \"tank_farm\"\nhazard_class = 3\n\
+         [[device]]\nname = \"wide\"\nkind = \"modbus-tcp\"\nhost = \"127.0.0.1\"\nport = {device}\nunit = 1\n\
+         timeout_ms = 500\nmax_registers = 125\ngap_registers = 8\n"
+    );
+    std::fs::write(folder.join("site.toml"), site)?;
+    let mut points = String::from(
+        "位号,名称,装置,设备,信号,单位,量程下限,量程上限,仪表通信,功能,地址,类型,字序,系数,偏移,周期毫秒,无效值\n\
+         tag,name,installation,equipment,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms,sentinels\n",
+    );
+    for point in 0..POINTS {
+        writeln!(
+            points,
+            "R{point},寄存器{point},1#罐区,TK-{},level,mm,-1000,65535,wide,holding,{point},u16,ABCD,1,0,1000,",
+            point / 10
+        )?;
+    }
+    std::fs::write(folder.join("points.csv"), points)?;
+    let own = format!(
+        "site = \"site.toml\"\ndata = \"gateway\"\n[uplink]\nhost = \"127.0.0.1\"\nport = {broker}\n[local]\noutput = \"sim\"\n"
+    );
+    Ok(std::fs::write(folder.join("gateway.toml"), own)?)
+}
