@@ -7,7 +7,8 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 
-const centre = process.env['FENGSUI_CENTRE'] ?? 'http://127.0.0.1:8080';
+// The Host stays ours: the centre refuses commands whose Origin is not their Host.
+const centre = { target: process.env['FENGSUI_CENTRE'] ?? 'http://127.0.0.1:8080', changeOrigin: false };
 
 export default defineConfig(({ mode }) => ({
   base: '/',

@@ -56,6 +56,14 @@ impl Deadlines {
         self.shelves.remove(&(until, alarm));
     }
 
+    /// The clock was set back by so much: everything comes that much earlier by it.
+    pub(crate) fn shift_back(&mut self, ms: i64) {
+        self.timers =
+            std::mem::take(&mut self.timers).into_iter().map(|(at, r)| (at - ms, r)).collect();
+        self.shelves =
+            std::mem::take(&mut self.shelves).into_iter().map(|(at, a)| (at - ms, a)).collect();
+    }
+
     /// The earliest of all.
     pub(crate) fn next(&self) -> Option<TimeMs> {
         match (self.timers.first(), self.shelves.first()) {

@@ -170,6 +170,15 @@ impl Held {
         self.samples.extend(all.get(first..).unwrap_or_default());
     }
 
+    /// Drops what lies after a time to which the clock was set back. True if there was anything.
+    pub(crate) fn cut_after(&mut self, te: i64) -> bool {
+        let keep = self.samples.partition_point(|sample| sample.te() <= te);
+        let cut = keep < self.samples.len();
+        self.samples.truncate(keep);
+        self.floor = self.floor.min(te.saturating_add(1));
+        cut
+    }
+
     /// Drops the oldest beyond `most`.
     pub(crate) fn trim(&mut self, most: usize) {
         while self.samples.len() > most {

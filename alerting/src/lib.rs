@@ -3,6 +3,21 @@
 //! - The engine performs no I/O and reads no clock: `(event, now)` in, actions out.
 //! - The set of occurrences depends on samples and limits alone, not on the order of arrival.
 //! - A bad reading neither raises nor clears.
+//!
+//! # How a host drives it
+//!
+//! 1. [`Engine::new`], or [`Engine::restore`] from the newest snapshot. Then play again what came
+//!    after the snapshot: samples with the `now` of then, and the commands of the journal's rows,
+//!    in the order of that time; where it can, [`Event::Wake`] in between at [`Engine::wake_at`].
+//!    Rows that come out again have the ids that the journal knows. Recalls of a replay need no
+//!    answer: they are asked again. Then [`Event::Restarted`].
+//! 2. Sound what [`Engine::all_standing`] says is unanswered.
+//! 3. Every event with the wall clock's `now`; [`Event::Wake`] when [`Engine::wake_at`] has come.
+//!    [`Event::Heard`] whenever a gateway gives a sign of life: STALE of its points is announced
+//!    only once its gateway has proved to be alive, or is kept quiet under its OFFLINE.
+//! 4. [`Action::Record`] goes to the journal before the annunciation that follows it.
+//! 5. [`Action::Recall`] is answered from the store with [`Event::History`], complete, those of
+//!    one point in order. An answer that is lost is asked for again after 30 s.
 
 mod condition;
 mod deadlines;
@@ -15,10 +30,9 @@ mod plan;
 mod settlement;
 mod snapshot;
 mod story;
-mod words;
-
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub mod limits;
 pub mod vectors;

@@ -31,6 +31,7 @@ const SAMPLES: usize = 8;
 pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     let mut w = Writer::new(MAGIC, VERSION);
     w.signed(engine.last_tick);
+    w.signed(engine.latest);
     let requests: Vec<_> = engine.requests.iter().collect();
     w.count(requests.len());
     for (alarm, request) in requests {
@@ -87,6 +88,7 @@ fn write_point(w: &mut Writer, point: &PointState) {
     w.signed(point.newest);
     w.signed(point.fresh);
     w.signed(point.ticked);
+    w.signed(point.known_from);
     let left_out = point.held.len().saturating_sub(SAMPLES);
     let floor = match left_out.checked_sub(1).and_then(|last| point.held.iter().nth(last)) {
         Some(last) => last.te().saturating_add(1).max(point.held.floor()),
@@ -162,6 +164,8 @@ fn write_story(w: &mut Writer, story: &Story) {
     w.unsigned(story.next_number);
     w.stretches(&story.ran);
     w.signed(story.known_from);
+    w.unsigned(story.outdated.0);
+    w.unsigned(story.outdated.1);
     w.signed(story.since.0);
     w.flag(story.value.is_some());
     w.number(story.value.unwrap_or(0.0));
@@ -182,6 +186,7 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<(), Restore
     let places: BTreeMap<String, usize> =
         engine.plan.alarms.iter().enumerate().map(|(at, spec)| (spec.key.clone(), at)).collect();
     engine.last_tick = r.signed()?;
+    engine.latest = r.signed()?;
     for _ in 0..r.count()? {
         let (key, request) = (r.text()?, r.text()?);
         if let Some(id) = places.get(&key).and_then(|at| u32::try_from(*at).ok()) {
@@ -223,7 +228,7 @@ fn read_gateway(r: &mut Reader<'_>) -> Result<GatewayState, RestoreFault> {
 
 fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     let (newest, fresh, ticked) = (r.signed()?, r.signed()?, r.signed()?);
-    let floor = r.signed()?;
+    let (known_from, floor) = (r.signed()?, r.signed()?);
     let mut samples = VecDeque::new();
     for _ in 0..r.count()? {
         let te = r.signed()?;
@@ -238,7 +243,7 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     }
     let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
     let held = Held::restored(samples, floor);
-    Ok(PointState { newest, fresh, ticked, held, late, ..PointState::default() })
+    Ok(PointState { newest, fresh, ticked, known_from, held, late, ..PointState::default() })
 }
 
 fn read_late(r: &mut Reader<'_>) -> Result<LatePart, RestoreFault> {
@@ -335,6 +340,7 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
         });
     }
     let (next_number, ran, known_from) = (r.unsigned()?, r.stretches()?, r.signed()?);
+    let outdated = (r.unsigned()?, r.unsigned()?);
     let since = TimeMs(r.signed()?);
     let (has_value, value) = (r.flag()?, r.number()?);
     let (has_name, name) = (r.flag()?, r.text()?);
@@ -353,6 +359,7 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
         next_number,
         ran,
         known_from,
+        outdated,
         since,
         value: has_value.then_some(value),
         answered_by: has_name.then_some(name),

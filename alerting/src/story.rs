@@ -60,6 +60,9 @@ pub(crate) struct Story {
     pub(crate) ran: Vec<(i64, i64)>,
     /// Before this nothing can be recomputed.
     pub(crate) known_from: i64,
+    /// Occurrences up to this number happened before the clock was set back and say nothing about
+    /// the times that come again; the second number, open at that moment, does.
+    pub(crate) outdated: (u64, u64),
     /// When the host knew of the newest change of letter.
     pub(crate) since: TimeMs,
     /// Value at the newest change of the condition.
@@ -82,6 +85,7 @@ impl Default for Story {
             next_number: 1,
             ran: Vec::new(),
             known_from: i64::MIN,
+            outdated: (0, 0),
             since: TimeMs(0),
             value: None,
             answered_by: None,
@@ -217,11 +221,19 @@ impl Story {
         self.ran.iter().find(|s| within(s)).map_or(just_before, |(since, _)| *since)
     }
 
+    /// Occurrences that a recomputation has to agree with.
+    pub(crate) fn confirmed(&self) -> impl DoubleEndedIterator<Item = &Happening> {
+        let (through, but) = self.outdated;
+        self.happenings
+            .iter()
+            .filter(move |h| !h.refuted && (h.number > through || h.number == but))
+    }
+
     /// The confirmed occurrence that was open at a time.
     pub(crate) fn open_at(&self, time: i64) -> Option<Happening> {
         let holds =
             |h: &&Happening| !h.refuted && h.on <= time && h.off.is_none_or(|off| off > time);
-        self.happenings.iter().rev().find(holds).copied()
+        self.confirmed().rev().find(holds).copied()
     }
 
     /// The rules over time, with the one of today last.

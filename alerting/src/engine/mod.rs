@@ -5,6 +5,7 @@
 //!   something changes.
 //! - Silence alarms (STALE, OFFLINE) live in processing time; limit alarms in event time.
 
+mod clock_back;
 mod commands;
 mod late;
 mod rows;
@@ -33,9 +34,13 @@ use crate::snapshot;
 pub(crate) const RELEASE_MS: i64 = 5_000;
 /// R8: a back-fill that has been quiet for this long has ended.
 pub(crate) const QUIET_MS: i64 = 5_000;
+/// A clock that goes back by more than this was set; less is jitter between tasks.
+pub(crate) const CLOCK_BACK_MS: i64 = 10_000;
 /// Once a gateway is heard again, its points have this long to report before their own STALE
 /// speaks (W05).
 pub(crate) const UNCOVER_MS: i64 = 60_000;
+/// A back-fill that is under way lengthens that, up to this (W05).
+pub(crate) const UNCOVER_MAX_MS: i64 = 600_000;
 
 /// The alarm engine of one host.
 #[derive(Clone, Debug)]
@@ -54,6 +59,8 @@ pub struct Engine {
     pub(crate) watch_from: Option<TimeMs>,
     /// The newest tick: held values are trusted up to here, less the lag.
     pub(crate) last_tick: i64,
+    /// The latest time of any event.
+    pub(crate) latest: i64,
     /// Samples kept per point.
     pub(crate) keep: usize,
     /// Backlog samples held until they are settled.
@@ -100,9 +107,14 @@ impl Engine {
     }
 
     /// Takes one event; `actions` grows by what the host must do, in that order. `now` is the
-    /// host's wall clock and should not go back.
+    /// host's wall clock. Where it steps back by more than ten seconds, everything that runs by
+    /// it steps back with it.
     pub fn handle(&mut self, event: Event, now: TimeMs, actions: &mut Vec<Action>) {
         let mut out = Out { now, actions };
+        if now.0 < self.latest.saturating_sub(CLOCK_BACK_MS) {
+            self.clock_went_back(&mut out);
+        }
+        self.latest = self.latest.max(now.0);
         if self.watch_from.is_none() {
             self.begin_watch(now);
         }

@@ -11,7 +11,7 @@ use crate::held::{Sample, Trust, lay_together};
 use crate::lifecycle::Stimulus;
 use crate::model::{Action, AlarmId, Cause, Flags};
 use crate::settlement::pair;
-use crate::story::Happening;
+use crate::story::{Happening, Story};
 
 /// Whether a recomputation is about late data, or about a sample that only an estimated time
 /// had overtaken.
@@ -70,11 +70,12 @@ impl Engine {
         let Some(state) = self.points.get(index) else { return };
         let all = lay_together(stored, &state.held, &part.held);
         let trusted = self.trusted(state);
-        let places = state.places();
+        let (places, clock_from) = (state.places(), state.known_from);
         for place in places {
             let Some(start) = self.start_of_alarm(place, part.earliest) else { continue };
             let id = AlarmId(self.hot.get(place).map_or(u32::MAX, |hot| hot.alarm));
-            if self.story(id).is_some_and(|story| start < story.known_from) {
+            let known_from = self.story(id).map_or(i64::MIN, |story| story.known_from);
+            if start < known_from.max(clock_from) {
                 let flags = Flags { history: true, ..Flags::default() };
                 self.note_sample(index, Cause::History, part.earliest, flags, out);
                 continue;
@@ -120,7 +121,7 @@ impl Engine {
 
     /// Confirmed occurrences that reach into a window, in order of beginning.
     fn known_in(&self, id: AlarmId, start: i64) -> Vec<Happening> {
-        let happenings = self.story(id).map(|story| &story.happenings);
+        let happenings = self.story(id).map(Story::confirmed);
         let reaches =
             |h: &&Happening| !h.refuted && (h.on > start || h.off.is_none_or(|off| off > start));
         let mut known: Vec<Happening> =

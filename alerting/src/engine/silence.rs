@@ -4,14 +4,15 @@
 //! - A timer is looked at when it is due, not moved with every sample.
 //! - A point's silence is announced once its gateway has proved to be alive; an offline gateway
 //!   speaks for its points: their STALE stands as suppressed (H) and ends with the next sample,
-//!   or is announced when the gateway has been back for [`UNCOVER_MS`] (W05).
+//!   or is announced when the gateway has been back for [`UNCOVER_MS`] and its back-fill has ended
+//!   (W05).
 
 use fengsui_telemetry::TimeMs;
 
 use crate::deadlines::Reason;
 use crate::engine::rows::Note;
 use crate::engine::transitions::Edge;
-use crate::engine::{Engine, NONE, Out, UNCOVER_MS};
+use crate::engine::{Engine, NONE, Out, QUIET_MS, UNCOVER_MAX_MS, UNCOVER_MS};
 use crate::lifecycle::Way;
 use crate::model::{AlarmId, Cause, Condition, Flags, GatewayRef, Subject};
 
@@ -19,6 +20,13 @@ impl Engine {
     /// Counts silence from now on: the first event, or a restart.
     pub(crate) fn begin_watch(&mut self, now: TimeMs) {
         self.watch_from = Some(now);
+        // A wall clock that was set back must not leave signs of life in the future.
+        for gateway in &mut self.gateways {
+            gateway.heard = gateway.heard.min(now.0);
+        }
+        for point in &mut self.points {
+            point.fresh = point.fresh.min(now.0);
+        }
         for place in 0..self.alarms.len() {
             let Ok(number) = u32::try_from(place) else { continue };
             let id = AlarmId(number);
@@ -104,7 +112,7 @@ impl Engine {
     /// A sign of life.
     pub(crate) fn heard(&mut self, gateway: GatewayRef, out: &mut Out<'_>) {
         let Some(state) = self.gateway_mut(gateway) else { return };
-        state.heard = state.heard.max(out.now.0);
+        state.heard = out.now.0;
         let offline = AlarmId(state.offline);
         let was_offline = self.alarms.get(offline.0 as usize).is_some_and(|alarm| alarm.silent);
         if was_offline {
@@ -115,6 +123,7 @@ impl Engine {
             let at = out.now + UNCOVER_MS;
             if let Some(state) = self.gateway_mut(gateway) {
                 state.uncover_at = Some(at);
+                state.back_at = out.now.0;
             }
             self.deadlines.arm(at, Reason::Uncover(gateway));
         }
@@ -144,6 +153,14 @@ impl Engine {
     /// The gateway has been back for long enough: what is still silent speaks for itself.
     pub(crate) fn uncover(&mut self, gateway: GatewayRef, out: &mut Out<'_>) {
         let Some(state) = self.gateway_mut(gateway) else { return };
+        let back_for = out.now.0.saturating_sub(state.back_at);
+        let filling = state.quiet_at.is_some() || !state.asking.is_empty();
+        if filling && back_for < UNCOVER_MAX_MS {
+            let at = out.now + QUIET_MS;
+            state.uncover_at = Some(at);
+            self.deadlines.arm(at, Reason::Uncover(gateway));
+            return;
+        }
         state.uncover_at = None;
         state.cover = false;
         for id in std::mem::take(&mut state.covered) {

@@ -106,6 +106,8 @@ pub(crate) struct PointState {
     pub(crate) fresh: i64,
     /// A tick has fired a delay at this time: what is older goes down the late path (Q4).
     pub(crate) ticked: i64,
+    /// Before this the clock ran otherwise: late data from there are history only.
+    pub(crate) known_from: i64,
     /// The minute of the newest notes, and how many.
     pub(crate) notes: (i64, u16),
     pub(crate) held: Held,
@@ -125,6 +127,7 @@ impl Default for PointState {
             newest: i64::MIN,
             fresh: i64::MIN,
             ticked: i64::MIN,
+            known_from: i64::MIN,
             notes: (i64::MIN, 0),
             held: Held::default(),
             late: None,
@@ -169,6 +172,8 @@ pub(crate) struct GatewayState {
     /// The gateway's silence speaks for its points.
     pub(crate) cover: bool,
     pub(crate) uncover_at: Option<TimeMs>,
+    /// When it was heard again after its silence.
+    pub(crate) back_at: i64,
     /// Points with late samples.
     pub(crate) late_points: Vec<u32>,
     pub(crate) late_at: i64,
@@ -194,6 +199,7 @@ impl Default for GatewayState {
             covered: Vec::new(),
             cover: false,
             uncover_at: None,
+            back_at: i64::MIN,
             late_points: Vec::new(),
             late_at: i64::MIN,
             quiet_at: None,
@@ -229,6 +235,7 @@ impl Engine {
             requests: Requests::default(),
             watch_from: None,
             last_tick: i64::MIN,
+            latest: i64::MIN,
             keep: HELD_MAX,
             late_held: 0,
             unspoken: Vec::new(),

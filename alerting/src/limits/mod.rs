@@ -7,6 +7,8 @@
 mod fault;
 mod parse;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{LimitFault, LimitTrouble};
 

@@ -421,3 +421,47 @@ fn an_estimated_time_makes_no_trusted_sample_late() {
          21 P/H BB #1 revised te=15 rev",
     );
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_horn_quiet_and_stops_no_delay() {
+    check(
+        vec![delayed(15, 0)],
+        "3600 s 70
+         3610 s 85
+         10 s 85
+         20 s 86
+         26 wake
+         27 wake
+         30 s 70
+         40 s 85
+         57 wake
+         90 b 5:95",
+        "27 P/H AB #1 on te=25 hold
+         27 P/H sounds #1
+         30 P/H BD #1 off te=30
+         57 P/H DB #2 on te=55 hold
+         57 P/H sounds #2
+         90 P/H BB #2 history te=5 history",
+    );
+}
+
+#[test]
+fn what_stands_when_the_clock_is_set_back_ends_by_the_new_time() {
+    check(
+        vec![high("P/H", 80.0)],
+        "3600 s 85
+         3601 shelve 60
+         10 s 86
+         69 wake
+         70 wake
+         71 s 70",
+        "3600 P/H AB #1 on te=3600
+         3600 P/H sounds #1
+         3601 P/H BG #1 shelved
+         3601 P/H is silent
+         10 P/H GG #1 revised te=9.999 rev
+         70 P/H GB #1 unshelved te=70
+         70 P/H sounds #1
+         71 P/H BD #1 off te=71",
+    );
+}

@@ -227,10 +227,7 @@ impl Config {
 impl AlarmFile {
     fn settings(self) -> AlarmSettings {
         let ms = |seconds: u32| i64::from(seconds) * 1_000;
-        AlarmSettings {
-            live_ms: self.live_s.map(ms),
-            late_horizon_ms: self.late_horizon_s.map(ms),
-        }
+        AlarmSettings { live_ms: self.live_s.map(ms), late_horizon_ms: self.late_horizon_s.map(ms) }
     }
 }
 

@@ -4,24 +4,12 @@ mod centre;
 #[expect(dead_code, reason = "the other test program uses the rest")]
 mod plant;
 
-use std::time::Duration;
-
 use centre::{Broker, Centre};
 use fengsui_gateway::{UplinkConfig, run};
 use fengsui_telemetry::{Body, Lane, Reading, TimeMs};
-use plant::{Device, site};
+use plant::{Device, site, until};
 use tempfile::TempDir;
 use tokio::sync::watch;
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..3_000 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited thirty seconds for: {what}");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_record_arrives_once_whatever_the_broker_does() {

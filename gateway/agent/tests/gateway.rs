@@ -5,12 +5,11 @@
 mod plant;
 
 use std::path::Path;
-use std::time::Duration;
 
 use fengsui_gateway::{Config, check, run};
 use fengsui_telemetry::wire::decode_record;
 use fengsui_telemetry::{Body, Fault, GapCause, Reading, Record};
-use plant::{Device, site};
+use plant::{Device, site, until};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,16 +37,6 @@ fn siren(data: &Path) -> (bool, Vec<String>) {
     let alarms = json["alarms"].as_array().cloned().unwrap_or_default();
     let keys = alarms.iter().map(|key| key.as_str().unwrap().to_owned()).collect();
     (json["sounding"].as_bool().unwrap_or(false), keys)
-}
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited ten seconds for: {what}");
 }
 
 /// Every record of a closed spool, in order; offsets must be dense.

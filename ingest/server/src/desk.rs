@@ -435,7 +435,9 @@ impl Desk {
 fn keep_acknowledgement(row: &mut AlarmRow, old: &AlarmRow) {
     if row.acked_at.is_none() && row.acked_by == old.acked_by {
         row.acked_at = old.acked_at;
-        row.comment.clone_from(&old.comment);
+        if row.comment.is_empty() {
+            row.comment.clone_from(&old.comment);
+        }
     }
 }
 

@@ -156,6 +156,7 @@ impl Centre {
             registry: core.registry,
             gateways,
             desk: core.desk,
+            messages: to_intake,
             alarms: core.alarms,
             intake,
             stop,

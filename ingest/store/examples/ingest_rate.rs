@@ -2,7 +2,7 @@
 //!
 //! 2,000 points at 1 Hz for an hour: a third tank levels (0.1 %), a third gas detectors (mostly
 //! 0), a third piezometers (3 decimals); a rare timeout. Intakes of 10,000 samples, each
-//! acknowledged after its own fsync.
+//! acknowledged after its own fsync. Meanwhile one alarm row every 20 ms goes to the journal.
 //!
 //! ```text
 //! cargo run --release -p fengsui-store --example ingest_rate [folder]
@@ -12,10 +12,14 @@
 #![expect(clippy::disallowed_methods, reason = "an example may time itself")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use fengsui_store::{Intake, SeriesStore, StoreOptions};
+use fengsui_store::{AlarmJournal, Intake, JournalRow, RowKind, SeriesStore};
+use fengsui_store::{StoreError, StoreOptions};
 use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 
 const POINTS: u32 = 2_000;
@@ -34,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.hold_journal_from(u64::MAX);
 
     let (wall, written) = (Instant::now(), written_bytes());
+    let alarms = Alarms::start(&dir.path().join("alarms.db"))?;
     let (permit, permits) = sync_channel(UNDER_WAY);
     for _ in 0..UNDER_WAY {
         permit.send(true)?;
@@ -58,6 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("samples / CPU-second   {:.2} M", sent_f / cpu / 1e6);
     println!("samples / second       {:.2} M", sent_f / wall / 1e6);
     println!("bytes written / sample {:.2}", written / sent_f);
+    println!("alarm commit           {}", alarms.stop()?);
 
     store.range(8, TimeMs(START), TimeMs(START + 1_000), 1)?;
     let one = Instant::now();
@@ -82,6 +88,68 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("chunk bytes / sample   {:.3}", chunks / sent_f);
     println!("file bytes / sample    {:.3}", f64::from(u32::try_from(db)?) / sent_f);
     Ok(())
+}
+
+/// Commits one row after another and keeps how long each took.
+struct Alarms {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+impl Alarms {
+    fn start(path: &Path) -> Result<Self, StoreError> {
+        let journal = AlarmJournal::open(path)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut took = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                let (answer, wait) = sync_channel(1);
+                let begun = Instant::now();
+                let done = Box::new(move |seqs: Result<Vec<_>, _>| {
+                    answer.send(seqs.is_ok()).expect("the sender waits for it");
+                });
+                journal.append(vec![row(took.len())], done).expect("one at a time is never full");
+                assert!(wait.recv().expect("every row is answered"), "a row was not recorded");
+                took.push(begun.elapsed());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            took
+        });
+        Ok(Self { stop, thread })
+    }
+
+    fn stop(self) -> Result<String, &'static str> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut took = self.thread.join().map_err(|_| "the alarm thread panicked")?;
+        took.sort_unstable();
+        let at = |percent: usize| took.get((took.len() - 1) * percent / 100).copied();
+        let (p50, p99, max) = (at(50), at(99), at(100));
+        Ok(format!("p50 {p50:?}, p99 {p99:?}, max {max:?} of {}", took.len()))
+    }
+}
+
+fn row(i: usize) -> JournalRow {
+    JournalRow {
+        id: format!("TK-101.LT/HH/{i}"),
+        kind: RowKind::Alarm,
+        alarm: "GW-01/TK-101.LT/HH".into(),
+        ti: TimeMs(START),
+        te: Some(TimeMs(START)),
+        from: 'A',
+        to: 'B',
+        occurrence: 1,
+        te_on: Some(TimeMs(START)),
+        te_off: None,
+        cause: "on".into(),
+        flags: String::new(),
+        value: Some(88.1),
+        by: None,
+        comment: String::new(),
+        request: String::new(),
+        command: None,
+        revision: 1,
+    }
 }
 
 fn plant() -> impl Iterator<Item = Intake> {

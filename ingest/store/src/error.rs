@@ -77,6 +77,12 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// A snapshot holds what its rows did, and the newest rows are not recorded.
+    #[error("the newest rows of {path} are not recorded, so a snapshot that holds what they did would lose them. Offer the rows again, then the snapshot", path = path.display())]
+    RowsOwed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The writer thread has ended.
     #[error("the writer of {path} has stopped. Restart the process and look for the error logged before this one", path = path.display())]
     Stopped {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 
 /// Which way is better.
@@ -107,43 +106,49 @@ pub(crate) fn write(figures: &[Figure], path: &Path) -> anyhow::Result<()> {
 
 /// A table for people.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let mut table = Table::new();
-    table.load_preset(UTF8_BORDERS_ONLY);
-    table.set_header([
-        "指标",
-        "figure",
-        "实测 value",
-        "目标 goal",
-        "单位 unit",
-        "结果",
-        "对照 peer",
-    ]);
+    let heading =
+        ["指标", "figure", "实测 value", "目标 goal", "单位 unit", "结果 result", "对照 peer"];
+    let mut rows = vec![heading.map(str::to_owned)];
     for figure in figures {
         let sign = match figure.aim.better {
             Better::Higher => "≥",
             Better::Lower => "≤",
         };
         let result = if figure.is_met() { "达到 met" } else { "未达到 MISSED" };
-        let peer = figure
-            .peer
-            .as_ref()
-            .map_or(String::new(), |(name, value)| format!("{} {name}", people(*value)));
-        table.add_row([
-            Cell::new(figure.aim.zh),
-            Cell::new(figure.aim.name),
-            Cell::new(people(figure.value)).set_alignment(CellAlignment::Right),
-            Cell::new(format!("{sign} {}", people(figure.aim.goal)))
-                .set_alignment(CellAlignment::Right),
-            Cell::new(figure.aim.unit),
-            Cell::new(result),
-            Cell::new(peer),
+        let peer = figure.peer.as_ref();
+        rows.push([
+            figure.aim.zh.to_owned(),
+            figure.aim.name.to_owned(),
+            people(figure.value),
+            format!("{sign} {}", people(figure.aim.goal)),
+            figure.aim.unit.to_owned(),
+            result.to_owned(),
+            peer.map_or(String::new(), |(name, value)| format!("{} {name}", people(*value))),
         ]);
     }
-    table.to_string()
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (most, cell) in widths.iter_mut().zip(row) {
+            *most = width(cell).max(*most);
+        }
+    }
+    let line = |row: &[String; 7]| -> String {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, wide)| format!("{cell}{}", " ".repeat(wide - width(cell))));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns on a screen: Chinese letters take two.
+fn width(text: &str) -> usize {
+    text.chars().map(|letter| if letter >= '\u{2e80}' { 2 } else { 1 }).sum()
 }
 
 /// Three digits that mean something, or whole numbers with separators.
-fn people(value: f64) -> String {
+pub(crate) fn people(value: f64) -> String {
     if value.abs() < 1_000.0 {
         return rounded(value).to_string();
     }

@@ -85,12 +85,11 @@ impl Member {
 
     /// Waits until all below `next` is durable.
     pub(crate) async fn durable(&mut self, next: Offset) -> anyhow::Result<()> {
-        match timeout(STALLED, self.durable.wait_for(|durable| *durable >= next)).await {
-            Ok(answer) => drop(answer?),
-            Err(_) => {
-                let durable = *self.durable.borrow();
-                bail!("{}: durable is {durable}, waiting for {next}", self.gateway.id);
-            }
+        let came =
+            timeout(STALLED, self.durable.wait_for(|durable| *durable >= next)).await.is_ok();
+        if !came {
+            let durable = *self.durable.borrow();
+            bail!("{}: durable is {durable}, waiting for {next}", self.gateway.id);
         }
         Ok(())
     }

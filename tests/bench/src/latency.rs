@@ -247,13 +247,13 @@ fn bytes_per_sample(traffic: &Traffic) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::people;
 
     #[test]
     fn quantiles_are_real_measurements() {
         let list: Vec<f64> = (1..=1_000).map(f64::from).collect();
-        assert_eq!(quantile(&list, 0.5), 500.0);
-        assert_eq!(quantile(&list, 0.999), 999.0);
-        assert_eq!(quantile(&[3.0], 0.5), 3.0);
+        assert_eq!([0.5, 0.999].map(|part| quantile(&list, part)).map(people), ["500", "999"]);
+        assert_eq!(people(quantile(&[3.0], 0.5)), "3");
     }
 
     #[test]

@@ -119,22 +119,18 @@ pub async fn dump(scene: &Scene, api: &Api, series: &Path) -> anyhow::Result<(Pa
 pub fn occurrences(journal: &[Value]) -> anyhow::Result<BTreeMap<String, Vec<Span>>> {
     let mut by_number: BTreeMap<(String, u64), Span> = BTreeMap::new();
     for row in journal {
-        let text = |key: &str| row.get(key).and_then(Value::as_str).with_context(|| format!("{key}: {row}"));
+        let text = |key: &str| {
+            row.get(key).and_then(Value::as_str).with_context(|| format!("{key}: {row}"))
+        };
         let number = row.get("occurrence").and_then(Value::as_u64).context("occurrence")?;
         let key = (text("alarm")?.to_owned(), number);
-        let te = || row.get("te_ms").and_then(Value::as_i64).with_context(|| format!("te_ms: {row}"));
+        let ms = |key: &str| row.get(key).and_then(Value::as_i64);
         match text("cause")? {
-            "on" => {
-                let over = bounds_of(text("comment")?);
-                let before = by_number.insert(key, over.unwrap_or((te()?, None)));
-                ensure!(before.is_none(), "an occurrence began twice: {row}");
-            }
-            "off" => by_number.get_mut(&key).with_context(|| format!("off: {row}"))?.1 = Some(te()?),
-            "revised" => {
-                let comment = text("comment")?;
-                let now = comment.split_once(" -> ").and_then(|(_, now)| bounds_of(now));
-                let now = now.with_context(|| format!("bounds: {row}"))?;
-                by_number.insert(key, now);
+            cause @ ("on" | "off" | "revised") => {
+                let on = ms("te_on_ms").with_context(|| format!("te_on_ms: {row}"))?;
+                let before = by_number.insert(key, (on, ms("te_off_ms")));
+                let begins = cause == "on";
+                ensure!(before.is_none() == begins, "begins twice, or goes on unbegun: {row}");
             }
             "refuted" => {
                 by_number.remove(&key);
@@ -148,13 +144,6 @@ pub fn occurrences(journal: &[Value]) -> anyhow::Result<BTreeMap<String, Vec<Spa
     }
     spans.values_mut().for_each(|spans| spans.sort_unstable());
     Ok(spans)
-}
-
-/// `1652..1653` is over, `1652..` is not.
-fn bounds_of(text: &str) -> Option<Span> {
-    let (on, off) = text.split_once("..")?;
-    let off = if off.is_empty() { None } else { Some(off.parse().ok()?) };
-    Some((on.parse().ok()?, off))
 }
 
 /// The occurrences that the trend of one point shows, by kind.

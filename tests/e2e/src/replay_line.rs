@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::broker::Broker;
 use crate::centre::{Centre, CentreSetup};
+use crate::clock;
 use crate::gateway::{Gateway, GatewaySetup, lay_out_site};
 use crate::peers::{LIMITS, Peers, Replay, Span};
 use crate::program::root;
@@ -116,8 +117,13 @@ impl Line {
             Ok(replay.status().await?.done)
         })
         .await?;
+        let read = clock::monotonic();
         self.check_values(scene).await?;
-        self.check_alarms().await
+        let stored = read.elapsed().as_secs_f64();
+        self.check_alarms().await?;
+        let judged = read.elapsed().as_secs_f64();
+        say(&format!("after the last read all stored in {stored:.1} s, all judged in {judged:.1} s"));
+        Ok(())
     }
 
     async fn check_values(&self, scene: &Scene) -> anyhow::Result<()> {

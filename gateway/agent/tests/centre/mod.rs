@@ -18,6 +18,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -30,7 +31,9 @@ pub(crate) struct Broker {
 impl Broker {
     /// On a port that may have been used a moment ago.
     pub(crate) async fn start(port: u16) -> Self {
+        let mut again = interval(Duration::from_millis(50));
         let mut broker = loop {
+            again.tick().await;
             let storage = StorageConfig::default()
                 .with_backend(StorageBackend::Memory)
                 .with_persistence(false);
@@ -41,7 +44,6 @@ impl Broker {
             if let Ok(broker) = MqttBroker::with_config(config).await {
                 break broker;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         };
         let task = tokio::spawn(async move { broker.run().await.unwrap() });
         Self { task }
@@ -163,7 +165,7 @@ async fn serve(port: u16, taken: Arc<Mutex<Taken>>) {
     let (client, mut events) = AsyncClient::new(options, 64);
     let gateway = GatewayId::parse("GW-01").unwrap();
     let ack_to = Topic { gateway, channel: Channel::Ack }.to_string();
-    let mut again = tokio::time::interval(Duration::from_millis(300));
+    let mut again = interval(Duration::from_millis(300));
     loop {
         let event = tokio::select! {
             event = events.poll() => event,
@@ -186,7 +188,10 @@ async fn serve(port: u16, taken: Arc<Mutex<Taken>>) {
                 taken.lock().unwrap().take(&topic, &publish.payload);
             }
             Ok(_) => {}
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // No broker: asked again with the next tick.
+            Err(_) => {
+                again.tick().await;
+            }
         }
     }
 }

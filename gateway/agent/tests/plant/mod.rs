@@ -12,9 +12,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fengsui_gateway::Config;
 use tokio::net::TcpListener;
+use tokio::time::interval;
 use tokio_modbus::server::Service;
 use tokio_modbus::server::tcp::{Server, accept_tcp_connection};
 use tokio_modbus::{ExceptionCode, Request, Response};
@@ -55,6 +57,18 @@ impl Service for Answering {
         };
         Box::pin(future::ready(answer))
     }
+}
+
+/// Looks until there is something to see, for twenty seconds.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let mut look = interval(Duration::from_millis(10));
+    for _ in 0..2_000 {
+        if done() {
+            return;
+        }
+        look.tick().await;
+    }
+    panic!("waited twenty seconds for: {what}");
 }
 
 /// One device whose registers a test sets.

@@ -1,3 +1,5 @@
+//! Bytes that no decoder made, and what must be read from them.
+
 #![expect(
     clippy::float_cmp,
     clippy::cast_possible_truncation,

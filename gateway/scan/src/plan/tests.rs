@@ -1,3 +1,5 @@
+//! Plans by hand and by chance: every point once, within every limit.
+
 use super::*;
 use crate::decode::Scaling;
 use crate::register::{Encoding, WordOrder};

@@ -1,3 +1,5 @@
+//! Site files and point sheets with every fault that a hand can make.
+
 use super::*;
 
 const SITE: &str = r#"

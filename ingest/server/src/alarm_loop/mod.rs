@@ -10,13 +10,13 @@
 
 mod recorder;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use fengsui_alerting::{
-    Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Plan, PointRef, Row,
+    Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row,
 };
 use fengsui_store::{AlarmJournal, Intake, JournalRow, SeriesStore, Snapshot, StoreError};
 use fengsui_telemetry::{Lane, Reading, TimeMs};
@@ -57,6 +57,8 @@ pub struct Judge {
 pub struct Outcome {
     /// What the engine made of it.
     pub cause: Cause,
+    /// The letter that the alarm shows afterwards.
+    pub letter: Letter,
     /// In words.
     pub why: String,
 }
@@ -105,6 +107,8 @@ struct AlarmLoop {
     facts: Vec<Arc<AlarmFacts>>,
     own: SyncSender<Input>,
     recalls: SyncSender<(PointRef, TimeMs, TimeMs)>,
+    /// Recalls that wait for room; the engine asks for a point once until it is answered.
+    unasked: VecDeque<(PointRef, TimeMs, TimeMs)>,
     recorder: Recorder,
     change: u64,
     snapshot_at: TimeMs,
@@ -142,6 +146,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             parts,
             own,
             recalls,
+            unasked: VecDeque::new(),
             recorder,
             change: 0,
             snapshot_at: clock::now(),
@@ -182,9 +187,15 @@ fn start_recalls(
 
 impl AlarmLoop {
     fn run(&mut self, queue: &Receiver<Input>) {
+        let mut steps = clock::Steps::new();
         loop {
             add(&self.parts.counters.turns, 1);
             let now = clock::now();
+            if let Some(step_ms) = steps.look() {
+                warn!(step_ms, "the wall clock was set; silence is counted anew from here");
+                self.engine(Event::Restarted, now, None);
+            }
+            self.ask_again();
             if self.parts.engine.wake_at().is_some_and(|at| at <= now) {
                 self.engine(Event::Wake, now, None);
             }
@@ -197,6 +208,16 @@ impl AlarmLoop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Hands recalls on, as far as there is room.
+    fn ask_again(&mut self) {
+        while let Some(recall) = self.unasked.front() {
+            if self.recalls.try_send(*recall).is_err() {
+                return;
+            }
+            self.unasked.pop_front();
         }
     }
 
@@ -243,6 +264,7 @@ impl AlarmLoop {
             self.tell_late(judge.gateway, &actions);
         }
         self.perform(actions, Some((judge.gateway, judge.intake)));
+        self.ask_again();
     }
 
     fn note_late(&mut self, gateway: usize, intake: &Intake) {
@@ -282,7 +304,9 @@ impl AlarmLoop {
         let mut actions = Vec::new();
         self.parts.engine.handle(Event::Command(command), now, &mut actions);
         let outcome = actions.iter().find_map(|action| match action {
-            Action::Record(row) => Some(Outcome { cause: row.cause, why: row.comment.clone() }),
+            Action::Record(row) => {
+                Some(Outcome { cause: row.cause, letter: row.to, why: row.comment.clone() })
+            }
             Action::Annunciate { .. }
             | Action::Silence { .. }
             | Action::Chime { .. }
@@ -310,14 +334,7 @@ impl AlarmLoop {
                 }
                 Action::Silence { alarm } => touched.push(alarm),
                 Action::Chime { .. } => {}
-                Action::Recall { point, from, to } => {
-                    if let Err(TrySendError::Full(_)) = self.recalls.try_send((point, from, to)) {
-                        warn!(
-                            point = point.0,
-                            "too many recalls wait; late samples are judged at the next settlement"
-                        );
-                    }
-                }
+                Action::Recall { point, from, to } => self.unasked.push_back((point, from, to)),
             }
         }
         self.dirty |= intake.is_some() || !rows.is_empty();
@@ -434,16 +451,20 @@ impl AlarmLoop {
     }
 }
 
-/// Puts on the rows what only the journal row knows: the comment and time of an acknowledgement.
+/// Puts on the rows what only the journal row knows: who acknowledged when, and what they wrote,
+/// also afterwards.
 fn annotate(shown: &mut [AlarmRow], rows: &[Row], alarm: AlarmId) {
-    let acknowledged = |row: &&Row| {
-        row.alarm == alarm && matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement)
-    };
-    for row in rows.iter().filter(acknowledged) {
+    for row in rows.iter().filter(|row| row.alarm == alarm) {
+        let acknowledged = matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement);
+        let noted = row.cause == Cause::Refused && !row.comment.is_empty();
         for shown in shown.iter_mut().filter(|shown| shown.occurrence == row.occurrence) {
-            shown.acked_by.clone_from(&row.by);
-            shown.acked_at = Some(row.ti);
-            shown.comment.clone_from(&row.comment);
+            if acknowledged {
+                shown.acked_by.clone_from(&row.by);
+                shown.acked_at = Some(row.ti);
+            }
+            if acknowledged || noted {
+                shown.comment.clone_from(&row.comment);
+            }
         }
     }
 }

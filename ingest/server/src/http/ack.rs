@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use fengsui_alerting::{AlarmId, Cause, Command, Verb};
+use fengsui_alerting::{AlarmId, Cause, Command, Letter, Verb};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -118,10 +118,21 @@ pub(super) async fn one(
         Some(outcome) => match outcome.cause {
             Cause::Acknowledged => done("acknowledged", outcome.why),
             Cause::StaleAcknowledgement => done("stale", outcome.why),
+            // Somebody was first, or the same person adds a note: it is in the journal.
+            Cause::Refused
+                if !comment.is_empty() && matches!(outcome.letter, Letter::C | Letter::F) =>
+            {
+                let why =
+                    "已确认过，备注已记入台账 / acknowledged before; the note is in the journal";
+                done("acknowledged", why.to_owned())
+            }
+            Cause::Refused => {
+                let why = "当前状态不需要确认 / nothing to acknowledge in this state";
+                done("refused", why.to_owned())
+            }
             Cause::On
             | Cause::Off
             | Cause::Reset
-            | Cause::Refused
             | Cause::Shelved
             | Cause::Unshelved
             | Cause::Suppressed

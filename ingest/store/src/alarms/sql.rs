@@ -13,6 +13,7 @@ pub(super) const PAGE_SIZE: u32 = 4_096;
 pub(super) const FORMAT: i64 = 1;
 
 const SCHEMA: &str = "
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS journal (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, alarm TEXT NOT NULL,
@@ -29,6 +30,7 @@ CREATE TRIGGER IF NOT EXISTS journal_no_delete BEFORE DELETE ON journal
 CREATE TABLE IF NOT EXISTS snapshot (
   k INTEGER PRIMARY KEY CHECK (k = 1), store_seq INTEGER NOT NULL, journal_seq INTEGER NOT NULL,
   ti INTEGER NOT NULL, data BLOB NOT NULL);
+COMMIT;
 ";
 
 const COLUMNS: &str = "seq, id, kind, alarm, ti, te, letter_from, letter_to, occurrence, cause, \

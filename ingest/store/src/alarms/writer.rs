@@ -152,7 +152,7 @@ impl Writer {
     /// it is refused: a restart from it would never make them again.
     fn save(&mut self, mut snapshot: Snapshot) -> Result<(), StoreError> {
         if self.owed {
-            return Err(StoreError::Stopped { path: self.path.clone() });
+            return Err(StoreError::RowsOwed { path: self.path.clone() });
         }
         snapshot.journal_seq = self.last_seq.load(Ordering::Acquire);
         snapshot.data = seal(Place::Snapshot, snapshot.data);

@@ -10,6 +10,7 @@ pub(super) const PAGE_SIZE: u32 = 4_096;
 pub(super) const FORMAT: i64 = 1;
 
 const SCHEMA: &str = "
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) WITHOUT ROWID;
 -- AUTOINCREMENT: a number that was given once is not given again, even after a deletion.
 CREATE TABLE IF NOT EXISTS point (
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS catalogue (
   UNIQUE (gateway, revision));
 CREATE TABLE IF NOT EXISTS current (
   gateway TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
+COMMIT;
 ";
 
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {

@@ -18,6 +18,7 @@ pub(super) const FORMAT: i64 = 1;
 pub(super) const CODEC: i64 = 1;
 
 const SCHEMA: &str = "
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) WITHOUT ROWID;
 -- One row a group commit: its intakes have the seqs first..=seq.
 CREATE TABLE IF NOT EXISTS journal (
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS gap (
 -- Damaged blobs, moved out of the way and kept as evidence.
 CREATE TABLE IF NOT EXISTS aside (
   id INTEGER PRIMARY KEY, what TEXT NOT NULL, place INTEGER NOT NULL, data BLOB NOT NULL);
+COMMIT;
 ";
 
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {

@@ -1,10 +1,10 @@
 //! `limits.csv`: what loads, what is refused and in which words, and the alarms that come of it.
 
-use fengsui_alerting::limits::{LimitFault, LimitKind, LimitSet};
-use fengsui_alerting::{
-    AlarmSpec, Condition, Engine, GatewayRef, Level, Plan, PointRef, Priority, Subject,
-};
 use fengsui_telemetry::{Catalogue, Installation, Point, Revision, Tag};
+
+use crate::engine::Engine;
+use crate::limits::{LimitFault, LimitKind, LimitSet};
+use crate::model::{AlarmSpec, Condition, GatewayRef, Level, Plan, PointRef, Priority, Subject};
 
 const HEAD: &str = "位号,类型,限值,回差,延时_秒,恢复延时_秒,优先级,锁存,依据,可信度\n\
                     tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence\n";
