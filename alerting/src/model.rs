@@ -43,6 +43,19 @@ impl Priority {
         }
     }
 
+    /// The longest shelf that a person may give an alarm of this priority. The host refuses a
+    /// longer one and asks for a second person at P1; the engine takes what it is given.
+    #[must_use]
+    pub fn longest_shelf_ms(self) -> i64 {
+        const MINUTE_MS: i64 = 60_000;
+        match self {
+            Self::P1 => 30 * MINUTE_MS,
+            Self::P2 => 4 * 60 * MINUTE_MS,
+            Self::P3 => 8 * 60 * MINUTE_MS,
+            Self::P4 => 24 * 60 * MINUTE_MS,
+        }
+    }
+
     /// The priority of 1..=4.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {

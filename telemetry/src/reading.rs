@@ -18,6 +18,7 @@ pub enum Reading {
 
 impl Reading {
     /// The number, if there is one.
+    #[inline]
     #[must_use]
     pub fn value(self) -> Option<f64> {
         match self {
@@ -27,12 +28,14 @@ impl Reading {
     }
 
     /// True where there is no number.
+    #[inline]
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Bad(_))
     }
 
     /// 0 good, 1..=99 doubt, 100..=199 fault.
+    #[inline]
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

@@ -14,6 +14,7 @@ impl TimeMs {
     pub const MAX: Self = Self(i64::MAX);
 
     /// Milliseconds from `earlier` to `self`, negative if `earlier` is later; never overflows.
+    #[inline]
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
@@ -22,6 +23,7 @@ impl TimeMs {
 
 impl Add<i64> for TimeMs {
     type Output = Self;
+    #[inline]
     fn add(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
@@ -29,6 +31,7 @@ impl Add<i64> for TimeMs {
 
 impl Sub<i64> for TimeMs {
     type Output = Self;
+    #[inline]
     fn sub(self, ms: i64) -> Self {
         Self(self.0.saturating_sub(ms))
     }

@@ -63,6 +63,8 @@ pub struct Engine {
     pub(crate) latest: i64,
     /// Samples kept per point.
     pub(crate) keep: usize,
+    /// The same while the store is asked.
+    pub(crate) keep_asked: usize,
     /// Backlog samples held until they are settled.
     pub(crate) late_held: usize,
     /// Alarms that another alarm may have stopped speaking for, looked at when an event is done.

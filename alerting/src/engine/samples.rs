@@ -36,10 +36,10 @@ impl Engine {
             // Only an estimated time stands before it: in its place, and nothing late about it.
             return self.insert_live(index, Sample::of(te.0, reading), out);
         }
-        let keep = self.keep;
+        let (keep, asked) = (self.keep, self.keep_asked);
         let Some(state) = self.points.get_mut(index) else { return };
         state.newest = te.0;
-        let keep = state.keeps(keep);
+        let keep = state.keeps(keep, asked);
         state.held.push(Sample::of(te.0, reading), keep);
         let freshens = value.is_some();
         if freshens {

@@ -32,12 +32,12 @@ struct Window<'a> {
 impl Engine {
     /// Puts a sample in its place although something stands after it or its time is estimated.
     pub(crate) fn insert_live(&mut self, index: usize, sample: Sample, out: &mut Out<'_>) {
-        let keep = self.keep;
+        let (keep, asked) = (self.keep, self.keep_asked);
         let Some(state) = self.points.get_mut(index) else { return };
         let te = sample.te();
         let trusted_time = sample.te() > state.newest && te <= out.now.0;
         if state.held.head().is_none_or(|head| head < te) {
-            let keep = state.keeps(keep);
+            let keep = state.keeps(keep, asked);
             state.held.push(sample, keep);
             for place in state.places() {
                 if self.hot.get(place).is_some_and(|hot| hot.rule.counts(sample)) {

@@ -137,12 +137,9 @@ impl Default for PointState {
 
 impl PointState {
     /// How many samples it keeps.
-    pub(crate) fn keeps(&self, usually: usize) -> usize {
-        if self.late.as_ref().is_some_and(|part| part.recall.is_some()) {
-            HELD_ASKED
-        } else {
-            usually
-        }
+    pub(crate) fn keeps(&self, usually: usize, asked: usize) -> usize {
+        let waits = self.late.as_ref().is_some_and(|part| part.recall.is_some());
+        if waits { asked } else { usually }
     }
 
     /// The places of its limit alarms.
@@ -237,6 +234,7 @@ impl Engine {
             last_tick: i64::MIN,
             latest: i64::MIN,
             keep: HELD_MAX,
+            keep_asked: HELD_ASKED,
             late_held: 0,
             unspoken: Vec::new(),
             realarms: Vec::new(),

@@ -100,7 +100,7 @@ struct Shift {
     seed: u64,
     dice: Dice,
     engine: Engine,
-    keep: usize,
+    keep: (usize, usize),
     now: i64,
     told: BTreeMap<TimeMs, Reading>,
     /// Recalls not yet answered.
@@ -116,8 +116,8 @@ impl Shift {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let mut engine = Engine::new(some_plan(&mut dice)).unwrap();
-        let keep = dice.pick(&[4, 6, 16, 128]);
-        engine.keep = keep;
+        let keep = (dice.pick(&[4, 6, 16, 128]), dice.pick(&[8, 32, 1024]));
+        (engine.keep, engine.keep_asked) = keep;
         let punctual = dice.percent(50);
         let saved = (engine.snapshot(), Vec::new());
         Self {
@@ -215,7 +215,7 @@ impl Shift {
         }
         let (bytes, since) = self.saved.clone();
         self.engine = Engine::restore(self.engine.plan().clone(), &bytes).unwrap();
-        self.engine.keep = self.keep;
+        (self.engine.keep, self.engine.keep_asked) = self.keep;
         // What the old engine had asked died with it.
         self.asked.clear();
         for (event, then) in since {
@@ -233,10 +233,11 @@ impl Shift {
         }
         // Where late samples were waiting, the replay has yet to hear from the store.
         let waits = self.engine.points.iter().any(|point| point.late.is_some());
-        for (alarm, known) in &mut self.letters {
-            let letter = self.engine.standing(*alarm).letter;
-            assert!(waits || letter == *known, "seed {}: letter after replay", self.seed);
-            *known = letter;
+        for place in 0..self.engine.plan().alarms.len() {
+            let alarm = AlarmId(u32::try_from(place).unwrap());
+            let letter = self.engine.standing(alarm).letter;
+            let known = self.letters.insert(alarm, letter).unwrap_or(Letter::A);
+            assert!(waits || letter == known, "seed {}: letter after replay", self.seed);
         }
         // The process is up again a while later, and tells it.
         self.now += self.dice.below(20_000);

@@ -12,9 +12,7 @@
 #![expect(clippy::disallowed_methods, reason = "an example may time itself")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,6 +27,8 @@ const START: i64 = 1_790_000_000_000;
 const SCANS: i64 = 5;
 /// Intakes that wait for their acknowledgement at a time.
 const UNDER_WAY: usize = 4;
+/// Between two alarm rows.
+const PACE: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
@@ -92,18 +92,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Commits one row after another and keeps how long each took.
 struct Alarms {
-    stop: Arc<AtomicBool>,
+    stop: SyncSender<()>,
     thread: JoinHandle<Vec<Duration>>,
 }
 
 impl Alarms {
     fn start(path: &Path) -> Result<Self, StoreError> {
         let journal = AlarmJournal::open(path)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stop, stopped) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let mut took = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PACE) {
                 let (answer, wait) = sync_channel(1);
                 let begun = Instant::now();
                 let done = Box::new(move |seqs: Result<Vec<_>, _>| {
@@ -112,7 +111,6 @@ impl Alarms {
                 journal.append(vec![row(took.len())], done).expect("one at a time is never full");
                 assert!(wait.recv().expect("every row is answered"), "a row was not recorded");
                 took.push(begun.elapsed());
-                std::thread::sleep(Duration::from_millis(20));
             }
             took
         });
@@ -120,11 +118,13 @@ impl Alarms {
     }
 
     fn stop(self) -> Result<String, &'static str> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.send(()).map_err(|_| "the alarm thread panicked")?;
         let mut took = self.thread.join().map_err(|_| "the alarm thread panicked")?;
         took.sort_unstable();
-        let at = |percent: usize| took.get((took.len() - 1) * percent / 100).copied();
-        let (p50, p99, max) = (at(50), at(99), at(100));
+        let at = |percent: usize| took.get(took.len().saturating_sub(1) * percent / 100).copied();
+        let (Some(p50), Some(p99), Some(max)) = (at(50), at(99), at(100)) else {
+            return Err("no alarm row was recorded");
+        };
         Ok(format!("p50 {p50:?}, p99 {p99:?}, max {max:?} of {}", took.len()))
     }
 }

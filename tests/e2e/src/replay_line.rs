@@ -141,10 +141,7 @@ impl Line {
         let compared = self.peers.compare(&dump, &self.series)?;
         say(&format!("cells {} of {cells}, {compared:?}", compared.rows));
         ensure!(compared.expected == cells, "{cells} cells were played, not {compared:?}");
-        ensure!(
-            (compared.lost, compared.duplicated, compared.wrong) == (0, 0, 0),
-            "{compared:?}"
-        );
+        ensure!((compared.lost, compared.duplicated, compared.wrong) == (0, 0, 0), "{compared:?}");
         arrived
     }
 
@@ -167,7 +164,7 @@ impl Line {
         })
         .await;
         let count: usize = wanted.iter().map(|(_, spans)| spans.len()).sum();
-        ensure!(settled.is_ok(), "of {count} occurrences: {}", differences.join("; "));
+        settled.with_context(|| format!("of {count} occurrences: {}", differences.join("; ")))?;
         say(&format!("{count} occurrences as the oracle counts them"));
         self.check_trend(&wanted).await
     }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use fengsui_telemetry::wire::{PACKET_MAX, Topic};
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -68,11 +69,18 @@ pub(super) fn start(
 async fn pump(mut events: EventLoop, say: mpsc::Sender<Said>) {
     let mut pause = RECONNECT_MS;
     let mut up = false;
+    let mut leaving = false;
     loop {
         let said = match events.poll().await {
             Ok(Event::Incoming(packet)) => heard(packet),
+            Ok(Event::Outgoing(Outgoing::Disconnect)) => {
+                leaving = true;
+                None
+            }
             Ok(Event::Outgoing(_)) => None,
             Err(rumqttc::v5::ConnectionError::RequestsDone) => return,
+            // What comes after our own farewell is no fault.
+            Err(_) if leaving => return,
             Err(fault) => {
                 if up {
                     warn!(%fault, "broker lost");

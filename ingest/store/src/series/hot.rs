@@ -48,7 +48,9 @@ impl PointTails {
     fn turn_to(&mut self, bucket: i64) -> bool {
         let found = self.take(bucket);
         let opened = found.is_none();
-        let wanted = found.unwrap_or_else(|| Tail::new(bucket));
+        let before = self.current.as_ref().filter(|tail| tail.bucket == bucket - 1);
+        let expected = before.map_or(0, Tail::len);
+        let wanted = found.unwrap_or_else(|| Tail::new(bucket, expected));
         if let Some(tail) = self.current.replace(wanted) {
             let at = self.place(tail.bucket).unwrap_or_else(|at| at);
             self.others.insert(at, tail);
