@@ -5,6 +5,12 @@
 //! committed has its effect at the centre once, nothing is freed before that, and when the faults
 //! end everything arrives.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "a simulation of some thousand records on a machine of 64 bits"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use fengsui_telemetry::ledger::{Durable, Ledger};

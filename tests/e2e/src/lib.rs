@@ -15,4 +15,6 @@ pub mod program;
 pub mod recorded;
 pub mod replay_line;
 pub mod scene;
+pub mod stranger;
+pub mod stream;
 pub mod wait;

@@ -15,7 +15,7 @@ use fengsui_telemetry::wire::{
     self, BatchHead, Beat, Birth, Channel, Topic, decode_ack, encode_batch, encode_beat,
     encode_birth,
 };
-use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Lane, Offset, Revision};
+use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -179,7 +179,7 @@ impl Task {
     fn wake(&self, drain_until: Option<u64>) -> tokio::time::Instant {
         let now = self.clock.mono_ms();
         let beat_ms = u64::try_from(BEAT.as_millis()).unwrap_or(5_000);
-        let machine = self.machine.wake_at().map(|at| at.since(self.clock.wall()));
+        let machine = self.machine.wake_at().map(|at| at.since(self.steady()));
         let machine = machine.map(|ms| u64::try_from(ms).unwrap_or(0));
         let paused = (self.not_before > now).then(|| self.not_before - now);
         let drain = drain_until.map(|until| until.saturating_sub(now));
@@ -200,13 +200,18 @@ impl Task {
             }
             self.greeting = false;
         }
-        let Some(offer) = self.machine.offer(self.clock.wall()) else { return };
+        let Some(offer) = self.machine.offer(self.steady()) else { return };
         let (reply, answer) = oneshot::channel();
         let job = Job::Read { from: offer.from, to: offer.to, bytes: BATCH_BYTES, reply };
         match self.spool.send(job) {
             Ok(()) => self.reading = Some(Reading { offer, answer }),
             Err(_busy) => self.pause(),
         }
+    }
+
+    /// Patience is measured on the monotonic clock: setting the wall clock moves no delay.
+    fn steady(&self) -> TimeMs {
+        TimeMs(i64::try_from(self.clock.mono_ms()).unwrap_or(i64::MAX))
     }
 
     fn pause(&mut self) {
@@ -243,7 +248,7 @@ impl Task {
         };
         if self.send(channel, false, bytes) {
             let to = end.min(self.machine.next()).max(offer.from + 1);
-            self.machine.published(Offer { to, ..offer }, self.clock.wall());
+            self.machine.published(Offer { to, ..offer }, self.steady());
         } else {
             self.pause();
         }

@@ -144,7 +144,7 @@ impl Control {
 
 /// Plays the script once; without an end, goes on with small things until it is stopped.
 pub(super) async fn play(control: Control, runs_for: Option<Duration>) {
-    let began = tokio::time::Instant::now();
+    let began = tokio::time::Instant::from_std(clock::monotonic());
     for (at, step, what) in SCRIPT {
         let at = Duration::from_secs(at);
         if runs_for.is_some_and(|span| at >= span) {
