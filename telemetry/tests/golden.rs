@@ -5,6 +5,12 @@
 //! A file of `golden/` holds pairs of hex digits; from `#` to the end of a line is a remark. The
 //! examples of `docs/wire.md` must be the bytes of these files.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says where"
+)]
+
 use fengsui_telemetry::ledger::Durable;
 use fengsui_telemetry::wire::{
     Ack, Batch, BatchHead, Beat, Birth, DeviceHealth, Entry, Sealed, catalogue_bytes, decode_ack,

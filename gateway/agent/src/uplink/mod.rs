@@ -35,6 +35,8 @@ const BEAT: Duration = Duration::from_secs(5);
 const BATCH_BYTES: usize = 128 << 10;
 /// Pause after a full request channel or a busy spool.
 const AGAIN_MS: u64 = 20;
+/// A centre that said nothing for three of its rounds was away.
+const AWAY_MS: u64 = 6_000;
 /// How long the last records may take to be acknowledged at the end.
 const DRAIN_MS: u64 = 5_000;
 /// How long the farewell may take.
@@ -85,6 +87,8 @@ struct Task {
     not_before: u64,
     regressions: u32,
     beats: u64,
+    /// When the centre was heard last, monotonic ms.
+    heard_at: u64,
     /// What the centre complained of last.
     complaint: String,
     /// Why the broker refused last.
@@ -120,6 +124,7 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         not_before: 0,
         regressions: 0,
         beats: 0,
+        heard_at: clock.mono_ms(),
         complaint: String::new(),
         refusal: String::new(),
     };
@@ -279,6 +284,7 @@ impl Task {
 
     fn greet(&mut self) {
         self.connected = true;
+        self.heard_at = self.clock.mono_ms();
         self.machine.connected();
         self.greeting = true;
     }
@@ -378,6 +384,7 @@ impl Task {
                 return;
             }
         };
+        self.notice_return();
         if ack.birth_wanted {
             self.greeting = true;
         }
@@ -405,6 +412,16 @@ impl Task {
             }
             Acked::Foreign => debug!(epoch = durable.epoch.0, "acknowledgement of another epoch"),
         }
+    }
+
+    /// The centre speaks every two seconds. After a longer silence it was away, and what was on
+    /// its way to it may be gone: all of it is offered again at once, and new records are live.
+    fn notice_return(&mut self) {
+        let now = self.clock.mono_ms();
+        if self.connected && now.saturating_sub(self.heard_at) > AWAY_MS {
+            self.machine.connected();
+        }
+        self.heard_at = now;
     }
 
     /// The centre says that it has less than it had.
