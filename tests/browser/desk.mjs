@@ -122,6 +122,30 @@ const stories = {
     await close();
   },
 
+  /** The page without script: a form in a real browser, with whatever Origin it sends. */
+  async basic({ browser, base }) {
+    if (process.argv.includes('--mock')) return;
+    await until('something to acknowledge', async () => {
+      const desk = await (await fetch(`${base}/api/v1/desk`)).json();
+      return desk.alarms.some(({ state }) => state.endsWith('unack'));
+    }, ALARM_WITHIN_MS);
+    const { page, close } = await openPage(browser, `${base}/basic`);
+    const before = await page.locator('button').count();
+    assert.ok(before > 0, 'a row with a button');
+    const form = page.locator('form').first();
+    const alarm = await form.locator('input[name=alarm]').inputValue();
+    const occurrence = Number(await form.locator('input[name=occurrence]').inputValue());
+    await form.locator('button').click();
+    await page.waitForURL(/\/basic$/);
+    await until('the acknowledgement is done', async () => {
+      const desk = await (await fetch(`${base}/api/v1/desk`)).json();
+      const row = desk.alarms.find((row) => row.alarm === alarm && row.occurrence === occurrence);
+      return row === undefined || !row.state.endsWith('unack');
+    }, 6_000);
+    await shot(page, 'basic');
+    await close();
+  },
+
   async keys({ browser, base }) {
     const { page, faults, close } = await deskWithAlarm(browser, base);
     await page.keyboard.press('Shift+Slash');

@@ -5,6 +5,7 @@
 //!   something changes.
 //! - Silence alarms (STALE, OFFLINE) live in processing time; limit alarms in event time.
 
+mod adopt;
 mod clock_back;
 mod commands;
 mod late;

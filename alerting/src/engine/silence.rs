@@ -192,7 +192,7 @@ impl Engine {
         self.watch(id, Reason::Stale(id));
     }
 
-    fn set_silent(&mut self, id: AlarmId, on: bool) {
+    pub(crate) fn set_silent(&mut self, id: AlarmId, on: bool) {
         if let Some(alarm) = self.alarms.get_mut(id.0 as usize) {
             alarm.silent = on;
         }

@@ -266,7 +266,10 @@ impl SiteFiles {
                 | ConfigFault::Plan { .. }) => other.to_string(),
             })
         })
-        .map_err(|faults| faults.into_iter().map(ConfigFault::Site).collect::<Vec<_>>())?;
+        .map_err(|faults| {
+            let faults = faults.into_iter().map(ConfigFault::Site);
+            faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
+        })?;
         let file = base.join(&site.limits_file);
         let limits_text = read(&file).map_err(|fault| vec![fault])?;
         let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
@@ -283,6 +286,26 @@ impl SiteFiles {
             return Err(faults.into_iter().map(plan).collect());
         }
         Ok(Self { site, limits, limits_revision })
+    }
+}
+
+/// The faults of the limits beside a site that does not load: as far as they can be read alone.
+fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
+    #[derive(Deserialize)]
+    struct Head {
+        site: Limits,
+    }
+    #[derive(Deserialize)]
+    struct Limits {
+        limits: PathBuf,
+    }
+    let Ok(Head { site: Limits { limits } }) = toml::from_str(site) else { return Vec::new() };
+    match read(&base.join(&limits)) {
+        Ok(text) => match LimitSet::parse(&limits.display().to_string(), &text) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.into_iter().map(ConfigFault::Limit).collect(),
+        },
+        Err(fault) => vec![fault],
     }
 }
 

@@ -32,6 +32,8 @@ const RECENT_MAX: usize = 4_096;
 const PING: Duration = Duration::from_secs(5);
 const VALUES: Duration = Duration::from_millis(500);
 const GATEWAYS: Duration = Duration::from_secs(1);
+/// How far a gateway's clock may be ahead of ours (R6).
+const AHEAD_MAX_MS: i64 = 5_000;
 
 /// What the desk is told.
 #[derive(Debug)]
@@ -243,23 +245,13 @@ impl Desk {
                 reply.send(look).ok();
             }
             DeskInput::Follow(after, reply) => {
-                let follow = Follow { missed: self.missed(after), events: self.events.subscribe() };
+                let follow = Follow {
+                    missed: missed(&self.recent, self.seq, after),
+                    events: self.events.subscribe(),
+                };
                 reply.send(follow).ok();
             }
         }
-    }
-
-    fn missed(&self, after: Option<u64>) -> Option<Vec<StreamEvent>> {
-        let Some(after) = after else { return Some(Vec::new()) };
-        if after == self.seq {
-            return Some(Vec::new());
-        }
-        let oldest = self.recent.front().and_then(|event| event.id)?;
-        if after + 1 < oldest || after > self.seq {
-            return None;
-        }
-        let missed = self.recent.iter().filter(|event| event.id.is_some_and(|id| id > after));
-        Some(missed.cloned().collect())
     }
 
     fn next_patience(&self) -> Option<Instant> {
@@ -379,15 +371,20 @@ impl Desk {
         for known in registry.points.values() {
             let online = gateways.get(known.gateway).is_some_and(|gateway| gateway.is_online());
             let Some(sample) = self.parts.store.latest(known.id) else { continue };
+            let age_ms = now.since(sample.te);
+            if age_ms < -AHEAD_MAX_MS {
+                // A stamp from the future proves nothing about now.
+                continue;
+            }
             newest = newest.max(Some(sample.te));
             let fresh_ms = (3 * i64::from(known.point.period_ms)).max(10_000);
-            if online && !sample.reading.is_bad() && now.since(sample.te) <= fresh_ms {
+            if online && !sample.reading.is_bad() && age_ms <= fresh_ms {
                 reporting += 1;
             }
         }
         let points = registry.points.len();
         self.proof = Proof {
-            data_age_ms: newest.map(|te| now.since(te)),
+            data_age_ms: newest.map(|te| now.since(te).max(0)),
             points,
             reporting,
             blind: points - reporting,
@@ -430,6 +427,20 @@ impl Desk {
         let data = serde_json::json!({ "t": t, "v": changed });
         self.send("values", None, data.to_string());
     }
+}
+
+/// What came after an event, oldest first; none when it is no longer kept or was never sent.
+fn missed(
+    recent: &VecDeque<StreamEvent>,
+    newest: u64,
+    after: Option<u64>,
+) -> Option<Vec<StreamEvent>> {
+    let Some(after) = after.filter(|after| *after != newest) else { return Some(Vec::new()) };
+    let oldest = recent.front().and_then(|event| event.id)?;
+    if after > newest || after.saturating_add(1) < oldest {
+        return None;
+    }
+    Some(recent.iter().filter(|event| event.id.is_some_and(|id| id > after)).cloned().collect())
 }
 
 fn keep_acknowledgement(row: &mut AlarmRow, old: &AlarmRow) {
@@ -476,4 +487,26 @@ pub async fn follow(desk: &mpsc::Sender<DeskInput>, after: Option<u64>) -> Optio
 #[must_use]
 pub fn all_journaled(counters: &Counters) -> bool {
     get(&counters.raised) == get(&counters.journaled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_that_comes_back_gets_what_it_missed_or_is_told_to_load_anew() {
+        let event = |id| StreamEvent { id: Some(id), name: "alarm", data: "{}".into() };
+        let recent: VecDeque<StreamEvent> = (10..=14).map(event).collect();
+        let ids = |after| {
+            let missed = missed(&recent, 14, after)?;
+            Some(missed.iter().filter_map(|event| event.id).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(None), Some(vec![]));
+        assert_eq!(ids(Some(14)), Some(vec![]));
+        assert_eq!(ids(Some(12)), Some(vec![13, 14]));
+        assert_eq!(ids(Some(9)), Some(vec![10, 11, 12, 13, 14]));
+        assert_eq!(ids(Some(8)), None, "no longer kept");
+        assert_eq!(ids(Some(15)), None, "never sent");
+        assert_eq!(ids(Some(u64::MAX)), None, "nor this");
+    }
 }

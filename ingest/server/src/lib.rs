@@ -85,16 +85,16 @@ pub struct Extras {
 pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     let mut centre = Centre::start(config, Extras::default()).await?;
     let ended = tokio::select! {
-        () = stop::asked(&mut shutdown) => None,
-        ended = &mut centre.intake => Some(ended),
-    };
-    match ended {
-        None => {
+        () = stop::asked(&mut shutdown) => {
             centre.stop().await;
-            Ok(())
+            return Ok(());
         }
-        Some(ended) => ended?.context("the intake ended"),
-    }
+        ended = &mut centre.intake => ended?.context("the intake ended"),
+        // A page that nobody feeds would show old rows as new: better no page, and a restart.
+        () = centre.desk.closed() => Err(anyhow::anyhow!("the desk ended by itself")),
+    };
+    ended?;
+    anyhow::bail!("the intake ended by itself")
 }
 
 impl Centre {
@@ -142,6 +142,7 @@ impl Centre {
             counters: counters.clone(),
             demo: extras.demo,
             console_dist: config.console_dist.clone(),
+            form_secret: form_secret()?,
         };
         let http = http::start(app, config.listen, stopped).await.with_context(|| {
             format!("cannot listen on {}; is another one running there?", config.listen)
@@ -218,7 +219,7 @@ impl Core {
                 patience: Duration::from_millis(patience),
                 latencies,
             },
-            restore::desk_rows(&engine, &registry),
+            restore::desk_rows(&engine, &registry, &files.journal)?,
             stopped.clone(),
         );
         let (stored, notices) = mpsc::channel(intake::NOTICES_MAX);
@@ -259,6 +260,15 @@ fn open(config: &Config) -> anyhow::Result<Files> {
         journal: AlarmJournal::open(&data.join("alarms.db"))?,
         config_db: ConfigDb::open(&data.join("config.db"))?,
     })
+}
+
+/// Sixteen random bytes as hex, new with every start.
+fn form_secret() -> anyhow::Result<Arc<str>> {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0_u8; 16];
+    let random = ring::rand::SystemRandom::new();
+    random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
 }
 
 async fn broker_of(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fengsui_alerting::limits::{LimitSet, PointLimit};
-use fengsui_alerting::{AlarmId, GatewayRef, Plan, PointRef, Subject};
+use fengsui_alerting::{GatewayRef, Plan, PointRef, Subject};
 use fengsui_telemetry::{Catalogue, GatewayId, Point, Revision};
 
 use crate::config::{AlarmSettings, KnownGateway};
@@ -226,11 +226,4 @@ pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
             facts
         })
         .collect()
-}
-
-/// The alarm of a key.
-#[must_use]
-pub fn alarm_of(plan: &Plan, key: &str) -> Option<AlarmId> {
-    let place = plan.alarms.iter().position(|alarm| alarm.key == key)?;
-    u32::try_from(place).ok().map(AlarmId)
 }

@@ -3,28 +3,31 @@
 //! - Samples that the store committed after the snapshot, and commands that the journal took, are
 //!   played again in the order in which the centre knew of them.
 //! - Rows that come out again carry the same ids, so the journal drops them; rows that a kill
-//!   kept out of it are written now.
+//!   kept out of it are written now; rows whose samples a kill kept out of the store are taken
+//!   over from the journal.
+
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
-use fengsui_alerting::{Action, Command, Engine, Event, GatewayRef, Plan, PointRef, Row};
-use fengsui_store::{AlarmJournal, ConfigDb, Intake, SeriesStore};
+use fengsui_alerting::{Cause, Engine, Plan, Row};
+use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoredRow};
 use fengsui_telemetry::wire::decode_catalogue;
-use fengsui_telemetry::{GatewayId, Lane, Point, Revision, TimeMs};
+use fengsui_telemetry::{GatewayId, Point, Revision};
 use tracing::{info, warn};
 
 use crate::alarm_loop::journal_row;
 use crate::clock;
 use crate::config::Config;
-use crate::registry::{Numbered, Registry, alarm_of};
+use crate::registry::{Numbered, Registry};
+use crate::view::AlarmRow;
+use replay::Replay;
 
-/// Journal rows read at once.
-const PAGE: usize = 1_000;
-/// Deadlines between two replayed intakes: one for every alarm of a large centre.
-const WAKES_MAX: usize = 1_200_000;
+/// Rows of one alarm in which its answer is looked for; beyond it the desk shows who, not when.
+const ANSWERS_MAX: usize = 200;
 
 /// Gateways of the configuration with the catalogues that the database holds.
 ///
@@ -66,35 +69,24 @@ pub fn engine(
 ) -> anyhow::Result<Engine> {
     let began = clock::monotonic();
     let snapshot = journal.load_snapshot().context("the engine's snapshot")?;
-    let (store_seq, journal_seq) =
-        snapshot.as_ref().map_or((0, 0), |s| (s.store_seq, s.journal_seq));
-    let restored = snapshot.as_ref().map(|s| Engine::restore(plan.clone(), &s.data));
-    let mut engine = match restored {
-        Some(Ok(engine)) => engine,
-        Some(Err(fault)) => {
-            warn!(%fault, "the snapshot cannot be used; the engine starts from the stored samples");
-            fresh(plan)?
+    let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
+    let restored = snapshot.map(|s| (s.journal_seq, Engine::restore(plan.clone(), &s.data)));
+    let (engine, journal_seq) = match restored {
+        Some((journal_seq, Ok(engine))) => (engine, journal_seq),
+        Some((_, Err(fault))) => {
+            warn!(%fault, "the snapshot cannot be used; the engine starts from the journal");
+            (fresh(plan)?, 0)
         }
-        None => fresh(plan)?,
+        None => (fresh(plan)?, 0),
     };
-    let mut commands = commands_after(journal, engine.plan(), journal_seq)?.into_iter().peekable();
-    let mut rows: Vec<Row> = Vec::new();
-    let mut played = 0_u64;
-    store.replay(store_seq, &mut |_, intake| {
-        while let Some((at, command)) = commands.next_if(|(at, _)| *at <= intake.ti) {
-            wake_until(&mut engine, at, &mut rows);
-            play(&mut engine, Event::Command(command), at, &mut rows);
-        }
-        wake_until(&mut engine, intake.ti, &mut rows);
-        played += play_intake(&mut engine, registry, intake, &mut rows);
-    })?;
-    for (at, command) in commands {
-        play(&mut engine, Event::Command(command), at, &mut rows);
-    }
-    play(&mut engine, Event::Restarted, clock::now(), &mut rows);
-    let again = record(journal, &engine, &rows)?;
-    info!(samples = played, rows = again, ms = began.elapsed().as_millis(), "engine restored");
-    Ok(engine)
+    let mut replay = Replay::begin(engine, registry, journal, journal_seq)?;
+    let mut samples = 0_u64;
+    store.replay(store_seq, &mut |_, intake| samples += replay.intake(intake))?;
+    replay.end(clock::now());
+    let again = record(journal, &replay.engine, &replay.untold())?;
+    let (adopted, ms) = (replay.adopted, began.elapsed().as_millis());
+    info!(samples, rows = again, adopted, ms, "engine restored");
+    Ok(replay.engine)
 }
 
 fn fresh(plan: Plan) -> anyhow::Result<Engine> {
@@ -102,79 +94,6 @@ fn fresh(plan: Plan) -> anyhow::Result<Engine> {
         let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow!("limits that cannot be judged:\n  {}", list.join("\n  "))
     })
-}
-
-fn play(engine: &mut Engine, event: Event, at: TimeMs, rows: &mut Vec<Row>) {
-    let mut actions = Vec::new();
-    engine.handle(event, at, &mut actions);
-    rows.extend(actions.into_iter().filter_map(|action| match action {
-        Action::Record(row) => Some(row),
-        Action::Annunciate { .. }
-        | Action::Silence { .. }
-        | Action::Chime { .. }
-        | Action::Recall { .. } => None,
-    }));
-}
-
-/// Deadlines that were due while the engine ran before: at their own time, so that occurrences
-/// keep their numbers.
-fn wake_until(engine: &mut Engine, until: TimeMs, rows: &mut Vec<Row>) {
-    for _ in 0..WAKES_MAX {
-        match engine.wake_at() {
-            Some(at) if at <= until => play(engine, Event::Wake, at, rows),
-            Some(_) | None => return,
-        }
-    }
-    warn!("deadlines do not end; the rest is done at the next wake");
-}
-
-fn play_intake(
-    engine: &mut Engine,
-    registry: &Registry,
-    intake: &Intake,
-    rows: &mut Vec<Row>,
-) -> u64 {
-    let gateway = GatewayId::parse(&intake.gateway).ok().and_then(|id| registry.gateway(&id));
-    let Some(gateway) = gateway.and_then(|index| u32::try_from(index).ok()) else { return 0 };
-    let gateway = GatewayRef(gateway);
-    play(engine, Event::Heard { gateway }, intake.ti, rows);
-    for (point, te, reading) in &intake.samples {
-        let event = Event::Sample {
-            point: PointRef(*point),
-            te: *te,
-            reading: *reading,
-            lane: intake.lane,
-        };
-        play(engine, event, intake.ti, rows);
-    }
-    if intake.lane == Lane::Backlog {
-        play(engine, Event::Settle { gateway }, intake.ti, rows);
-    }
-    intake.samples.len() as u64
-}
-
-fn commands_after(
-    journal: &AlarmJournal,
-    plan: &Plan,
-    after: u64,
-) -> anyhow::Result<Vec<(TimeMs, Command)>> {
-    let mut commands = Vec::new();
-    let mut at = after;
-    loop {
-        let page = journal.page(at, PAGE)?;
-        let Some(last) = page.last() else { return Ok(commands) };
-        at = last.seq;
-        for stored in page {
-            let Some(text) = &stored.row.command else { continue };
-            let Some(alarm) = alarm_of(plan, &stored.row.alarm) else { continue };
-            match crate::commands::from_json(alarm, text) {
-                Ok(command) => commands.push((stored.row.ti, command)),
-                Err(fault) => {
-                    warn!(seq = stored.seq, %fault, "a command of the journal is unreadable")
-                }
-            }
-        }
-    }
 }
 
 /// Writes rows and waits until they are durable.
@@ -197,15 +116,46 @@ fn record(journal: &AlarmJournal, engine: &Engine, rows: &[Row]) -> anyhow::Resu
     Ok(seqs.iter().flatten().count())
 }
 
-/// The rows of a restored engine, for the desk.
-#[must_use]
-pub fn desk_rows(engine: &Engine, registry: &Arc<Registry>) -> Vec<crate::view::AlarmRow> {
+/// The rows of a restored engine, for the desk; answers with their time and words, as the journal
+/// tells them.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn desk_rows(
+    engine: &Engine,
+    registry: &Arc<Registry>,
+    journal: &AlarmJournal,
+) -> anyhow::Result<Vec<AlarmRow>> {
     let facts: Vec<_> =
         crate::registry::facts(registry, engine.plan()).into_iter().map(Arc::new).collect();
-    let standing = engine.all_standing();
-    let rows = standing.iter().filter_map(|standing| {
-        let facts = facts.get(usize::try_from(standing.alarm.0).ok()?)?;
-        Some(crate::view::rows_of(engine, standing.alarm, facts))
-    });
-    rows.flatten().collect()
+    let mut rows = Vec::new();
+    for standing in engine.all_standing() {
+        let place = usize::try_from(standing.alarm.0).unwrap_or(usize::MAX);
+        let Some(facts) = facts.get(place) else { continue };
+        let mut shown = crate::view::rows_of(engine, standing.alarm, facts);
+        if shown.iter().any(|row| row.acked_by.is_some()) {
+            let mut told = journal.of_alarm(&facts.key, ANSWERS_MAX)?;
+            told.reverse();
+            shown.iter_mut().for_each(|row| answer(row, &told));
+        }
+        rows.extend(shown);
+    }
+    Ok(rows)
+}
+
+/// When an occurrence was answered, and what was written then or later.
+fn answer(shown: &mut AlarmRow, told: &[StoredRow]) {
+    for StoredRow { row, .. } in told.iter().filter(|told| told.row.occurrence == shown.occurrence)
+    {
+        match Cause::from_word(&row.cause) {
+            Some(Cause::Acknowledged) => {
+                shown.acked_at = Some(row.ti);
+                shown.comment.clone_from(&row.comment);
+            }
+            Some(Cause::Refused) if !row.comment.is_empty() => {
+                shown.comment.clone_from(&row.comment);
+            }
+            Some(_) | None => {}
+        }
+    }
 }

@@ -17,6 +17,12 @@ impl Stamp {
         Ok(Self(TimeZone::get(name)?))
     }
 
+    /// The zone's name.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
     /// `2026-11-21T22:14:05.120+08:00`; a time beyond the year 9999 as its number.
     #[must_use]
     pub fn rfc3339(&self, at: TimeMs) -> String {

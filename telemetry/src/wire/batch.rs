@@ -2,6 +2,7 @@
 
 use prost::Message;
 
+use super::unpack::unpack;
 use super::{
     BATCH_BYTES_MAX, BATCH_READINGS_MAX, BATCH_RECORDS_MAX, Sealed, UNPACKED_MAX, WireFault,
     decode_record, field, limit, malformed, proto, span,
@@ -106,8 +107,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, WireFault> {
     let records = match (wire.records, wire.zstd_records.is_empty()) {
         (Some(records), true) => records,
         (None, false) => {
-            let unpacked = zstd::bulk::decompress(&wire.zstd_records, UNPACKED_MAX)
-                .map_err(|e| field("batch", "zstd_records", e.to_string()))?;
+            let unpacked = unpack("batch", "zstd_records", &wire.zstd_records, UNPACKED_MAX)?;
             proto::Records::decode(unpacked.as_slice()).map_err(|e| malformed("records", &e))?
         }
         (Some(_), false) => return Err(field("batch", "records", "stands beside zstd_records")),

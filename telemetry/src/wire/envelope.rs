@@ -2,6 +2,7 @@
 
 use prost::Message;
 
+use super::unpack::unpack;
 use super::{BIRTH_UNPACKED_MAX, PACKET_MAX, WireFault, field, fields, limit, malformed, proto};
 use crate::ledger::Durable;
 use crate::{
@@ -219,8 +220,7 @@ pub fn encode_birth(birth: &Birth) -> Result<Vec<u8>, WireFault> {
 /// [`WireFault`] names the field.
 pub fn decode_birth(bytes: &[u8]) -> Result<Birth, WireFault> {
     limit("birth", bytes.len(), PACKET_MAX)?;
-    let plain = zstd::bulk::decompress(bytes, BIRTH_UNPACKED_MAX)
-        .map_err(|e| field("birth", "zstd", e.to_string()))?;
+    let plain = unpack("birth", "zstd", bytes, BIRTH_UNPACKED_MAX)?;
     limit_catalogues(&fields::contents("birth", &plain, BIRTH_CATALOGUE)?)?;
     let wire = proto::Birth::decode(plain.as_slice()).map_err(|e| malformed("birth", &e))?;
     if wire.oldest_offset > wire.next_offset || wire.next_offset > Offset::MAX / 2 {

@@ -12,6 +12,7 @@ mod fields;
 mod record;
 mod scan;
 mod topic;
+mod unpack;
 
 #[expect(unreachable_pub, reason = "generated")]
 mod proto {

@@ -1,4 +1,7 @@
 //! The alarm engine alone: 200,000 points of four limits, each judged once a second.
+//!
+//! - Values walk at random over the whole range, so that one in a hundred judgements or so changes
+//!   something: harder than any plant.
 
 use fengsui_alerting::{
     AlarmSpec, Condition, Engine, Event, GatewayRef, Level, Lifecycle, Plan, PointRef, Priority,
@@ -15,7 +18,7 @@ use crate::{note, process};
 const POINTS: u32 = 200_000;
 /// Readings of every point before the measurement, so that every state is warm.
 const WARM: u32 = 2;
-const ROUNDS: u32 = 30;
+const ROUNDS: u32 = 60;
 /// Limits of a point.
 const LIMITS: u32 = 4;
 const T0: TimeMs = TimeMs(1_795_270_445_000);
@@ -23,7 +26,7 @@ const T0: TimeMs = TimeMs(1_795_270_445_000);
 pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut engine = Engine::new(plan()).map_err(|faults| anyhow!("{faults:?}"))?;
     let mut dice = Dice::new(7);
-    let mut values: Vec<f64> = (0..POINTS).map(|_| 20.0 + 60.0 * dice.part()).collect();
+    let mut values: Vec<f64> = (0..POINTS).map(|_| 100.0 * dice.part()).collect();
     let mut actions = Vec::new();
     let mut rows = 0;
     let mut cpu = 0.0;

@@ -105,7 +105,9 @@ impl Program {
     pub fn must_run(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} has ended: {status}; its log ends: {}", self.name, self.tail()),
+            Some(status) => {
+                bail!("{} has ended: {status}; its log ends: {}", self.name, self.tail())
+            }
         }
     }
 

@@ -104,7 +104,11 @@ pub async fn dump(scene: &Scene, api: &Api, series: &Path) -> anyhow::Result<(Pa
             for one in samples(api, point, *from, *to).await? {
                 inside += u64::from(first <= one.te && one.te <= last);
                 let (te, value, quality) = (one.te, one.value, one.quality);
-                writeln!(file, "{}", json!({"tag": tag, "te": te, "value": value, "quality": quality}))?;
+                writeln!(
+                    file,
+                    "{}",
+                    json!({"tag": tag, "te": te, "value": value, "quality": quality})
+                )?;
             }
         }
     }
@@ -150,7 +154,12 @@ pub fn occurrences(journal: &[Value]) -> anyhow::Result<BTreeMap<String, Vec<Spa
 ///
 /// # Errors
 /// The centre does not answer.
-pub async fn shown(api: &Api, point: u64, from: i64, to: i64) -> anyhow::Result<BTreeMap<String, Vec<Span>>> {
+pub async fn shown(
+    api: &Api,
+    point: u64,
+    from: i64,
+    to: i64,
+) -> anyhow::Result<BTreeMap<String, Vec<Span>>> {
     let path = format!("/api/v1/points/{point}/trend?from={from}&to={}&buckets=1", to + 1);
     let answer = api.json(&path).await?;
     let mut by_kind: BTreeMap<String, Vec<Span>> = BTreeMap::new();

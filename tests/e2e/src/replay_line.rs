@@ -122,7 +122,9 @@ impl Line {
         let stored = read.elapsed().as_secs_f64();
         self.check_alarms().await?;
         let judged = read.elapsed().as_secs_f64();
-        say(&format!("after the last read all stored in {stored:.1} s, all judged in {judged:.1} s"));
+        say(&format!(
+            "after the last read all stored in {stored:.1} s, all judged in {judged:.1} s"
+        ));
         Ok(())
     }
 

@@ -90,7 +90,9 @@ impl Scene {
     pub fn errors(&self) -> anyhow::Result<Vec<String>> {
         let mut found = Vec::new();
         for (name, text) in self.logs()? {
-            let errors = text.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked at"));
+            let errors = text
+                .lines()
+                .filter(|line| line.contains(" ERROR ") || line.contains("panicked at"));
             found.extend(errors.map(|line| format!("{name}: {line}")));
         }
         Ok(found)

@@ -103,11 +103,18 @@ impl Stranger {
     ///
     /// # Errors
     /// There is none.
-    pub async fn ack(&mut self, gateway: &str, wanted: impl Fn(&Ack) -> bool) -> anyhow::Result<Ack> {
+    pub async fn ack(
+        &mut self,
+        gateway: &str,
+        wanted: impl Fn(&Ack) -> bool,
+    ) -> anyhow::Result<Ack> {
         let topic = format!("fengsui/1/{gateway}/ack");
         loop {
             let (heard, payload) = self.hear().await?;
-            if heard == topic && let Ok(ack) = decode_ack(&payload) && wanted(&ack) {
+            if heard == topic
+                && let Ok(ack) = decode_ack(&payload)
+                && wanted(&ack)
+            {
                 return Ok(ack);
             }
         }
@@ -148,23 +155,36 @@ async fn run(
     }
 }
 
-/// A gateway of the test's own making: two points, values as the test wants.
+/// A gateway of the test's own making: points `MIMIC.1` and on, values as the test wants.
 #[derive(Clone, Debug)]
 pub struct Mimic {
     /// Its name.
     pub name: &'static str,
     epoch: Epoch,
     next: Offset,
+    points: u32,
 }
 
 /// The catalogue's name: any number will do, the centre takes a gateway's word for it.
 const CATALOGUE: Revision = Revision(0x0123_4567_89ab_cdef);
 
 impl Mimic {
-    /// A gateway whose spool begins.
+    /// A gateway of one point, whose spool begins.
     #[must_use]
     pub fn new(name: &'static str, epoch: u64) -> Self {
-        Self { name, epoch: Epoch(epoch), next: 0 }
+        Self::wide(name, epoch, 1)
+    }
+
+    /// One of many points.
+    #[must_use]
+    pub fn wide(name: &'static str, epoch: u64, points: u32) -> Self {
+        Self { name, epoch: Epoch(epoch), next: 0, points }
+    }
+
+    /// One past its newest record.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.next
     }
 
     /// The topic of a channel.
@@ -184,9 +204,9 @@ impl Mimic {
     /// # Errors
     /// The name is none.
     pub fn birth(&self) -> anyhow::Result<Vec<u8>> {
-        let point = |tag: &str| -> anyhow::Result<Point> {
+        let point = |number: u32| -> anyhow::Result<Point> {
             Ok(Point {
-                tag: Tag::parse(tag)?,
+                tag: Tag::parse(&format!("MIMIC.{number}"))?,
                 name: "仿真测点".to_owned(),
                 unit: "ppm".to_owned(),
                 low: 0.0,
@@ -197,12 +217,15 @@ impl Mimic {
                 signal: "gas_combustible".to_owned(),
             })
         };
-        let installation =
-            Installation { name: "监测场".to_owned(), hazard_class: 4, kind: "gas_area".to_owned() };
+        let installation = Installation {
+            name: "监测场".to_owned(),
+            hazard_class: 4,
+            kind: "gas_area".to_owned(),
+        };
         let catalogue = Catalogue {
             enterprise: "仿真站".to_owned(),
             installations: vec![installation],
-            points: vec![point("MIMIC.1")?, point("MIMIC.2")?],
+            points: (1..=self.points).map(point).collect::<anyhow::Result<_>>()?,
         };
         Ok(encode_birth(&Birth {
             gateway: self.id()?,
@@ -218,14 +241,19 @@ impl Mimic {
         })?)
     }
 
-    /// One sealed record: a value of the first point.
+    /// One sealed record of one point.
     #[must_use]
     pub fn record(te: i64, value: f64) -> Sealed {
-        let scan = Scan { readings: vec![(0, Reading::Good(value))], ..Scan::default() };
+        Self::records_of(1, te, value)
+    }
+
+    fn records_of(points: u32, te: i64, value: f64) -> Sealed {
+        let readings = (0..points).map(|point| (point, Reading::Good(value))).collect();
+        let scan = Scan { readings, ..Scan::default() };
         seal(&Record { te: TimeMs(te), body: Body::Scan(scan) })
     }
 
-    /// The next batch, one record of the first point.
+    /// The next batch, one record: all points show this value.
     ///
     /// # Errors
     /// The name is none.
@@ -237,7 +265,7 @@ impl Mimic {
             catalogue: CATALOGUE,
         };
         self.next += 1;
-        Ok(encode_batch(&head, vec![Self::record(te, value)])?)
+        Ok(encode_batch(&head, vec![Self::records_of(self.points, te, value)])?)
     }
 
     /// A batch as no encoder of ours makes it: these parts, whatever they are.

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::http::Api;
 
 /// A receive window that is soon full.
-const NARROW: u32 = 4 * 1_024;
+const NARROW: u32 = 64 * 1_024;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -92,7 +92,8 @@ impl Stream {
                 }
             }
         };
-        let found: Result<anyhow::Result<StreamEvent>, _> = tokio::time::timeout(limit, search).await;
+        let found: Result<anyhow::Result<StreamEvent>, _> =
+            tokio::time::timeout(limit, search).await;
         found.with_context(|| format!("after {limit:?} not on the stream: {what}"))?
     }
 }

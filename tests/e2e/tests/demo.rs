@@ -14,7 +14,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// A minute, and the ends of everything.
 const RUN: Duration = Duration::from_secs(150);
 /// What the summary must count at least once, by what its name holds.
-const KINDS: [&[&str]; 4] = [&["hh", "h"], &["gas_h", "gas_hh"], &["stale", "gas_stale"], &["offline"]];
+const KINDS: [&[&str]; 4] =
+    [&["hh", "h"], &["gas_h", "gas_hh"], &["stale", "gas_stale"], &["offline"]];
 
 #[test]
 fn a_minute_of_the_demo_keeps_every_promise() {

@@ -10,6 +10,7 @@
 
 mod recorder;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -20,6 +21,7 @@ use fengsui_alerting::{
 };
 use fengsui_store::{AlarmJournal, Intake, JournalRow, SeriesStore, Snapshot, StoreError};
 use fengsui_telemetry::{Lane, Reading, TimeMs};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -78,8 +80,6 @@ pub enum Input {
     Find(String, oneshot::Sender<Option<AlarmId>>),
     /// Other alarms from now on.
     Registry(Arc<Registry>, Plan),
-    /// All rows of the desk, for a desk that lost track.
-    Resync,
     /// End, after a last snapshot; says when it is saved.
     Stop(oneshot::Sender<()>),
 }
@@ -105,7 +105,8 @@ pub struct Parts {
 struct AlarmLoop {
     parts: Parts,
     facts: Vec<Arc<AlarmFacts>>,
-    own: SyncSender<Input>,
+    /// The desk's queue was full.
+    behind: Cell<bool>,
     recalls: SyncSender<(PointRef, TimeMs, TimeMs)>,
     /// Recalls that wait for room; the engine asks for a point once until it is answered.
     unasked: VecDeque<(PointRef, TimeMs, TimeMs)>,
@@ -139,12 +140,11 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
         parts.counters.clone(),
     );
     let recalls = start_recalls(parts.store.clone(), inputs.clone())?;
-    let own = inputs.clone();
     std::thread::Builder::new().name("alarm-loop".into()).spawn(move || {
         let mut alarm_loop = AlarmLoop {
             facts: shared_facts(&parts.registry, parts.engine.plan()),
             parts,
-            own,
+            behind: Cell::new(false),
             recalls,
             unasked: VecDeque::new(),
             recorder,
@@ -200,6 +200,7 @@ impl AlarmLoop {
                 self.engine(Event::Wake, now, None);
             }
             self.recorder.retry();
+            self.resync_if_behind();
             self.snapshot_if_due(now);
             let wait = self.parts.engine.wake_at().map_or(TURN, |at| clock::until(at).min(TURN));
             match queue.recv_timeout(wait) {
@@ -238,12 +239,13 @@ impl AlarmLoop {
                 reply.send(found.and_then(|i| u32::try_from(i).ok()).map(AlarmId)).ok();
             }
             Input::Registry(registry, plan) => self.replan(registry, plan),
-            Input::Resync => self.resync(),
             Input::Stop(_) => {}
         }
     }
 
-    fn judge(&mut self, judge: Judge, now: TimeMs) {
+    fn judge(&mut self, mut judge: Judge, now: TimeMs) {
+        // A restart plays intakes and rows again in the order of these times.
+        judge.intake.ti = now;
         let gateway = place(judge.gateway);
         let mut actions = Vec::new();
         let engine = &mut self.parts.engine;
@@ -371,16 +373,25 @@ impl AlarmLoop {
     }
 
     fn tell(&self, input: DeskInput) {
-        if self.parts.desk.try_send(input).is_err() {
-            warn!("the desk does not keep up; it loads everything anew");
-            // The next turn sends all rows; a full queue of our own means it comes later.
-            if self.own.try_send(Input::Resync).is_err() {
-                error!("the desk has lost track and the alarm queue is full");
-            }
+        match self.parts.desk.try_send(input) {
+            Ok(()) => {}
+            // The process ends on a desk that has gone; see `run`.
+            Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => self.behind.set(true),
         }
     }
 
-    fn resync(&mut self) {
+    /// A desk that did not keep up gets all rows, as soon as its queue has emptied.
+    fn resync_if_behind(&self) {
+        let empty = self.parts.desk.capacity() == self.parts.desk.max_capacity();
+        if self.behind.get() && empty {
+            warn!("the desk did not keep up; it gets everything anew");
+            self.behind.set(false);
+            self.resync();
+        }
+    }
+
+    fn resync(&self) {
         let standing = self.parts.engine.all_standing();
         let mut rows: Vec<AlarmRow> = Vec::new();
         for standing in standing {

@@ -111,6 +111,8 @@ pub(crate) enum Exit {
     Problems,
     /// 2
     Usage,
+    /// 4
+    Refused,
 }
 
 impl From<Exit> for ExitCode {
@@ -119,6 +121,7 @@ impl From<Exit> for ExitCode {
             Exit::Fine => 0,
             Exit::Problems => 1,
             Exit::Usage => 2,
+            Exit::Refused => 4,
         })
     }
 }
@@ -181,7 +184,7 @@ fn serve(path: &std::path::Path) -> Exit {
         Ok(config) => config,
         Err(faults) => {
             faults.iter().for_each(|fault| error!("{fault}"));
-            return Exit::Problems;
+            return Exit::Refused;
         }
     };
     block_on(async move {

@@ -116,8 +116,11 @@ pub(super) async fn one(
     sent.await.ok()?.ok()?;
     Some(match answer.await.ok()? {
         Some(outcome) => match outcome.cause {
-            Cause::Acknowledged => done("acknowledged", outcome.why),
-            Cause::StaleAcknowledgement => done("stale", outcome.why),
+            Cause::Acknowledged => done("acknowledged", String::new()),
+            Cause::StaleAcknowledgement => {
+                let why = "已有更新的一次，请确认最新的 / a newer occurrence stands; acknowledge that one";
+                done("stale", why.to_owned())
+            }
             // Somebody was first, or the same person adds a note: it is in the journal.
             Cause::Refused
                 if !comment.is_empty() && matches!(outcome.letter, Letter::C | Letter::F) =>

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -42,7 +43,7 @@ pub(super) async fn desk(State(app): State<App>) -> Response {
     Json(json!({
         "server_time": app.stamp.rfc3339(clock::now()),
         "seq": look.seq,
-        "zone": "Asia/Shanghai",
+        "zone": app.stamp.zone(),
         "demo": app.demo.is_some(),
         "alarms": json_rows(&look.rows, &app.stamp),
         "counts": { "unack": { "p1": p1, "p2": p2, "p3": p3, "p4": p4 } },
@@ -148,10 +149,14 @@ pub(super) struct Span {
 pub(super) async fn trend(
     State(app): State<App>,
     Path(point): Path<String>,
-    Query(span): Query<Span>,
+    span: Result<Query<Span>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
     let english = wants_english(&headers);
+    let span = match span {
+        Ok(Query(span)) => span,
+        Err(fault) => return Problem::bad_query(&fault, english).into_response(),
+    };
     let known = match known(&app, &point, english) {
         Ok((_, known)) => known,
         Err(problem) => return problem.into_response(),
@@ -254,7 +259,17 @@ pub(super) struct Page {
     limit: Option<usize>,
 }
 
-pub(super) async fn journal(State(app): State<App>, Query(page): Query<Page>) -> Response {
+pub(super) async fn journal(
+    State(app): State<App>,
+    page: Result<Query<Page>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let page = match page {
+        Ok(Query(page)) => page,
+        Err(fault) => {
+            return Problem::bad_query(&fault, wants_english(&headers)).into_response();
+        }
+    };
     let journal = app.journal.clone();
     let limit = page.limit.unwrap_or(100).clamp(1, PAGE_MAX);
     let rows = blocking(move || match page.after {
@@ -313,13 +328,22 @@ pub(super) struct Cable {
     pulled: bool,
 }
 
-pub(super) async fn cable(State(app): State<App>, Json(cable): Json<Cable>) -> Response {
-    match &app.demo {
-        Some(demo) => {
+pub(super) async fn cable(
+    State(app): State<App>,
+    headers: HeaderMap,
+    cable: Result<Json<Cable>, JsonRejection>,
+) -> Response {
+    match (&app.demo, cable) {
+        (Some(_), Err(fault)) => {
+            let fix = r#"{"pulled":true}"#;
+            let english = wants_english(&headers);
+            Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
+        }
+        (Some(demo), Ok(Json(cable))) => {
             demo.cable_by_hand(cable.pulled);
             Json(demo.status()).into_response()
         }
-        None => Problem::no_demo().into_response(),
+        (None, _) => Problem::no_demo().into_response(),
     }
 }
 
@@ -332,17 +356,22 @@ pub(super) struct DeviceFault {
 pub(super) async fn fault(
     State(app): State<App>,
     headers: HeaderMap,
-    Json(wanted): Json<DeviceFault>,
+    wanted: Result<Json<DeviceFault>, JsonRejection>,
 ) -> Response {
-    match &app.demo {
-        Some(demo) => match demo.fault(&wanted.device, &wanted.fault).await {
+    match (&app.demo, wanted) {
+        (Some(_), Err(fault)) => {
+            let fix = r#"{"device":"gas","fault":"none"}"#;
+            let english = wants_english(&headers);
+            Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
+        }
+        (Some(demo), Ok(Json(wanted))) => match demo.fault(&wanted.device, &wanted.fault).await {
             Ok(()) => Json(demo.status()).into_response(),
             Err(why) => {
                 let fix = "none, dead, exception, frozen, noise";
                 Problem::bad_field("fault", &why, wants_english(&headers), fix).into_response()
             }
         },
-        None => Problem::no_demo().into_response(),
+        (None, _) => Problem::no_demo().into_response(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use axum::Form;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -102,10 +103,11 @@ fn row_html(app: &App, row: &AlarmRow) -> String {
     let unrecorded = if row.recorded { "" } else { " 未入账" };
     let button = if row.wants_person() {
         format!(
-            "<form method=post><input type=hidden name=alarm value=\"{}\"><input type=hidden name=occurrence value={}><input type=hidden name=request value=\"basic-{}\"><button>确认 Ack</button></form>",
+            "<form method=post><input type=hidden name=alarm value=\"{}\"><input type=hidden name=occurrence value={}><input type=hidden name=request value=\"basic-{}\"><input type=hidden name=secret value=\"{}\"><button>确认 Ack</button></form>",
             escape(&facts.key),
             row.occurrence,
-            clock::now()
+            clock::now(),
+            app.form_secret
         )
     } else {
         escape(row.acked_by.as_deref().unwrap_or(""))
@@ -161,9 +163,17 @@ pub(super) struct AckForm {
     alarm: String,
     occurrence: u64,
     request: String,
+    #[serde(default)]
+    secret: String,
 }
 
 pub(super) async fn acknowledge(State(app): State<App>, Form(form): Form<AckForm>) -> Response {
+    if form.secret.as_str() != app.form_secret.as_ref() {
+        let text = format!(
+            "{HEAD}<p class=blind>此页已过期，未确认。<a href=/basic>重新打开</a> This page is old; nothing was acknowledged.</p></body></html>"
+        );
+        return (StatusCode::FORBIDDEN, Html(text)).into_response();
+    }
     match ack::one(&app, &form.alarm, form.occurrence, "", &form.request).await {
         Some(_) => Redirect::to("/basic").into_response(),
         None => super::Problem::unavailable("alarm loop").into_response(),

@@ -11,7 +11,7 @@ mod basic;
 mod problem;
 mod stream;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -65,6 +65,8 @@ pub struct App {
     pub demo: Option<Control>,
     /// Console files from disk.
     pub console_dist: Option<PathBuf>,
+    /// What the forms of this server carry and foreign pages do not know.
+    pub form_secret: Arc<str>,
 }
 
 /// Binds and serves until asked to stop.
@@ -114,14 +116,28 @@ fn router(app: App) -> Router {
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(guard))
+        .layer(from_fn(known_host))
         .layer(same(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(same(header::REFERRER_POLICY, "no-referrer"))
+        .layer(same(header::REFERRER_POLICY, "same-origin"))
         .layer(same(header::X_FRAME_OPTIONS, "DENY"))
         .layer(same(
             header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
         ))
         .with_state(app)
+}
+
+/// Refuses names that are not ours: a foreign name that was pointed at this address (DNS
+/// rebinding) would make a foreign page one of this server. An address cannot be re-pointed.
+async fn known_host(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let known = name.is_empty() || name == "localhost" || address.parse::<IpAddr>().is_ok();
+    if known { next.run(request).await } else { Problem::foreign_host(host).into_response() }
 }
 
 /// Refuses what a foreign page could make a browser send.
@@ -132,15 +148,18 @@ async fn guard(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
+    // The no-script form carries a secret of its own, see `basic`; browsers send it with an
+    // Origin, with `null`, or with none.
+    let form = request.uri().path() == "/basic";
     let origin_is_ours = match text(header::ORIGIN) {
         None => true,
+        Some("null") => form,
         Some(origin) => origin.split_once("://").is_some_and(|(_, from)| from == host),
     };
     if !origin_is_ours {
         return Problem::foreign_origin().into_response();
     }
     let marked = text(HeaderName::from_static("x-fengsui")) == Some("1");
-    let form = request.uri().path() == "/basic" && text(header::ORIGIN).is_some();
     if !marked && !form {
         return Problem::unmarked().into_response();
     }

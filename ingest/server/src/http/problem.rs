@@ -1,5 +1,6 @@
 //! Errors of the API: RFC 9457, with place and mend, in the reader's language.
 
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -61,6 +62,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_field", title, field, value, fix)
     }
 
+    pub(super) fn bad_query(fault: &QueryRejection, english: bool) -> Self {
+        let fix =
+            "from=2026-11-21T22:14:05%2B08:00&to=1795270445120&buckets=600, after=1&limit=100";
+        Self::bad_field("query", &fault.body_text(), english, fix)
+    }
+
     pub(super) fn unavailable(what: &str) -> Self {
         let title = "暂时无法应答 / cannot answer now";
         let fix = "稍后重试 / try again";
@@ -71,6 +78,12 @@ impl Problem {
         let title = "不是演示环境 / not a demo";
         let fix = "fengsui demo";
         Self::new(StatusCode::NOT_FOUND, "not_a_demo", title, "path", "", fix)
+    }
+
+    pub(super) fn foreign_host(host: &str) -> Self {
+        let title = "主机名不符 / foreign host name";
+        let fix = "用地址或 localhost 打开 / open by address or localhost";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", title, "Host", host, fix)
     }
 
     pub(super) fn foreign_origin() -> Self {

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
@@ -15,6 +16,7 @@ use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+use super::problem::wants_english;
 use super::{App, Problem};
 use crate::counters::{Counters, add};
 use crate::desk::{StreamEvent, follow};
@@ -38,16 +40,22 @@ impl Drop for Counted {
 
 pub(super) async fn stream(
     State(app): State<App>,
-    Query(query): Query<After>,
+    query: Result<Query<After>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let after = match query {
+        Ok(Query(query)) => query.after,
+        Err(fault) => {
+            return Problem::bad_query(&fault, wants_english(&headers)).into_response();
+        }
+    };
     if app.counters.streams.fetch_add(1, Ordering::Relaxed) >= STREAMS_MAX {
         app.counters.streams.fetch_sub(1, Ordering::Relaxed);
         return Problem::unavailable("实时流过多 / too many streams").into_response();
     }
     let counted = Counted(app.counters.clone());
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()?.parse().ok());
-    let Some(follow) = follow(&app.desk, last.or(query.after)).await else {
+    let Some(follow) = follow(&app.desk, last.or(after)).await else {
         return Problem::unavailable("desk").into_response();
     };
     let events = events(follow.missed, follow.events, app.counters.clone());

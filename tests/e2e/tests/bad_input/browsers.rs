@@ -6,11 +6,14 @@ use anyhow::{Context, ensure};
 use fengsui_e2e::broker::Broker;
 use fengsui_e2e::centre::{Centre, CentreSetup};
 use fengsui_e2e::clock;
+use fengsui_e2e::peers::time_ms;
 use fengsui_e2e::scene::{Scene, act, say};
 use fengsui_e2e::stranger::{Mimic, Stranger};
 use fengsui_e2e::stream::{Stream, never_ask, never_read};
 use fengsui_telemetry::wire::Channel;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 const LIMIT: Duration = Duration::from_secs(180);
 /// A ping comes every five seconds.
@@ -20,12 +23,19 @@ const ALARM: Duration = Duration::from_secs(2);
 const DEAF: usize = 20;
 const IDLE: usize = 50;
 /// Alarm edges while nobody of the deaf reads: more than a stream may lag.
-const EDGES: usize = 10_000;
+const EDGES: usize = 30_000;
+/// Points whose alarms come and go together.
+const POINTS: usize = 100;
+/// How long before now the edges begin, and the time between two: all of them come while samples
+/// of their time are live.
+const EARLY_MS: i64 = 26_000;
+const STEP_MS: i64 = 80;
 /// The events of a full stream buffer, the journal's queue, a debug build.
 const MEMORY_GROWTH_KB: u64 = 128 * 1_024;
 
 async fn start(scene: &Scene) -> anyhow::Result<(Broker, Centre, Stranger, Mimic)> {
-    let limits = "位号,类型,限值\ntag,kind,limit\nMIMIC.1,H,5\n";
+    let head = "位号,类型,限值\ntag,kind,limit\n".to_owned();
+    let limits = (1..=POINTS).fold(head, |text, n| text + &format!("MIMIC.{n},H,5\n"));
     std::fs::write(scene.path().join("limits.csv"), limits)?;
     let broker = Broker::start(scene).await?;
     let setup = CentreSetup {
@@ -34,38 +44,72 @@ async fn start(scene: &Scene) -> anyhow::Result<(Broker, Centre, Stranger, Mimic
         gateways: vec![("GW-MIMIC".to_owned(), "limits.csv".to_owned())],
     };
     let centre = Centre::start(scene, &setup).await?;
-    let mimic = Mimic::new("GW-MIMIC", 5);
-    let mut stranger =
-        Stranger::connect(broker.port, "mimic", &["fengsui/1/GW-MIMIC/ack"]).await?;
+    let mimic = Mimic::wide("GW-MIMIC", 5, u32::try_from(POINTS)?);
+    let mut stranger = Stranger::connect(broker.port, "mimic", &["fengsui/1/GW-MIMIC/ack"]).await?;
     stranger.say(&mimic.topic(Channel::Birth)?, mimic.birth()?, true).await?;
     stranger.ack("GW-MIMIC", |ack| !ack.birth_wanted).await?;
     Ok((broker, centre, stranger, mimic))
 }
 
-/// One edge of the alarm, and how long it took to the stream.
-async fn edge(
-    stream: &mut Stream,
-    stranger: &mut Stranger,
-    mimic: &mut Mimic,
-    on: bool,
-) -> anyhow::Result<Duration> {
-    let began = clock::monotonic();
-    let value = if on { 9.0 } else { 1.0 };
-    stranger.say(&mimic.topic(Channel::Live)?, mimic.batch(clock::wall_ms(), value)?, false).await?;
-    stream
-        .find("the alarm's edge", PING, |event| {
-            event.name == "alarm"
-                && event.data.get("active").and_then(Value::as_bool) == Some(on)
-                && event.data.get("kind").and_then(Value::as_str) == Some("h")
-        })
-        .await?;
-    Ok(began.elapsed())
+/// A device whose alarms come and go, [`STEP_MS`] of its time between two edges.
+struct Chatter {
+    stranger: Stranger,
+    mimic: Mimic,
+    te: i64,
+}
+
+impl Chatter {
+    async fn say(&mut self, value: f64) -> anyhow::Result<()> {
+        self.te += STEP_MS;
+        let batch = self.mimic.batch(self.te, value)?;
+        self.stranger.say(&self.mimic.topic(Channel::Live)?, batch, false).await
+    }
+
+    /// Waits until everything is stored, so that the next edge's way is its own.
+    async fn catch_breath(&mut self) -> anyhow::Result<()> {
+        let next = self.mimic.next();
+        self.stranger.ack("GW-MIMIC", |ack| ack.durable.next >= next).await.map(drop)
+    }
+
+    /// One edge of all alarms, and how long the first took to the stream.
+    async fn edge(&mut self, stream: &mut Stream, on: bool) -> anyhow::Result<Duration> {
+        let began = clock::monotonic();
+        self.say(if on { 9.0 } else { 1.0 }).await?;
+        let te = Some(self.te);
+        let key = if on { "te_on" } else { "te_off" };
+        stream
+            .find("an alarm's edge", PING, |event| {
+                let time = event.data.get(key).and_then(Value::as_str);
+                event.name == "alarm" && time.and_then(|time| time_ms(time).ok()) == te
+            })
+            .await?;
+        Ok(began.elapsed())
+    }
+}
+
+/// Reads what the system had kept of a stream, and then the word to load anew.
+async fn told_to_load_anew(stream: &mut TcpStream) -> anyhow::Result<()> {
+    let mut tail = Vec::new();
+    let mut buffer = vec![0; 64 * 1_024];
+    let search = async {
+        loop {
+            let read = stream.read(&mut buffer).await?;
+            ensure!(read > 0, "the stream ended");
+            tail.extend_from_slice(&buffer[..read]);
+            if tail.windows(13).any(|text| text == b"event: reset\n") {
+                return Ok(());
+            }
+            tail.drain(..tail.len().saturating_sub(13));
+        }
+    };
+    tokio::time::timeout(PING, search).await.context("no reset")?
 }
 
 #[test]
 fn twenty_browsers_that_never_read_hold_up_nobody() {
     act("deaf-browsers", LIMIT, async |scene| {
-        let (_broker, mut centre, mut stranger, mut mimic) = start(scene).await?;
+        let (_broker, mut centre, stranger, mimic) = start(scene).await?;
+        let mut chatter = Chatter { stranger, mimic, te: clock::wall_ms() - EARLY_MS };
         let mut stream = Stream::open(&centre.api, None).await?;
         stream.find("hello", PING, |event| event.name == "hello").await?;
         let mut deaf = Vec::new();
@@ -75,25 +119,23 @@ fn twenty_browsers_that_never_read_hold_up_nobody() {
         let memory = centre.program()?.memory_kb()?;
         let mut slowest = Duration::ZERO;
         let began = clock::monotonic();
-        let mut first = clock::wall_ms() - 25_000;
-        for block in 0..EDGES / 100 {
-            // A hundred edges at once, then one whose way is measured.
-            for _ in 0..50 {
-                for value in [9.0, 1.0] {
-                    first += 1;
-                    let batch = mimic.batch(first, value)?;
-                    stranger.say(&mimic.topic(Channel::Live)?, batch, false).await?;
-                }
+        for _ in 0..EDGES / POINTS / 10 {
+            for _ in 0..4 {
+                chatter.say(9.0).await?;
+                chatter.say(1.0).await?;
             }
-            if block % 10 == 9 {
-                slowest = slowest.max(edge(&mut stream, &mut stranger, &mut mimic, true).await?);
-                slowest = slowest.max(edge(&mut stream, &mut stranger, &mut mimic, false).await?);
-                first = clock::wall_ms();
-            }
+            chatter.catch_breath().await?;
+            slowest = slowest.max(chatter.edge(&mut stream, true).await?);
+            slowest = slowest.max(chatter.edge(&mut stream, false).await?);
         }
         let seconds = began.elapsed().as_secs_f64();
+        let rows = centre.api.counter("fengsui_alarm_rows_total").await?;
+        ensure!(rows >= EDGES as u64, "{rows} rows of {EDGES} edges");
         stream.find("a ping", PING, |event| event.name == "ping").await?;
         let grown = centre.program()?.memory_kb()?.saturating_sub(memory);
+        // A deaf one that hears again is told to load everything anew.
+        let mut late = deaf.pop().context("twenty")?;
+        told_to_load_anew(&mut late).await?;
         let resets = centre.api.counter("fengsui_stream_resets_total").await?;
         say(&format!(
             "{EDGES} edges in {seconds:.1} s, slowest measured {slowest:?}, {resets} resets, memory +{grown} KiB"

@@ -16,17 +16,41 @@ const HEADINGS: &str = "位号,名称,装置,设备,信号,单位,量程下限,�
 /// Rows of a point sheet, and the column in which each is wrong.
 const POINTS: &[(&str, Option<&str>)] = &[
     ("CH4.E,东侧甲烷,监测场,E,gas_combustible,ppm,0,1000,gas,holding,10,f32,ABCD,1,0,20,", None),
-    ("CH4.E,又一次,监测场,E,gas_combustible,ppm,0,1000,gas,holding,30,f32,ABCD,1,0,20,", Some("tag")),
-    ("CH4.NE,重叠,监测场,NE,gas_combustible,ppm,0,1000,gas,holding,11,f32,ABCD,1,0,20,", Some("address")),
-    ("CH4.NW,类型,监测场,NW,gas_combustible,ppm,0,1000,gas,holding,40,f16,ABCD,1,0,20,", Some("type")),
+    (
+        "CH4.E,又一次,监测场,E,gas_combustible,ppm,0,1000,gas,holding,30,f32,ABCD,1,0,20,",
+        Some("tag"),
+    ),
+    (
+        "CH4.NE,重叠,监测场,NE,gas_combustible,ppm,0,1000,gas,holding,11,f32,ABCD,1,0,20,",
+        Some("address"),
+    ),
+    (
+        "CH4.NW,类型,监测场,NW,gas_combustible,ppm,0,1000,gas,holding,40,f16,ABCD,1,0,20,",
+        Some("type"),
+    ),
     ("CH4.S,量程,监测场,S,gas_combustible,ppm,1000,0,gas,holding,42,f32,ABCD,1,0,20,", Some("low")),
-    ("CH4.SE,设备,监测场,SE,gas_combustible,ppm,0,1000,nobody,holding,44,f32,ABCD,1,0,20,", Some("device")),
-    ("CH4.SW,周期,监测场,SW,gas_combustible,ppm,0,1000,gas,holding,46,f32,ABCD,1,0,1,", Some("period_ms")),
-    ("CH4.W,地址,监测场,W,gas_combustible,ppm,0,1000,gas,holding,70000,f32,ABCD,1,0,20,", Some("address")),
+    (
+        "CH4.SE,设备,监测场,SE,gas_combustible,ppm,0,1000,nobody,holding,44,f32,ABCD,1,0,20,",
+        Some("device"),
+    ),
+    (
+        "CH4.SW,周期,监测场,SW,gas_combustible,ppm,0,1000,gas,holding,46,f32,ABCD,1,0,1,",
+        Some("period_ms"),
+    ),
+    (
+        "CH4.W,地址,监测场,W,gas_combustible,ppm,0,1000,gas,holding,70000,f32,ABCD,1,0,20,",
+        Some("address"),
+    ),
     ("CH4 X,位号,监测场,X,gas_combustible,ppm,0,1000,gas,holding,50,f32,ABCD,1,0,20,", Some("tag")),
-    ("CH4.Y,系数,监测场,Y,gas_combustible,ppm,0,1000,gas,holding,52,f32,ABCD,0,0,20,", Some("scale")),
+    (
+        "CH4.Y,系数,监测场,Y,gas_combustible,ppm,0,1000,gas,holding,52,f32,ABCD,0,0,20,",
+        Some("scale"),
+    ),
     ("CH4.Z,再重叠,监测场,Z,gas_combustible,ppm,0,1000,gas,holding,53,f32,ABCD,1,0,20,", None),
-    ("CH4.Q,三重,监测场,Q,gas_combustible,ppm,0,1000,gas,holding,54,u16,ABCD,1,0,20,", Some("address")),
+    (
+        "CH4.Q,三重,监测场,Q,gas_combustible,ppm,0,1000,gas,holding,54,u16,ABCD,1,0,20,",
+        Some("address"),
+    ),
 ];
 
 /// Rows of a file of limits, and the column in which each is wrong.
@@ -58,7 +82,8 @@ fn lay_out(scene: &Scene, points: &str, limits: &str) -> anyhow::Result<()> {
 
 fn check(scene: &Scene, file: &str) -> anyhow::Result<(Output, Vec<Value>)> {
     let path = scene.path().join(file);
-    let done = Command::new(binary("fengsui-gateway")?).arg("check").arg(&path).arg("--json").output()?;
+    let done =
+        Command::new(binary("fengsui-gateway")?).arg("check").arg(&path).arg("--json").output()?;
     let report: Value = serde_json::from_slice(&done.stdout).context("check --json")?;
     let faults = report.pointer("/0/faults").and_then(Value::as_array).context("faults")?;
     Ok((done, faults.clone()))
@@ -129,7 +154,11 @@ fn other_broken_files_are_refused_with_their_place() {
         let cases: [(&str, &[u8], &str); 4] = [
             ("gateway.toml", b"site = \"site.toml\"\ndata = \"d\"\nspeed = 9\n", "speed"),
             ("gateway.toml", b"site = \"nowhere.toml\"\ndata = \"d\"\n", "nowhere.toml"),
-            ("gateway.toml", b"site = \"site.toml\"\ndata = \"d\"\n[spool]\nmax_mb = 1\n", "max_mb"),
+            (
+                "gateway.toml",
+                b"site = \"site.toml\"\ndata = \"d\"\n[spool]\nmax_mb = 1\n",
+                "max_mb",
+            ),
             ("points.csv", b"tag\n\xff\xfe\x00\n", "UTF-8"),
         ];
         for (name, text, said) in cases {
@@ -143,7 +172,10 @@ fn other_broken_files_are_refused_with_their_place() {
             }
         }
         let centre = scene.path().join("centre.toml");
-        std::fs::write(&centre, "data = \"c\"\nzone = \"Mars\"\n[http]\nlisten = \"x\"\n[mqtt]\nbroker = \"y\"\n[[gateway]]\nid = \"a b\"\nlimits = \"limits.csv\"\n")?;
+        std::fs::write(
+            &centre,
+            "data = \"c\"\nzone = \"Mars\"\n[http]\nlisten = \"x\"\n[mqtt]\nbroker = \"y\"\n[[gateway]]\nid = \"a b\"\nlimits = \"limits.csv\"\n",
+        )?;
         let done =
             Command::new(binary("fengsui")?).arg("check").arg(&centre).arg("--json").output()?;
         ensure!(done.status.code() == Some(1), "check centre.toml: {}", done.status);

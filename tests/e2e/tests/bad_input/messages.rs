@@ -137,7 +137,9 @@ async fn oversized(line: &mut Line, stranger: &mut Stranger) -> anyhow::Result<(
     let zeros = std::io::Read::take(std::io::repeat(0), 256 << 20);
     let bomb = zstd::stream::encode_all(zeros, 1)?;
     say(&format!("a bomb of {} bytes", bomb.len()));
-    stranger.say(&mimic.topic(Channel::Live)?, mimic.raw_batch(RawRecords::Zstd(bomb.clone())), false).await?;
+    stranger
+        .say(&mimic.topic(Channel::Live)?, mimic.raw_batch(RawRecords::Zstd(bomb.clone())), false)
+        .await?;
     stranger.say(&mimic.topic(Channel::Birth)?, bomb, false).await?;
     let too_many = vec![Mimic::record(0, 1.0); BATCH_RECORDS_MAX + 1];
     stranger
