@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_frame_that_does_not_say_its_size_is_read_as_well() {
         let frame = zstd::stream::encode_all(TEXT, 1).unwrap();
-        assert_eq!(get_frame_content_size(&frame), Ok(None));
+        assert!(matches!(get_frame_content_size(&frame), Ok(None)));
         assert_eq!(unpack("m", "f", &frame, 1_000).unwrap(), TEXT);
         assert!(unpack("m", "f", &frame, TEXT.len() - 1).is_err());
     }

@@ -241,7 +241,7 @@ impl Intake {
             self.hand_over(judge, Lane::Live).await;
         }
         self.unpark(index).await;
-        self.acknowledge(true);
+        self.acknowledge(false);
         self.publish_states();
         Ok(())
     }
