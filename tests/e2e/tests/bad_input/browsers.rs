@@ -240,7 +240,7 @@ fn wrong_requests_are_answered_with_code_place_and_mend() {
             let answer = api.post(path, &[JSON, MARK], body.to_owned()).await?;
             problem(path, answer, 404, "not_a_demo").await?;
         }
-        ensure!(api.acknowledge("GW-MIMIC/MIMIC.9/H", 1).await? == "unknown", "no such alarm");
+        ensure!(api.acknowledge("GW-MIMIC/NO-SUCH/H", 1).await? == "unknown", "no such alarm");
         ensure!(api.journal().await?.is_empty(), "nothing of this was taken for an action");
         Ok(())
     });
