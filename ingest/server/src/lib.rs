@@ -4,6 +4,7 @@
 //!   or another gateway.
 //! - [`run`] starts everything, waits for the stop signal, drains and says what was late.
 
+pub mod accounts;
 pub mod alarm_loop;
 pub mod broker;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod history;
 pub mod http;
 pub mod intake;
 pub mod link;
+pub mod note;
 pub mod registry;
 pub mod restore;
 pub mod stamp;
@@ -118,7 +120,7 @@ impl Centre {
         let intake = tokio::spawn(intake::run(
             intake::Parts {
                 store: files.store.clone(),
-                config_db: files.config_db,
+                config_db: files.config_db.clone(),
                 alarms: core.alarms.clone(),
                 settings: config.alarm,
                 registry: core.registry.borrow().as_ref().clone(),
@@ -138,6 +140,7 @@ impl Centre {
             registry: core.registry.clone(),
             store: files.store.clone(),
             journal: files.journal.clone(),
+            config_db: files.config_db.clone(),
             stamp: config.stamp.clone(),
             counters: counters.clone(),
             demo: extras.demo,
@@ -248,7 +251,7 @@ impl Core {
 struct Files {
     store: SeriesStore,
     journal: AlarmJournal,
-    config_db: ConfigDb,
+    config_db: Arc<ConfigDb>,
 }
 
 fn open(config: &Config) -> anyhow::Result<Files> {
@@ -258,7 +261,7 @@ fn open(config: &Config) -> anyhow::Result<Files> {
     Ok(Files {
         store: SeriesStore::open(data, options)?,
         journal: AlarmJournal::open(&data.join("alarms.db"))?,
-        config_db: ConfigDb::open(&data.join("config.db"))?,
+        config_db: Arc::new(ConfigDb::open(&data.join("config.db"))?),
     })
 }
 

@@ -61,7 +61,7 @@ impl Member {
         let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
         let (tell, mut durable) = watch::channel(Offset::MAX);
         let ack_topic = topic(Channel::Ack);
-        tokio::spawn(listen(events, tell, traffic.clone(), ack_topic.len()));
+        tokio::spawn(listen(events, tell, traffic.clone()));
         client.subscribe(ack_topic, QoS::AtLeastOnce).await?;
         client.publish(topic(Channel::Birth), QoS::AtLeastOnce, true, gateway.birth()?).await?;
         match timeout(STALLED, durable.wait_for(|next| *next != Offset::MAX)).await {
@@ -95,18 +95,13 @@ impl Member {
     }
 }
 
-async fn listen(
-    mut events: EventLoop,
-    tell: watch::Sender<Offset>,
-    traffic: Arc<Traffic>,
-    topic: usize,
-) {
+async fn listen(mut events: EventLoop, tell: watch::Sender<Offset>, traffic: Arc<Traffic>) {
     // A lost connection shows as a measurement that stalls.
     while let Ok(event) = events.poll().await {
         let Event::Incoming(Packet::Publish(publish)) = event else { continue };
         traffic.acks.fetch_add(1, Ordering::Relaxed);
-        let bytes = publish_bytes(topic, publish.payload.len());
-        traffic.ack_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // With the properties that the broker adds of its own.
+        traffic.ack_bytes.fetch_add(publish.size() as u64, Ordering::Relaxed);
         if let Ok(ack) = decode_ack(&publish.payload) {
             tell.send_replace(ack.durable.next);
         }

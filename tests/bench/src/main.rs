@@ -74,6 +74,8 @@ pub(crate) fn note(text: &str) {
 }
 
 fn main() -> ExitCode {
+    // One provider for every client; nothing is encrypted here.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).init();

@@ -25,6 +25,7 @@ impl Api {
     /// # Errors
     /// No client can be made.
     pub fn new(port: u16) -> anyhow::Result<Self> {
+        crate::tls();
         // A connection each: the centre may close one whose body it did not want to read.
         let client = Client::builder().timeout(ANSWER).pool_max_idle_per_host(0).build()?;
         Ok(Self { base: format!("http://127.0.0.1:{port}"), client })

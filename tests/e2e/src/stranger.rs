@@ -127,7 +127,6 @@ impl Drop for Stranger {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "not our enum; the rest is rumqttc's own work")]
 async fn run(
     mut events: EventLoop,
     hear: mpsc::Sender<Message>,

@@ -43,6 +43,7 @@ impl Stream {
     /// The centre does not answer.
     pub async fn open(api: &Api, after: Option<u64>) -> anyhow::Result<Self> {
         // No time limit of the whole: a stream has no end.
+        crate::tls();
         let client = reqwest::Client::builder().build()?;
         let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
         let answer = client.get(format!("{}/api/v1/stream{query}", api.base)).send().await?;

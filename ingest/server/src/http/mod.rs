@@ -23,12 +23,13 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use fengsui_store::{AlarmJournal, SeriesStore};
+use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::accounts::Identity;
 use crate::alarm_loop::Input;
 use crate::counters::Counters;
 use crate::demo::Control;
@@ -57,6 +58,8 @@ pub struct App {
     pub store: SeriesStore,
     /// The journal.
     pub journal: AlarmJournal,
+    /// Catalogues, accounts, limits.
+    pub config_db: Arc<ConfigDb>,
     /// Zone.
     pub stamp: Stamp,
     /// Counters.
@@ -141,7 +144,8 @@ async fn known_host(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what a foreign page could make a browser send.
-async fn guard(request: Request, next: Next) -> Response {
+async fn guard(mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Identity::local());
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.run(request).await;
     }

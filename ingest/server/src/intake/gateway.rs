@@ -19,6 +19,10 @@ use crate::registry::{Gateway, Numbered};
 /// Batches parked for one gateway while its birth is on the way. Further ones are not taken; the
 /// gateway offers them again.
 const PARKED_MAX: usize = 32;
+/// Batches stored before an acknowledgement goes out at once: half a gateway's backlog window, so
+/// that its link never rests. Fewer wait for the next round, at most two seconds: on a metered
+/// link an acknowledgement costs as much as fifty samples.
+const ACK_EVERY: u32 = 4;
 /// Not heard for this long: shown as offline, whatever its alarm says.
 const OFFLINE_AFTER_MS: i64 = 12_000;
 /// Late samples wait for the end of their back-fill at most this long.
@@ -42,6 +46,7 @@ pub(super) struct Watched {
     birth_wanted: bool,
     ack_due: bool,
     acked_lately: bool,
+    stored_since_ack: u32,
     fault: String,
     heard: Option<TimeMs>,
     will: bool,
@@ -63,6 +68,7 @@ impl Watched {
             birth_wanted: false,
             ack_due: false,
             acked_lately: false,
+            stored_since_ack: 0,
             fault: String::new(),
             heard: None,
             will: false,
@@ -312,20 +318,23 @@ impl Watched {
                 self.ledger.forget(epoch, *lo, *hi);
             }
         }
-        self.ack_due = true;
+        self.stored_since_ack += 1;
+        self.ack_due |= self.stored_since_ack >= ACK_EVERY;
     }
 
-    /// What to say now, if anything. A round of repetition passes over who was told since the
-    /// last round: on a narrow link an acknowledgement costs as much as forty samples.
+    /// What to say now, if anything. In a round (`all`) everybody who is owed a word hears it, and
+    /// who has heard nothing since the last round hears the old one again.
     pub(super) fn ack(&mut self, all: bool, now: TimeMs) -> Option<Ack> {
         let epoch = self.epoch.unwrap_or(Epoch(0));
         let known = self.epoch.is_some() || self.birth_wanted;
+        let owed = self.ack_due || (all && self.stored_since_ack > 0);
         let repeat = all && !std::mem::take(&mut self.acked_lately);
-        if !known || !(self.ack_due || repeat) {
+        if !known || !(owed || repeat) {
             return None;
         }
         self.ack_due = false;
-        self.acked_lately = !all;
+        self.stored_since_ack = 0;
+        self.acked_lately = true;
         Some(Ack {
             durable: self.ledger.durable(epoch),
             birth_wanted: self.birth_wanted,

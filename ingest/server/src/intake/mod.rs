@@ -46,7 +46,7 @@ pub struct Parts {
     /// The series store.
     pub store: SeriesStore,
     /// The catalogues.
-    pub config_db: ConfigDb,
+    pub config_db: Arc<ConfigDb>,
     /// The alarm loop.
     pub alarms: SyncSender<Input>,
     /// The engine's constants.

@@ -95,7 +95,7 @@ async fn told_to_load_anew(stream: &mut TcpStream) -> anyhow::Result<()> {
         loop {
             let read = stream.read(&mut buffer).await?;
             ensure!(read > 0, "the stream ended");
-            tail.extend_from_slice(&buffer[..read]);
+            tail.extend_from_slice(buffer.get(..read).unwrap_or_default());
             if tail.windows(13).any(|text| text == b"event: reset\n") {
                 return Ok(());
             }
@@ -171,6 +171,9 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const MARK: (&str, &str) = ("x-fengsui", "1");
 const ACK: &str = "/api/v1/alarms/ack";
 
+/// What it is, its headers and body, the status and the code that it must get.
+type Post<'a> = (&'a str, &'a [(&'a str, &'a str)], String, u16, &'a str);
+
 fn acks(count: usize) -> String {
     let one = json!({ "alarm": "GW-MIMIC/MIMIC.1/H", "occurrence": 1 });
     json!({ "acks": vec![one; count], "comment": "", "request": "r" }).to_string()
@@ -205,7 +208,7 @@ fn wrong_requests_are_answered_with_code_place_and_mend() {
         let (_broker, centre, _stranger, _mimic) = start(scene).await?;
         let api = &centre.api;
         let foreign = ("origin", "http://elsewhere.example");
-        let posts: [(&str, &[(&str, &str)], String, u16, &str); 10] = [
+        let posts: [Post<'_>; 10] = [
             ("a foreign origin", &[JSON, MARK, foreign], acks(1), 403, "foreign_origin"),
             ("no mark", &[JSON], acks(1), 403, "unmarked_request"),
             ("another mark", &[JSON, ("x-fengsui", "0")], acks(1), 403, "unmarked_request"),

@@ -60,7 +60,8 @@ async fn make_noise(stranger: &mut Stranger, chance: &mut Chance) -> anyhow::Res
             stranger.say(&topic, payload, false).await?;
             continue;
         }
-        let topic = TOPICS[usize::try_from(chance.within(0, TOPICS.len() as u64))?];
+        let place = usize::try_from(chance.within(0, TOPICS.len() as u64))?;
+        let topic = TOPICS.get(place).context("a topic")?;
         let len = usize::try_from(chance.within(0, 3_000))?;
         let retain = topic.ends_with("/birth") && chance.within(0, 2) == 0;
         stranger.say(topic, chance.bytes(len), retain).await?;
