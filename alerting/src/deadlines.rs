@@ -64,6 +64,11 @@ impl Deadlines {
             std::mem::take(&mut self.shelves).into_iter().map(|(at, a)| (at - ms, a)).collect();
     }
 
+    /// All timers; shelves follow from the alarms.
+    pub(crate) fn timers(&self) -> impl Iterator<Item = &(TimeMs, Reason)> {
+        self.timers.iter()
+    }
+
     /// The earliest of all.
     pub(crate) fn next(&self) -> Option<TimeMs> {
         match (self.timers.first(), self.shelves.first()) {

@@ -1,9 +1,9 @@
 //! The engine's memory as bytes, and back.
 //!
 //! - Own format with a version and a checksum; alarms by key, points and gateways by number.
-//! - Of each point's samples only the newest few go along; what is older is asked back from the
-//!   store when late data need it. Late samples that wait go along as their span.
-//! - Timers are not written: they follow from the state.
+//! - Nothing is left out: under the same plan a restored engine answers every further event as
+//!   the one that was saved would have. A restart that plays its input log depends on it.
+//! - Under another plan timers follow from the state.
 
 mod bytes;
 
@@ -13,25 +13,25 @@ use fengsui_telemetry::{Revision, TimeMs};
 
 use self::bytes::{Reader, Writer};
 use crate::condition::{Judgement, NEVER, Rule};
+use crate::deadlines::{Deadlines, Reason};
 use crate::engine::{Engine, GatewayState, LatePart, NONE, PointState};
 use crate::held::{Held, Sample, Trust};
 use crate::lifecycle::Phase;
-use crate::model::AlarmId;
+use crate::model::{AlarmId, GatewayRef};
 use crate::overlay::{Overlays, Shelf};
 use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: [u8; 4] = *b"FSAE";
-/// Samples of each point that go along.
-const SAMPLES: usize = 8;
 
 /// The bytes of an engine.
 pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     let mut w = Writer::new(MAGIC, VERSION);
     w.signed(engine.last_tick);
     w.signed(engine.latest);
+    w.maybe(engine.watch_from.map(|at| at.0));
     let requests: Vec<_> = engine.requests.iter().collect();
     w.count(requests.len());
     for (alarm, request) in requests {
@@ -52,6 +52,8 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     for (spec, alarm) in engine.plan.alarms.iter().zip(&engine.alarms) {
         w.text(&spec.key);
         w.flag(alarm.silent);
+        w.signed(alarm.armed);
+        w.signed(alarm.realarm);
         match engine.hot.get(alarm.hot as usize) {
             Some(hot) => {
                 w.flag(true);
@@ -65,6 +67,7 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
             write_story(&mut w, story);
         }
     }
+    write_deadlines(&mut w, &engine.deadlines);
     w.finish()
 }
 
@@ -82,6 +85,20 @@ fn write_gateway(w: &mut Writer, gateway: &GatewayState) {
     w.signed(gateway.tick_before);
     w.flag(gateway.cover);
     w.maybe(gateway.uncover_at.map(|at| at.0));
+    for ids in [&gateway.deferred, &gateway.waiting, &gateway.covered] {
+        w.count(ids.len());
+        ids.iter().for_each(|id| w.unsigned(u64::from(id.0)));
+    }
+    w.signed(gateway.back_at);
+    w.count(gateway.late_points.len());
+    gateway.late_points.iter().for_each(|point| w.unsigned(u64::from(*point)));
+    w.signed(gateway.late_at);
+    w.maybe(gateway.quiet_at.map(|at| at.0));
+    w.count(gateway.asking.len());
+    gateway.asking.iter().for_each(|point| w.unsigned(u64::from(*point)));
+    w.maybe(gateway.ask_at.map(|at| at.0));
+    w.flag(gateway.chimed);
+    w.signed(gateway.chimed_at);
 }
 
 fn write_point(w: &mut Writer, point: &PointState) {
@@ -89,32 +106,79 @@ fn write_point(w: &mut Writer, point: &PointState) {
     w.signed(point.fresh);
     w.signed(point.ticked);
     w.signed(point.known_from);
-    let left_out = point.held.len().saturating_sub(SAMPLES);
-    let floor = match left_out.checked_sub(1).and_then(|last| point.held.iter().nth(last)) {
-        Some(last) => last.te().saturating_add(1).max(point.held.floor()),
-        None => point.held.floor(),
-    };
-    w.signed(floor);
-    w.count(point.held.len() - left_out);
-    for sample in point.held.iter().skip(left_out) {
-        w.signed(sample.te());
-        w.byte(match sample.trust() {
-            Trust::Number => 0,
-            Trust::Bad => 1,
-            Trust::Conflict => 2,
-            Trust::RaisesOnly => 3,
-        });
-        w.number(sample.raw_value());
-    }
+    w.flag(point.stale_on);
+    w.flag(point.late_listed);
+    w.signed(point.notes.0);
+    w.unsigned(u64::from(point.notes.1));
+    w.signed(point.held.floor());
+    w.count(point.held.len());
+    point.held.iter().for_each(|sample| write_sample(w, *sample));
     w.flag(point.late.is_some());
     if let Some(part) = &point.late {
+        w.count(part.held.len());
+        part.held.iter().for_each(|sample| write_sample(w, *sample));
         w.signed(part.earliest);
         w.signed(part.latest);
+        w.flag(part.dropped);
         w.maybe(part.beyond);
         w.maybe(part.recall.map(|(from, _)| from));
         w.maybe(part.recall.map(|(_, to)| to));
+        w.signed(part.asked_at);
         w.flag(part.grown);
+        w.count(part.told);
     }
+}
+
+fn write_sample(w: &mut Writer, sample: Sample) {
+    w.signed(sample.te());
+    w.byte(match sample.trust() {
+        Trust::Number => 0,
+        Trust::Bad => 1,
+        Trust::Conflict => 2,
+        Trust::RaisesOnly => 3,
+    });
+    w.number(sample.raw_value());
+}
+
+fn write_deadlines(w: &mut Writer, deadlines: &Deadlines) {
+    w.count(deadlines.timers().count());
+    for (at, reason) in deadlines.timers() {
+        let (kind, id) = match *reason {
+            Reason::Delay(id) => (0, id.0),
+            Reason::Stale(id) => (1, id.0),
+            Reason::Offline(id) => (2, id.0),
+            Reason::Uncover(gateway) => (3, gateway.0),
+            Reason::Quiet(gateway) => (4, gateway.0),
+            Reason::Ask(gateway) => (5, gateway.0),
+            Reason::Release(gateway) => (6, gateway.0),
+            Reason::ReAlarm(id) => (7, id.0),
+        };
+        w.signed(at.0);
+        w.byte(kind);
+        w.unsigned(u64::from(id));
+    }
+}
+
+fn read_deadlines(r: &mut Reader<'_>) -> Result<Deadlines, RestoreFault> {
+    let mut deadlines = Deadlines::default();
+    for _ in 0..r.count()? {
+        let at = TimeMs(r.signed()?);
+        let (kind, id) = (r.byte()?, r.small()?);
+        let (alarm, gateway) = (AlarmId(id), GatewayRef(id));
+        let reason = match kind {
+            0 => Reason::Delay(alarm),
+            1 => Reason::Stale(alarm),
+            2 => Reason::Offline(alarm),
+            3 => Reason::Uncover(gateway),
+            4 => Reason::Quiet(gateway),
+            5 => Reason::Ask(gateway),
+            6 => Reason::Release(gateway),
+            7 => Reason::ReAlarm(alarm),
+            _ => return Err(r.damaged()),
+        };
+        deadlines.arm(at, reason);
+    }
+    Ok(deadlines)
 }
 
 fn write_rule(w: &mut Writer, rule: &Rule) {
@@ -180,13 +244,15 @@ fn write_story(w: &mut Writer, story: &Story) {
     }
 }
 
-/// Fills a freshly laid out engine.
-pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<(), RestoreFault> {
+/// Fills a freshly laid out engine. True where the plan is the one that was saved, so that the
+/// timers are in place as well.
+pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, RestoreFault> {
     let mut r = Reader::open(bytes, MAGIC, VERSION)?;
     let places: BTreeMap<String, usize> =
         engine.plan.alarms.iter().enumerate().map(|(at, spec)| (spec.key.clone(), at)).collect();
     engine.last_tick = r.signed()?;
     engine.latest = r.signed()?;
+    let watch_from = r.maybe()?.map(TimeMs);
     for _ in 0..r.count()? {
         let (key, request) = (r.text()?, r.text()?);
         if let Some(id) = places.get(&key).and_then(|at| u32::try_from(*at).ok()) {
@@ -205,52 +271,134 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<(), Restore
         if let Some(state) = engine.points.get_mut(index) {
             let PointState { first, count, times, gateway, stale, .. } = *state;
             *state = PointState { first, count, times, gateway, stale, ..point };
+            engine.late_held += state.late.as_ref().map_or(0, |part| part.held.len());
         }
     }
-    for _ in 0..r.count()? {
+    let count = r.count()?;
+    let mut same = count == engine.alarms.len();
+    for saved in 0..count {
         let key = r.text()?;
-        read_alarm(engine, &mut r, places.get(&key).copied())?;
+        let place = places.get(&key).copied();
+        same &= place == Some(saved);
+        same &= read_alarm(engine, &mut r, place)?;
     }
-    r.end()
+    let deadlines = read_deadlines(&mut r)?;
+    r.end()?;
+    if same {
+        engine.watch_from = watch_from;
+        engine.deadlines = deadlines;
+    } else {
+        forget_places(engine);
+    }
+    Ok(same)
+}
+
+/// Alarms have other numbers now: what named them by number is found anew.
+fn forget_places(engine: &mut Engine) {
+    for alarm in &mut engine.alarms {
+        (alarm.armed, alarm.realarm) = (NEVER, NEVER);
+    }
+    for (number, gateway) in (0_u32..).zip(&mut engine.gateways) {
+        gateway.deferred.clear();
+        gateway.waiting.clear();
+        gateway.late_points.clear();
+        gateway.asking.clear();
+        (gateway.quiet_at, gateway.ask_at) = (None, None);
+        let covered = engine.plan.alarms.iter().zip(&engine.alarms).zip(0_u32..);
+        let covered = covered.filter(|((spec, alarm), _)| {
+            let parent = alarm.story.as_ref().is_some_and(|story| story.overlays.parent);
+            parent && spec.gateway.0 == number
+        });
+        gateway.covered = covered.map(|(_, id)| AlarmId(id)).collect();
+    }
+    for point in &mut engine.points {
+        point.late_listed = false;
+        let stale = engine.alarms.get(point.stale as usize);
+        point.stale_on = stale.is_some_and(|alarm| alarm.silent);
+    }
 }
 
 fn read_gateway(r: &mut Reader<'_>) -> Result<GatewayState, RestoreFault> {
     Ok(GatewayState {
+        offline: NONE,
         heard: r.signed()?,
         restarted: r.signed()?,
         held_until: r.maybe()?.map(TimeMs),
         tick_before: r.signed()?,
         cover: r.flag()?,
         uncover_at: r.maybe()?.map(TimeMs),
-        ..GatewayState::default()
+        deferred: read_ids(r)?,
+        waiting: read_ids(r)?,
+        covered: read_ids(r)?,
+        back_at: r.signed()?,
+        late_points: (0..r.count()?).map(|_| r.small()).collect::<Result<_, _>>()?,
+        late_at: r.signed()?,
+        quiet_at: r.maybe()?.map(TimeMs),
+        asking: (0..r.count()?).map(|_| r.small()).collect::<Result<_, _>>()?,
+        ask_at: r.maybe()?.map(TimeMs),
+        chimed: r.flag()?,
+        chimed_at: r.signed()?,
     })
+}
+
+fn read_ids(r: &mut Reader<'_>) -> Result<Vec<AlarmId>, RestoreFault> {
+    (0..r.count()?).map(|_| r.small().map(AlarmId)).collect()
 }
 
 fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     let (newest, fresh, ticked) = (r.signed()?, r.signed()?, r.signed()?);
-    let (known_from, floor) = (r.signed()?, r.signed()?);
+    let known_from = r.signed()?;
+    let (stale_on, late_listed) = (r.flag()?, r.flag()?);
+    let notes = (r.signed()?, u16::try_from(r.unsigned()?).unwrap_or(u16::MAX));
+    let floor = r.signed()?;
     let mut samples = VecDeque::new();
     for _ in 0..r.count()? {
-        let te = r.signed()?;
-        let trust = match r.byte()? {
-            0 => Trust::Number,
-            1 => Trust::Bad,
-            2 => Trust::Conflict,
-            3 => Trust::RaisesOnly,
-            _ => return Err(r.damaged()),
-        };
-        samples.push_back(Sample::with_trust(te, trust, r.number()?));
+        samples.push_back(read_sample(r)?);
     }
     let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
     let held = Held::restored(samples, floor);
-    Ok(PointState { newest, fresh, ticked, known_from, held, late, ..PointState::default() })
+    Ok(PointState {
+        newest,
+        fresh,
+        ticked,
+        known_from,
+        stale_on,
+        late_listed,
+        notes,
+        held,
+        late,
+        ..PointState::default()
+    })
+}
+
+fn read_sample(r: &mut Reader<'_>) -> Result<Sample, RestoreFault> {
+    let te = r.signed()?;
+    let trust = match r.byte()? {
+        0 => Trust::Number,
+        1 => Trust::Bad,
+        2 => Trust::Conflict,
+        3 => Trust::RaisesOnly,
+        _ => return Err(r.damaged()),
+    };
+    Ok(Sample::with_trust(te, trust, r.number()?))
 }
 
 fn read_late(r: &mut Reader<'_>) -> Result<LatePart, RestoreFault> {
-    let (earliest, latest, beyond) = (r.signed()?, r.signed()?, r.maybe()?);
-    let recall = r.maybe()?.zip(r.maybe()?);
-    let grown = r.flag()?;
-    Ok(LatePart { earliest, latest, beyond, recall, grown, dropped: true, ..LatePart::default() })
+    let mut held = Vec::new();
+    for _ in 0..r.count()? {
+        held.push(read_sample(r)?);
+    }
+    Ok(LatePart {
+        held,
+        earliest: r.signed()?,
+        latest: r.signed()?,
+        dropped: r.flag()?,
+        beyond: r.maybe()?,
+        recall: r.maybe()?.zip(r.maybe()?),
+        asked_at: r.signed()?,
+        grown: r.flag()?,
+        told: r.plain_count()?,
+    })
 }
 
 fn read_rule(r: &mut Reader<'_>) -> Result<Rule, RestoreFault> {
@@ -277,13 +425,16 @@ fn read_alarm(
     engine: &mut Engine,
     r: &mut Reader<'_>,
     place: Option<usize>,
-) -> Result<(), RestoreFault> {
+) -> Result<bool, RestoreFault> {
     let silent = r.flag()?;
+    let (armed, realarm) = (r.signed()?, r.signed()?);
     let judged = if r.flag()? { Some((read_rule(r)?, read_judgement(r)?)) } else { None };
     let mut story = if r.flag()? { Some(Box::new(read_story(r)?)) } else { None };
-    let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(()) };
+    let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(false) };
+    let mut same = true;
     if let (Some((rule, judge)), Some(hot)) = (judged, engine.hot.get_mut(alarm.hot as usize)) {
         hot.judge = judge;
+        same = hot.rule == rule;
         if !hot.rule.judges_like(&rule) {
             let story = story.get_or_insert_with(Box::default);
             if story.earlier.len() >= EARLIER_MAX {
@@ -295,26 +446,12 @@ fn read_alarm(
     }
     let kind_kept = judged.is_some() == (alarm.hot != NONE);
     if !kind_kept {
-        return Ok(());
+        return Ok(false);
     }
     alarm.silent = silent;
+    (alarm.armed, alarm.realarm) = (armed, realarm);
     alarm.story = story;
-    let (id, parent) = (place, alarm.story.as_ref().is_some_and(|s| s.overlays.parent));
-    let Some((spec, id)) =
-        id.and_then(|at| Some((engine.plan.alarms.get(at)?, AlarmId(u32::try_from(at).ok()?))))
-    else {
-        return Ok(());
-    };
-    if let crate::model::Subject::Point(point) = spec.subject
-        && silent
-        && let Some(state) = engine.points.get_mut(point.0 as usize)
-    {
-        state.stale_on = true;
-    }
-    if parent && let Some(gateway) = engine.gateways.get_mut(spec.gateway.0 as usize) {
-        gateway.covered.push(id);
-    }
-    Ok(())
+    Ok(same)
 }
 
 fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {

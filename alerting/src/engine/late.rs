@@ -184,8 +184,10 @@ impl Engine {
     fn expect_answer(&mut self, gateway: GatewayRef, point: u32, at: TimeMs) {
         let Some(state) = self.gateway_mut(gateway) else { return };
         state.asking.insert(point);
-        if state.ask_at.is_none() {
+        let known = state.ask_at;
+        if known.is_none_or(|known| at < known) {
             state.ask_at = Some(at);
+            known.into_iter().for_each(|at| self.deadlines.disarm(at, Reason::Ask(gateway)));
             self.deadlines.arm(at, Reason::Ask(gateway));
         }
     }

@@ -5,7 +5,6 @@
 //!   something changes.
 //! - Silence alarms (STALE, OFFLINE) live in processing time; limit alarms in event time.
 
-mod adopt;
 mod clock_back;
 mod commands;
 mod late;
@@ -98,8 +97,11 @@ impl Engine {
     /// The plan has faults, or the bytes are no whole snapshot of this version.
     pub fn restore(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
         let mut engine = Self::new(plan).map_err(RestoreFault::Plan)?;
-        snapshot::read_into(&mut engine, snapshot)?;
-        engine.arm_restored();
+        let same = snapshot::read_into(&mut engine, snapshot)?;
+        engine.stand_restored();
+        if !same {
+            engine.arm_restored();
+        }
         Ok(engine)
     }
 
@@ -239,11 +241,7 @@ impl Engine {
     }
 
     /// Arms what a snapshot had armed.
-    fn arm_restored(&mut self) {
-        for index in 0..self.hot.len() {
-            self.rearm(index);
-        }
-        self.resume_late(None);
+    fn stand_restored(&mut self) {
         let ids = (0_u32..).zip(&self.alarms).filter(|(_, alarm)| alarm.story.is_some());
         let ids: Vec<AlarmId> = ids.map(|(id, _)| AlarmId(id)).collect();
         for id in ids {
@@ -253,7 +251,19 @@ impl Engine {
             if self.story(id).is_some_and(|story| story.letter() != Letter::A) {
                 self.standing.insert(id);
             }
-            self.rearm_realarm(id);
+        }
+    }
+
+    /// Timers follow from the state where the plan is another one.
+    fn arm_restored(&mut self) {
+        for index in 0..self.hot.len() {
+            self.rearm(index);
+        }
+        self.resume_late(None);
+        for place in 0..self.alarms.len() {
+            if let Ok(id) = u32::try_from(place) {
+                self.rearm_realarm(AlarmId(id));
+            }
         }
         for (number, state) in (0_u32..).zip(&self.gateways) {
             if let Some(at) = state.held_until {

@@ -164,6 +164,11 @@ impl<'a> Reader<'a> {
         usize::try_from(self.unsigned()?).map_err(|_| self.damaged())
     }
 
+    /// A number of an alarm, a point or a gateway.
+    pub(crate) fn small(&mut self) -> Result<u32, RestoreFault> {
+        u32::try_from(self.unsigned()?).map_err(|_| self.damaged())
+    }
+
     /// A count of things to come: each takes a byte at least.
     pub(crate) fn count(&mut self) -> Result<usize, RestoreFault> {
         let count = self.plain_count()?;

@@ -107,8 +107,8 @@ struct Shift {
     asked: Vec<(PointRef, TimeMs, TimeMs)>,
     letters: BTreeMap<AlarmId, Letter>,
     ids: BTreeSet<String>,
-    /// The newest snapshot and what happened since.
-    saved: (Vec<u8>, Vec<(Event, TimeMs)>),
+    /// The newest snapshot, and what was told and answered since.
+    saved: (Vec<u8>, Vec<(Event, TimeMs, Vec<Action>)>),
     punctual: bool,
 }
 
@@ -148,13 +148,14 @@ impl Shift {
 
     fn handle(&mut self, event: Event) {
         let now = TimeMs(self.now);
-        self.saved.1.push((event.clone(), now));
+        let told = event.clone();
         let mut actions = Vec::new();
         let wakes = matches!(event, Event::Wake);
         if std::env::var("FENGSUI_TELL").is_ok() {
             println!("{} {event:?}", self.now);
         }
         self.engine.handle(event, now, &mut actions);
+        self.saved.1.push((told, now, actions.clone()));
         self.take(actions);
         if wakes {
             let next = self.engine.wake_at();
@@ -218,26 +219,10 @@ impl Shift {
         (self.engine.keep, self.engine.keep_asked) = self.keep;
         // What the old engine had asked died with it.
         self.asked.clear();
-        for (event, then) in since {
-            // A host replays samples, commands and ticks; recalls are answered anew.
-            if matches!(event, Event::History { .. }) {
-                continue;
-            }
+        for (event, then, answers) in since {
             let mut actions = Vec::new();
             self.engine.handle(event, then, &mut actions);
-            for action in actions {
-                if let Action::Recall { point, from, to } = action {
-                    self.asked.push((point, from, to));
-                }
-            }
-        }
-        // Where late samples were waiting, the replay has yet to hear from the store.
-        let waits = self.engine.points.iter().any(|point| point.late.is_some());
-        for place in 0..self.engine.plan().alarms.len() {
-            let alarm = AlarmId(u32::try_from(place).unwrap());
-            let letter = self.engine.standing(alarm).letter;
-            let known = self.letters.insert(alarm, letter).unwrap_or(Letter::A);
-            assert!(waits || letter == known, "seed {}: letter after replay", self.seed);
+            assert_eq!(actions, answers, "seed {}: another answer at {then:?}", self.seed);
         }
         // The process is up again a while later, and tells it.
         self.now += self.dice.below(20_000);

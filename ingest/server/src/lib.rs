@@ -208,7 +208,8 @@ impl Core {
         let counters = Arc::new(Counters::default());
         let registry = Arc::new(restore::registry(config, &files.config_db)?);
         let plan = registry.plan(config.alarm);
-        let engine = restore::engine(plan, &registry, &files.journal, &files.store)?;
+        let restore::Restored { engine, chunk } =
+            restore::engine(plan, &registry, &files.journal, &files.store)?;
         let (registry_out, registry_in) = watch::channel(registry.clone());
         let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
         let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);
@@ -228,6 +229,7 @@ impl Core {
         let (stored, notices) = mpsc::channel(intake::NOTICES_MAX);
         let alarms = alarm_loop::start(alarm_loop::Parts {
             engine,
+            chunk,
             registry,
             journal: files.journal.clone(),
             store: files.store.clone(),

@@ -1,30 +1,30 @@
-//! Start after any end: the engine is its last snapshot plus everything that came after it.
+//! Start after any end: the engine is its last snapshot, what its log holds since, and what the
+//! series store took that the log does not hold.
 //!
-//! - Samples that the store committed after the snapshot, and commands that the journal took, are
-//!   played again in the order in which the centre knew of them.
-//! - Rows that come out again carry the same ids, so the journal drops them; rows that a kill
-//!   kept out of it are written now; rows whose samples a kill kept out of the store are taken
-//!   over from the journal.
+//! - The log is what the engine took, in its order; the rows that came of it are in the journal
+//!   by the same transaction. Played again it makes the same rows, and the journal knows them.
+//! - Samples that a kill kept out of the log made no recorded row. They are judged now.
+//! - Samples that a kill kept out of the store are in the log, and are stored now: the gateway
+//!   need not bring them again.
 
-mod replay;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
-use fengsui_alerting::{Cause, Engine, Plan, Row};
-use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoredRow};
+use fengsui_alerting::{Action, AlarmId, Cause, Engine, Event, GatewayRef, Plan, PointRef, Row};
+use fengsui_store::{
+    AlarmJournal, ConfigDb, EngineInput, Intake, LedgerRow, SeriesStore, Snapshot, StoredRow,
+};
 use fengsui_telemetry::wire::decode_catalogue;
-use fengsui_telemetry::{GatewayId, Point, Revision};
+use fengsui_telemetry::{GatewayId, Point, Revision, TimeMs};
 use tracing::{info, warn};
 
-use crate::alarm_loop::journal_row;
+use crate::alarm_loop::{journal_row, judge};
 use crate::clock;
 use crate::config::Config;
 use crate::registry::{Numbered, Registry};
 use crate::view::AlarmRow;
-use replay::Replay;
 
 /// Rows of one alarm in which its answer is looked for; beyond it the desk shows who, not when.
 const ANSWERS_MAX: usize = 200;
@@ -57,36 +57,75 @@ pub fn registry(config: &Config, db: &ConfigDb) -> anyhow::Result<Registry> {
     Ok(registry)
 }
 
+/// An engine that is where it was, and the number of the next chunk of its log.
+pub struct Restored {
+    /// The engine.
+    pub engine: Engine,
+    /// The number.
+    pub chunk: u64,
+}
+
 /// The engine as it was when the process ended, and a little further.
 ///
 /// # Errors
-/// Journal or store cannot be read, or the plan has faults.
+/// Journal or store cannot be read or written, or the plan has faults.
 pub fn engine(
     plan: Plan,
     registry: &Registry,
     journal: &AlarmJournal,
     store: &SeriesStore,
-) -> anyhow::Result<Engine> {
+) -> anyhow::Result<Restored> {
     let began = clock::monotonic();
     let snapshot = journal.load_snapshot().context("the engine's snapshot")?;
     let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
-    let restored = snapshot.map(|s| (s.journal_seq, Engine::restore(plan.clone(), &s.data)));
-    let (engine, journal_seq) = match restored {
-        Some((journal_seq, Ok(engine))) => (engine, journal_seq),
+    let restored = snapshot.map(|s| (s.inputs_from, Engine::restore(plan.clone(), &s.data)));
+    let (engine, from) = match restored {
+        Some((from, Ok(engine))) => (engine, from),
         Some((_, Err(fault))) => {
-            warn!(%fault, "the snapshot cannot be used; the engine starts from the journal");
+            warn!(%fault, "the snapshot cannot be used; the engine starts from its log");
             (fresh(plan)?, 0)
         }
         None => (fresh(plan)?, 0),
     };
-    let mut replay = Replay::begin(engine, registry, journal, journal_seq)?;
-    let mut samples = 0_u64;
-    store.replay(store_seq, &mut |_, intake| samples += replay.intake(intake))?;
-    replay.end(clock::now());
-    let again = record(journal, &replay.engine, &replay.untold())?;
-    let (adopted, ms) = (replay.adopted, began.elapsed().as_millis());
-    info!(samples, rows = again, adopted, ms, "engine restored");
-    Ok(replay.engine)
+    let mut replay = Replay::new(engine, registry);
+    let ledger = Ledger::of(store.ledgers()?);
+    let mut unstored = Vec::new();
+    let chunk = journal.inputs(&mut |number, input| {
+        if let EngineInput::Judged { intake, .. } = &input {
+            replay.known.insert(key(intake));
+            if !ledger.holds(intake) {
+                unstored.push(intake.clone());
+            }
+        }
+        if number >= from {
+            replay.again(&input);
+        }
+    })?;
+    let logged = replay.rows.len();
+    store.replay(store_seq, &mut |_, intake| replay.judge(intake))?;
+    replay.play(Event::Restarted, clock::now());
+    let stored = bring_home(store, unstored)?;
+    let rows: Vec<_> = replay.rows.iter().map(|row| journaled(&replay.engine, row)).collect();
+    let snapshot = Snapshot {
+        data: replay.engine.snapshot(),
+        store_seq: store.last_seq(),
+        journal_seq: 0,
+        inputs_from: chunk,
+        keep_from: chunk,
+        ti: clock::now(),
+    };
+    let seqs =
+        waiting(|done| journal.save_snapshot(snapshot, rows, done).map_err(|f| anyhow!("{f}")))
+            .context("the restored engine cannot be recorded")?;
+    let unknown = seqs.iter().take(logged).flatten().count();
+    if unknown > 0 {
+        // Limits that changed while the centre was down judge what had been judged otherwise.
+        warn!(rows = unknown, "the log made rows that the journal did not hold; they are added");
+    }
+    let rows = seqs.iter().flatten().count();
+    let (samples, ms) = (replay.samples, began.elapsed().as_millis());
+    info!(samples, rows, stored, ms, "engine restored");
+    Ok(Restored { engine: replay.engine, chunk })
 }
 
 fn fresh(plan: Plan) -> anyhow::Result<Engine> {
@@ -96,24 +135,146 @@ fn fresh(plan: Plan) -> anyhow::Result<Engine> {
     })
 }
 
-/// Writes rows and waits until they are durable.
-fn record(journal: &AlarmJournal, engine: &Engine, rows: &[Row]) -> anyhow::Result<usize> {
-    if rows.is_empty() {
-        return Ok(0);
+fn journaled(engine: &Engine, row: &Row) -> fengsui_store::JournalRow {
+    let place = usize::try_from(row.alarm.0).unwrap_or(usize::MAX);
+    journal_row(row, engine.plan().alarms.get(place).map_or("", |alarm| alarm.key.as_str()))
+}
+
+/// Names an intake: no two have the same.
+fn key(intake: &Intake) -> (String, u64, TimeMs, Vec<(u64, u64)>) {
+    (intake.gateway.clone(), intake.epoch, intake.ti, intake.offsets.clone())
+}
+
+/// The offsets that the store holds.
+struct Ledger(BTreeMap<(String, u64), Vec<(u64, u64)>>);
+
+impl Ledger {
+    fn of(rows: Vec<LedgerRow>) -> Self {
+        let mut ledger = BTreeMap::<_, Vec<_>>::new();
+        for row in rows {
+            ledger.entry((row.gateway, row.epoch)).or_default().push((row.lo, row.hi));
+        }
+        Self(ledger)
     }
-    let key = |row: &Row| {
-        let place = usize::try_from(row.alarm.0).unwrap_or(usize::MAX);
-        engine.plan().alarms.get(place).map_or("", |alarm| alarm.key.as_str())
-    };
-    let rows: Vec<_> = rows.iter().map(|row| journal_row(row, key(row))).collect();
+
+    fn holds(&self, intake: &Intake) -> bool {
+        let held = self.0.get(&(intake.gateway.clone(), intake.epoch));
+        let holds = |(lo, hi): &(u64, u64)| {
+            lo >= hi || held.is_some_and(|held| held.iter().any(|(l, h)| l <= lo && hi <= h))
+        };
+        intake.offsets.iter().all(holds)
+    }
+}
+
+/// Stores intakes that only the log held, and waits for the disk.
+fn bring_home(store: &SeriesStore, intakes: Vec<Intake>) -> anyhow::Result<usize> {
+    let count = intakes.len();
+    for intake in intakes {
+        waiting(|done| store.append(intake, done).map_err(|full| anyhow!("{full}")))
+            .context("samples of the log cannot be stored")?;
+    }
+    Ok(count)
+}
+
+type Done<T> = Box<dyn FnOnce(Result<T, fengsui_store::StoreError>) + Send>;
+
+/// Asks a writer for something and waits for its answer.
+fn waiting<T: Send + 'static>(
+    ask: impl FnOnce(Done<T>) -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
     let (tell, told) = sync_channel(1);
-    let done = move |answer: Result<Vec<Option<u64>>, fengsui_store::StoreError>| {
-        // The receiver waits below.
-        tell.send(answer).ok();
-    };
-    journal.append(rows, Box::new(done)).map_err(|full| anyhow!("{full}"))?;
-    let seqs = told.recv().context("the journal's writer has ended")??;
-    Ok(seqs.iter().flatten().count())
+    // The receiver waits below.
+    ask(Box::new(move |answer| drop(tell.send(answer))))?;
+    Ok(told.recv().context("the writer has ended")??)
+}
+
+/// A restored engine on its way to where it was.
+struct Replay<'a> {
+    engine: Engine,
+    registry: &'a Registry,
+    alarms: BTreeMap<String, AlarmId>,
+    /// Intakes of the log.
+    known: HashSet<(String, u64, TimeMs, Vec<(u64, u64)>)>,
+    rows: Vec<Row>,
+    samples: usize,
+}
+
+impl<'a> Replay<'a> {
+    fn new(engine: Engine, registry: &'a Registry) -> Self {
+        let alarms = (0_u32..)
+            .zip(&engine.plan().alarms)
+            .map(|(id, alarm)| (alarm.key.clone(), AlarmId(id)))
+            .collect();
+        Self { engine, registry, alarms, known: HashSet::new(), rows: Vec::new(), samples: 0 }
+    }
+
+    /// One input of the log.
+    fn again(&mut self, input: &EngineInput) {
+        match input {
+            EngineInput::Wake { at } => self.play(Event::Wake, *at),
+            EngineInput::Restarted { at } => self.play(Event::Restarted, *at),
+            EngineInput::Heard { gateway, at } => {
+                if let Some(gateway) = self.gateway(gateway) {
+                    self.play(Event::Heard { gateway }, *at);
+                }
+            }
+            EngineInput::Judged { intake, settle, caught_up } => {
+                self.intake(intake, (*settle, *caught_up));
+            }
+            EngineInput::History { at, point, from, samples } => {
+                let (point, from, samples) = (PointRef(*point), *from, samples.clone());
+                self.play(Event::History { point, from, samples }, *at);
+            }
+            EngineInput::Command { at, alarm, command } => {
+                let Some(id) = self.alarms.get(alarm) else { return };
+                match crate::commands::from_json(*id, command) {
+                    Ok(command) => self.play(Event::Command(command), *at),
+                    Err(fault) => warn!(%alarm, %fault, "a command of the log is unreadable"),
+                }
+            }
+        }
+    }
+
+    /// An intake of the store, unless the log had it. Deadlines wait for the restart: what the log
+    /// does not hold may have been a sign of life.
+    fn judge(&mut self, intake: &Intake) {
+        if !self.known.contains(&key(intake)) {
+            self.intake(intake, (false, false));
+        }
+    }
+
+    fn intake(&mut self, intake: &Intake, marks: (bool, bool)) {
+        let Some(gateway) = self.gateway(&intake.gateway) else { return };
+        self.samples += intake.samples.len();
+        let mut actions = Vec::new();
+        judge(&mut self.engine, gateway, intake, marks, &mut actions);
+        self.take(actions);
+    }
+
+    fn gateway(&self, name: &str) -> Option<GatewayRef> {
+        let id = GatewayId::parse(name).ok()?;
+        let index = self.registry.gateway(&id)?;
+        u32::try_from(index).ok().map(GatewayRef)
+    }
+
+    fn play(&mut self, event: Event, at: TimeMs) {
+        let mut actions = Vec::new();
+        self.engine.handle(event, at, &mut actions);
+        self.take(actions);
+    }
+
+    fn take(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Record(row) => self.rows.push(row),
+                // The desk shows all that stands; what was asked of the store is asked again.
+                Action::Annunciate { .. }
+                | Action::Silence { .. }
+                | Action::Chime { .. }
+                | Action::Recall { .. } => {}
+            }
+        }
+    }
 }
 
 /// The rows of a restored engine, for the desk; answers with their time and words, as the journal

@@ -19,7 +19,7 @@ mod sqlite;
 pub use alarms::{
     AlarmJournal, ChainFault, Head, JournalDone, JournalRow, RowKind, Snapshot, StoredRow, Verified,
 };
-pub use codec::{Damage, decode_chunk, encode_chunk};
+pub use codec::{Damage, EngineInput, InputLog, Inputs, decode_chunk, encode_chunk};
 pub use config::{Catalogued, ConfigDb};
 pub use error::{Full, StoreError};
 pub use model::{

@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-use fengsui_store::{AlarmJournal, ChainFault, JournalRow, RowKind, Snapshot, StoreError};
+use fengsui_store::{
+    AlarmJournal, ChainFault, EngineInput, InputLog, JournalRow, RowKind, Snapshot, StoreError,
+};
 use fengsui_telemetry::TimeMs;
 use rusqlite::Connection;
 
@@ -247,11 +249,17 @@ fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
             data: vec![i; 300],
             store_seq: u64::from(i),
             journal_seq: 2,
+            inputs_from: 3,
+            keep_from: 3,
             ti: TimeMs(-5),
         };
         let (answer, wait) = sync_channel(1);
         journal
-            .save_snapshot(snapshot.clone(), Box::new(move |r| answer.send(r.is_ok()).unwrap()))
+            .save_snapshot(
+                snapshot.clone(),
+                Vec::new(),
+                Box::new(move |r| answer.send(r.is_ok()).unwrap()),
+            )
             .unwrap();
         assert!(wait.recv().unwrap());
         last = Some(snapshot);
@@ -263,6 +271,43 @@ fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
     let journal = AlarmJournal::open(&path).unwrap();
     assert!(matches!(journal.load_snapshot(), Err(StoreError::SnapshotDamaged { .. })));
     assert_eq!(journal.verify().unwrap().rows, 2);
+}
+
+#[test]
+fn inputs_come_back_in_order_with_their_rows_and_leave_with_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, path) = journal_of(dir.path(), 0);
+    let mut log = InputLog::default();
+    for number in 0..3_u64 {
+        log.wake(TimeMs(number.cast_signed()));
+        let (answer, wait) = sync_channel(1);
+        let done = Box::new(move |seqs: Result<Vec<_>, _>| answer.send(seqs.is_ok()).unwrap());
+        journal.append_with(log.take(number), vec![row(number.cast_signed())], done).unwrap();
+        assert!(wait.recv().unwrap());
+    }
+    let inputs = |journal: &AlarmJournal| {
+        let mut found = Vec::new();
+        let end = journal.inputs(&mut |number, input| found.push((number, input))).unwrap();
+        (found, end)
+    };
+    let wake = |n: u64| (n, EngineInput::Wake { at: TimeMs(n.cast_signed()) });
+    assert_eq!(inputs(&journal), (vec![wake(0), wake(1), wake(2)], 3));
+    let snapshot = Snapshot {
+        data: Vec::new(),
+        store_seq: 0,
+        journal_seq: 0,
+        inputs_from: 3,
+        keep_from: 2,
+        ti: TimeMs(0),
+    };
+    let (answer, wait) = sync_channel(1);
+    let done = Box::new(move |seqs: Result<Vec<_>, _>| answer.send(seqs.unwrap()).unwrap());
+    journal.save_snapshot(snapshot, vec![row(2), row(9)], done).unwrap();
+    assert_eq!(wait.recv().unwrap(), [None, Some(4)], "rows come with it, known ones do not");
+    assert_eq!(inputs(&journal), (vec![wake(2)], 3));
+    tamper(&path, "DELETE FROM inputs");
+    assert_eq!(inputs(&journal), (vec![], 3), "numbers are never given twice");
+    assert_eq!(journal.verify().unwrap().rows, 4);
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! - Deadlines come before inputs, so that a flood cannot delay an alarm.
 //! - Rows go to the journal, then to the desk; the desk sounds them after the journal's answer or
 //!   after its patience, whichever comes first.
-//! - Samples go on to the series store only when the rows that they caused are in the journal.
-//! - A journal that fails keeps its rows here and is tried again; nothing is acknowledged
-//!   meanwhile. When too many rows wait, the process ends: the journal and the gateways
-//!   hold what is needed to come to the same state again.
+//! - Everything that the engine takes is logged, with the rows that came of it in one transaction:
+//!   a restart plays the log again and comes to the same rows, occurrences and numbers.
+//! - A journal that fails keeps its rows here and is tried again. When too many wait, the process
+//!   ends: the log and the series store hold what is needed to come to the same state again.
 
+mod play;
 mod recorder;
+mod saving;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,7 +21,7 @@ use std::time::Duration;
 use fengsui_alerting::{
     Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row,
 };
-use fengsui_store::{AlarmJournal, Intake, JournalRow, SeriesStore, Snapshot, StoreError};
+use fengsui_store::{AlarmJournal, InputLog, Intake, JournalRow, SeriesStore};
 use fengsui_telemetry::{Lane, Reading, TimeMs};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -31,13 +33,12 @@ use crate::desk::DeskInput;
 use crate::registry::{AlarmFacts, Registry, facts};
 use crate::view::{AlarmRow, rows_of};
 
-use recorder::Unrecorded;
+pub(crate) use play::judge;
 pub use recorder::{Recorder, Stored, journal_row};
+use recorder::{Reply, Unrecorded};
 
 /// Inputs that wait for the engine. When full, the intake takes no more from the broker.
 pub const INPUTS_MAX: usize = 1_024;
-/// Between two snapshots of the engine: the length of the replay after a kill.
-const SNAPSHOT_EVERY_MS: i64 = 10_000;
 /// Longest wait without a turn, so that supervision sees the loop turn.
 const TURN: Duration = Duration::from_millis(500);
 
@@ -88,6 +89,8 @@ pub enum Input {
 pub struct Parts {
     /// The engine, restored.
     pub engine: Engine,
+    /// The number of the next chunk of its input log.
+    pub chunk: u64,
     /// Gateways and points.
     pub registry: Arc<Registry>,
     /// The journal.
@@ -111,8 +114,14 @@ struct AlarmLoop {
     /// Recalls that wait for room; the engine asks for a point once until it is answered.
     unasked: VecDeque<(PointRef, TimeMs, TimeMs)>,
     recorder: Recorder,
+    /// What the engine took and the journal does not hold yet.
+    log: InputLog,
+    /// The number that it will have there.
+    chunk: u64,
+    flushed_at: TimeMs,
     change: u64,
     snapshot_at: TimeMs,
+    judged_since: usize,
     dirty: bool,
     late: BTreeMap<usize, Late>,
 }
@@ -143,13 +152,17 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
     std::thread::Builder::new().name("alarm-loop".into()).spawn(move || {
         let mut alarm_loop = AlarmLoop {
             facts: shared_facts(&parts.registry, parts.engine.plan()),
+            chunk: parts.chunk,
             parts,
             behind: Cell::new(false),
             recalls,
             unasked: VecDeque::new(),
             recorder,
+            log: InputLog::default(),
+            flushed_at: clock::now(),
             change: 0,
             snapshot_at: clock::now(),
+            judged_since: 0,
             dirty: false,
             late: BTreeMap::new(),
         };
@@ -193,12 +206,15 @@ impl AlarmLoop {
             let now = clock::now();
             if let Some(step_ms) = steps.look() {
                 warn!(step_ms, "the wall clock was set; silence is counted anew from here");
-                self.engine(Event::Restarted, now, None);
+                self.log.restarted(now);
+                self.engine(Event::Restarted, now);
             }
             self.ask_again();
             if self.parts.engine.wake_at().is_some_and(|at| at <= now) {
-                self.engine(Event::Wake, now, None);
+                self.log.wake(now);
+                self.engine(Event::Wake, now);
             }
+            self.flush_if_due(now);
             self.recorder.retry();
             self.resync_if_behind();
             self.snapshot_if_due(now);
@@ -227,10 +243,13 @@ impl AlarmLoop {
         match input {
             Input::Judge(judge) => self.judge(*judge, now),
             Input::Heard(gateway) => {
-                self.engine(Event::Heard { gateway: place(gateway) }, now, None)
+                let Some(known) = self.parts.registry.gateways.get(gateway) else { return };
+                self.log.heard(known.id.as_str(), now);
+                self.engine(Event::Heard { gateway: place(gateway) }, now);
             }
             Input::History(point, from, samples) => {
-                self.engine(Event::History { point, from, samples }, now, None);
+                self.log.history(point.0, from, &samples, now);
+                self.engine(Event::History { point, from, samples }, now);
             }
             Input::Command(command, reply) => self.command(command, reply, now),
             Input::Find(key, reply) => {
@@ -244,28 +263,25 @@ impl AlarmLoop {
     }
 
     fn judge(&mut self, mut judge: Judge, now: TimeMs) {
-        // A restart plays intakes and rows again in the order of these times.
+        // A restart plays it again at this time.
         judge.intake.ti = now;
-        let gateway = place(judge.gateway);
+        let (settle, caught_up) = (judge.settle, judge.caught_up);
+        self.log.judged(&judge.intake, settle, caught_up);
+        self.judged_since += judge.intake.samples.len();
         let mut actions = Vec::new();
         let engine = &mut self.parts.engine;
-        engine.handle(Event::Heard { gateway }, now, &mut actions);
-        if judge.caught_up {
-            engine.handle(Event::CaughtUp { gateway }, now, &mut actions);
-        }
-        let lane = judge.intake.lane;
-        for (point, te, reading) in &judge.intake.samples {
-            let event = Event::Sample { point: PointRef(*point), te: *te, reading: *reading, lane };
-            engine.handle(event, now, &mut actions);
-        }
-        if lane == Lane::Backlog {
+        let gateway = place(judge.gateway);
+        play::judge(engine, gateway, &judge.intake, (settle, caught_up), &mut actions);
+        if judge.intake.lane == Lane::Backlog {
             self.note_late(judge.gateway, &judge.intake);
         }
-        if judge.settle {
-            self.parts.engine.handle(Event::Settle { gateway }, now, &mut actions);
+        if settle {
             self.tell_late(judge.gateway, &actions);
         }
-        self.perform(actions, Some((judge.gateway, judge.intake)));
+        self.dirty = true;
+        self.recorder.store(judge.gateway, judge.intake, self.chunk);
+        self.perform(actions, None);
+        self.flush_if_due(now);
         self.ask_again();
     }
 
@@ -296,13 +312,17 @@ impl AlarmLoop {
         });
     }
 
-    fn engine(&mut self, event: Event, now: TimeMs, intake: Option<(usize, Intake)>) {
+    fn engine(&mut self, event: Event, now: TimeMs) {
         let mut actions = Vec::new();
         self.parts.engine.handle(event, now, &mut actions);
-        self.perform(actions, intake);
+        self.perform(actions, None);
     }
 
+    /// A person hears that it is done when the journal holds it.
     fn command(&mut self, command: Command, reply: oneshot::Sender<Option<Outcome>>, now: TimeMs) {
+        let key = usize::try_from(command.alarm.0).ok().and_then(|i| self.facts.get(i));
+        let key = key.map_or("", |facts| facts.key.as_str());
+        self.log.command(key, &crate::commands::to_json(&command), now);
         let mut actions = Vec::new();
         self.parts.engine.handle(Event::Command(command), now, &mut actions);
         let outcome = actions.iter().find_map(|action| match action {
@@ -314,13 +334,15 @@ impl AlarmLoop {
             | Action::Chime { .. }
             | Action::Recall { .. } => None,
         });
-        self.perform(actions, None);
-        if reply.send(outcome).is_err() {
-            warn!("a command was done and nobody waits for its answer");
-        }
+        let tell = move || {
+            if reply.send(outcome).is_err() {
+                warn!("a command was done and nobody waits for its answer");
+            }
+        };
+        self.perform(actions, Some(Box::new(tell)));
     }
 
-    fn perform(&mut self, actions: Vec<Action>, intake: Option<(usize, Intake)>) {
+    fn perform(&mut self, actions: Vec<Action>, reply: Option<Reply>) {
         let mut rows = Vec::new();
         let mut touched = Vec::new();
         let mut sounded = Vec::new();
@@ -339,18 +361,16 @@ impl AlarmLoop {
                 Action::Recall { point, from, to } => self.unasked.push_back((point, from, to)),
             }
         }
-        self.dirty |= intake.is_some() || !rows.is_empty();
         if rows.is_empty() {
-            if let Some((gateway, intake)) = intake {
-                self.recorder.store(gateway, intake);
-            }
-            return;
+            return reply.into_iter().for_each(|tell| tell());
         }
+        self.dirty = true;
         self.change += 1;
         add(&self.parts.counters.raised, rows.len() as u64);
         self.show(&rows, &mut touched, &sounded);
         let rows = rows.iter().map(|row| self.journal_row(row)).collect();
-        self.recorder.record(Unrecorded { rows, intake, change: self.change });
+        let inputs = self.chunk();
+        self.recorder.record(Unrecorded { rows, inputs, change: self.change, reply });
     }
 
     /// Tells the desk what has changed; it waits for the journal's word before it sounds it.
@@ -414,51 +434,12 @@ impl AlarmLoop {
                 self.parts.engine = engine;
                 self.parts.registry = registry;
                 self.facts = shared_facts(&self.parts.registry, self.parts.engine.plan());
-                self.dirty = true;
+                // The log before this belongs to the other plan.
+                self.snapshot(clock::now(), None);
                 self.resync();
             }
             Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
         }
-    }
-
-    fn snapshot_if_due(&mut self, now: TimeMs) {
-        if !self.dirty || now.since(self.snapshot_at).abs() < SNAPSHOT_EVERY_MS {
-            return;
-        }
-        self.snapshot(now, None);
-    }
-
-    /// Saves the engine. It covers all that the store had committed before, since the engine sees
-    /// samples first; the journal's writer keeps the order of rows and snapshot.
-    fn snapshot(&mut self, now: TimeMs, done: Option<oneshot::Sender<()>>) {
-        self.snapshot_at = now;
-        if self.recorder.is_behind() {
-            return;
-        }
-        self.dirty = false;
-        let store_seq = self.parts.store.last_seq();
-        let journal_seq = self.parts.journal.last_seq();
-        let store = self.parts.store.clone();
-        let saved = move |answer: Result<(), StoreError>| {
-            match answer {
-                Ok(()) => store.hold_journal_from(store_seq),
-                Err(fault) => warn!(%fault, "the engine's snapshot was not saved"),
-            }
-            if let Some(done) = done {
-                // Nobody waiting any longer is no fault.
-                done.send(()).ok();
-            }
-        };
-        let data = self.parts.engine.snapshot();
-        let snapshot = Snapshot { data, store_seq, journal_seq, ti: now };
-        if self.parts.journal.save_snapshot(snapshot, Box::new(saved)).is_err() {
-            self.dirty = true;
-        }
-    }
-
-    fn stop(&mut self, done: oneshot::Sender<()>) {
-        self.recorder.retry_now();
-        self.snapshot(clock::now(), Some(done));
     }
 }
 

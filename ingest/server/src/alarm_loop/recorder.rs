@@ -1,15 +1,16 @@
-//! Rows to the journal, then samples to the series store, in this order and never the reverse.
+//! Rows and inputs to the journal, samples to the series store.
 //!
+//! - The two do not wait for each other: whichever a kill leaves out, the other brings back.
 //! - A journal that fails keeps its rows here and is tried again. When [`UNRECORDED_MAX`] rows
-//!   wait, the process ends: journal and gateways hold what is needed to come to the same state.
+//!   wait, the process ends: the log and the gateways hold what is needed to come to the same state.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fengsui_alerting::Row;
-use fengsui_store::{AlarmJournal, Intake, JournalRow, RowKind, SeriesStore, StoreError};
+use fengsui_store::{AlarmJournal, Inputs, Intake, JournalRow, RowKind, SeriesStore, StoreError};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
@@ -20,6 +21,8 @@ use crate::desk::DeskInput;
 
 /// Rows that wait for a failing journal.
 const UNRECORDED_MAX: usize = 200_000;
+/// Bytes of inputs that wait for it.
+const UNRECORDED_BYTES: usize = 256 << 20;
 /// Between two tries of a failing journal.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -36,12 +39,20 @@ pub struct Stored {
     pub durable: bool,
 }
 
-/// What waits for the journal: rows, and the samples that caused them.
+/// Runs when the journal holds what a command did.
+pub(super) type Reply = Box<dyn FnOnce() + Send>;
+
+/// What waits for the journal: inputs, and the rows that came of them.
 pub(super) struct Unrecorded {
     pub(super) rows: Vec<JournalRow>,
-    pub(super) intake: Option<(usize, Intake)>,
+    pub(super) inputs: Inputs,
+    /// Which change of the desk; 0 for none.
     pub(super) change: u64,
+    pub(super) reply: Option<Reply>,
 }
+
+/// Intakes on their way to the series store, counted by the chunk of the log that holds them.
+type Unstored = Arc<Mutex<BTreeMap<u64, u64>>>;
 
 /// The way of rows and samples to the disk.
 pub struct Recorder {
@@ -54,6 +65,7 @@ pub struct Recorder {
     failed_in: SyncSender<Unrecorded>,
     waiting: VecDeque<Unrecorded>,
     retry_at: Option<Instant>,
+    unstored: Unstored,
 }
 
 impl Recorder {
@@ -68,7 +80,18 @@ impl Recorder {
     ) -> Self {
         let (failed_in, failed) = sync_channel(INPUTS_MAX);
         let waiting = VecDeque::new();
-        Self { journal, series, desk, stored, counters, failed, failed_in, waiting, retry_at: None }
+        Self {
+            journal,
+            series,
+            desk,
+            stored,
+            counters,
+            failed,
+            failed_in,
+            waiting,
+            retry_at: None,
+            unstored: Unstored::default(),
+        }
     }
 
     /// Rows wait for the journal.
@@ -77,46 +100,79 @@ impl Recorder {
         !self.waiting.is_empty()
     }
 
-    /// Stores samples that caused no row.
-    pub fn store(&self, gateway: usize, intake: Intake) {
-        store(&self.series, &self.stored, &self.counters, gateway, intake);
+    /// The oldest chunk of the log with samples that are not stored yet.
+    #[must_use]
+    pub fn oldest_unstored(&self) -> Option<u64> {
+        lock(&self.unstored).keys().next().copied()
     }
 
-    /// Records rows; the samples that caused them are stored when they are in the journal.
+    /// Stores samples; their inputs are in this chunk of the log.
+    pub fn store(&self, gateway: usize, intake: Intake, chunk: u64) {
+        *lock(&self.unstored).entry(chunk).or_default() += 1;
+        let (epoch, offsets) = (intake.epoch, intake.offsets.clone());
+        let notice = move |durable| Stored { gateway, epoch, offsets: offsets.clone(), durable };
+        let (tell, count) = (self.stored.clone(), self.counters.clone());
+        let (unstored, again) = (self.unstored.clone(), notice.clone());
+        let done = move |answer: Result<u64, StoreError>| {
+            if let Err(fault) = &answer {
+                add(&count.failed_commits, 1);
+                warn!(%fault, "samples not stored; the gateway offers them again");
+            }
+            leave(&unstored, chunk);
+            // The writer may wait here: the intake drains this queue before it takes messages.
+            if tell.blocking_send(notice(answer.is_ok())).is_err() {
+                warn!("stored samples were not acknowledged: the intake has ended");
+            }
+        };
+        if self.series.append(intake, Box::new(done)).is_err() {
+            leave(&self.unstored, chunk);
+            add(&self.counters.shed, 1);
+            if self.stored.try_send(again(false)).is_err() {
+                warn!("a full store was not reported to the intake");
+            }
+        }
+    }
+
+    /// Records inputs with their rows.
     pub(super) fn record(&mut self, unrecorded: Unrecorded) {
         if !self.waiting.is_empty() {
             self.waiting.push_back(unrecorded);
             return self.limit_waiting();
         }
-        let Unrecorded { rows, intake, change } = unrecorded;
-        let copy = rows.clone();
-        let (series, stored, counters) =
-            (self.series.clone(), self.stored.clone(), self.counters.clone());
+        let Unrecorded { rows, inputs, change, reply } = unrecorded;
+        let copy = (rows.clone(), inputs.clone());
+        let counters = self.counters.clone();
         let (desk, failed) = (self.desk.clone(), self.failed_in.clone());
-        let held = intake.clone();
+        // The journal may refuse it here, or fail later: one of the two takes the reply.
+        let reply = Arc::new(Mutex::new(reply));
+        let kept = (copy.clone(), Arc::clone(&reply));
         let done = move |answer: Result<Vec<Option<u64>>, StoreError>| match answer {
             Ok(seqs) => {
                 add(&counters.journaled, seqs.iter().flatten().count() as u64);
                 let seq = seqs.iter().flatten().max().copied();
-                if desk.try_send(DeskInput::Recorded { change, seq }).is_err() {
+                let told =
+                    change == 0 || desk.try_send(DeskInput::Recorded { change, seq }).is_ok();
+                if !told {
                     warn!("the desk was not told that a change is recorded");
                 }
-                if let Some((gateway, intake)) = intake {
-                    store(&series, &stored, &counters, gateway, intake);
-                }
+                let reply = lock(&reply).take();
+                reply.into_iter().for_each(|tell| tell());
             }
             Err(fault) => {
                 add(&counters.failed_commits, 1);
                 error!(%fault, "the alarm journal does not record; trying again");
-                if failed.try_send(Unrecorded { rows: copy, intake, change }).is_err() {
-                    error!("too many unrecorded changes; ending so that the journal replays");
+                let (rows, inputs) = copy;
+                let reply = lock(&reply).take();
+                if failed.try_send(Unrecorded { rows, inputs, change, reply }).is_err() {
+                    error!("too many unrecorded changes; ending so that the log replays");
                     std::process::abort();
                 }
             }
         };
-        let kept = rows.clone();
-        if self.journal.append(rows, Box::new(done)).is_err() {
-            self.waiting.push_back(Unrecorded { rows: kept, intake: held, change });
+        if self.journal.append_with(inputs, rows, Box::new(done)).is_err() {
+            let ((rows, inputs), reply) = kept;
+            let reply = lock(&reply).take();
+            self.waiting.push_back(Unrecorded { rows, inputs, change, reply });
             self.retry_at.get_or_insert(clock::monotonic() + RETRY);
             self.limit_waiting();
         }
@@ -124,8 +180,12 @@ impl Recorder {
 
     fn limit_waiting(&self) {
         let rows: usize = self.waiting.iter().map(|waiting| waiting.rows.len()).sum();
-        if rows > UNRECORDED_MAX {
-            error!(rows, "the journal has not recorded for too long; ending so that it replays");
+        let bytes: usize = self.waiting.iter().map(|waiting| waiting.inputs.len()).sum();
+        if rows > UNRECORDED_MAX || bytes > UNRECORDED_BYTES {
+            error!(
+                rows,
+                bytes, "nothing was recorded for too long; ending so that the log replays"
+            );
             std::process::abort();
         }
     }
@@ -177,31 +237,17 @@ pub fn journal_row(row: &Row, key: &str) -> JournalRow {
     }
 }
 
-/// Hands samples to the series store; its answer goes to the intake, which acknowledges.
-fn store(
-    series: &SeriesStore,
-    stored: &mpsc::Sender<Stored>,
-    counters: &Arc<Counters>,
-    gateway: usize,
-    intake: Intake,
-) {
-    let (epoch, offsets) = (intake.epoch, intake.offsets.clone());
-    let notice = move |durable| Stored { gateway, epoch, offsets: offsets.clone(), durable };
-    let (tell, count, again) = (stored.clone(), counters.clone(), notice.clone());
-    let done = move |answer: Result<u64, StoreError>| {
-        if let Err(fault) = &answer {
-            add(&count.failed_commits, 1);
-            warn!(%fault, "samples not stored; the gateway offers them again");
-        }
-        // The writer may wait here: the intake drains this queue before it takes messages.
-        if tell.blocking_send(notice(answer.is_ok())).is_err() {
-            warn!("stored samples were not acknowledged: the intake has ended");
-        }
-    };
-    if series.append(intake, Box::new(done)).is_err() {
-        add(&counters.shed, 1);
-        if stored.try_send(again(false)).is_err() {
-            warn!("a full store was not reported to the intake");
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One intake of a chunk less on its way.
+fn leave(unstored: &Mutex<BTreeMap<u64, u64>>, chunk: u64) {
+    let mut unstored = lock(unstored);
+    if let Some(count) = unstored.get_mut(&chunk) {
+        *count -= 1;
+        if *count == 0 {
+            unstored.remove(&chunk);
         }
     }
 }

@@ -8,7 +8,8 @@
 //!   [`AlarmJournal::head`] elsewhere. One who can write both files can cut both: an outside copy
 //!   is the only answer to that.
 //! - SQLite triggers refuse UPDATE and DELETE. They stop mistakes; the chain finds intent.
-//! - The engine's snapshot lies beside the journal and is no part of the chain.
+//! - The engine's snapshot, and what the engine took since, lie beside the journal and are no
+//!   part of the chain. Inputs and the rows that came of them are one transaction.
 
 mod chain;
 mod head;
@@ -22,8 +23,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use fengsui_telemetry::TimeMs;
-use tracing::error;
+use tracing::{error, warn};
 
+use crate::codec::{EngineInput, Inputs, decode_inputs};
 use crate::error::opening;
 use crate::sqlite::Readers;
 use crate::{Full, StoreError};
@@ -134,6 +136,10 @@ pub struct Snapshot {
     pub store_seq: u64,
     /// The journal rows up to this seq are in it; the writer sets it when it saves.
     pub journal_seq: u64,
+    /// The first chunk of inputs that is not in it.
+    pub inputs_from: u64,
+    /// Older chunks than this are dropped: their samples are stored.
+    pub keep_from: u64,
     /// When it was taken.
     pub ti: TimeMs,
 }
@@ -180,7 +186,48 @@ impl AlarmJournal {
     /// # Errors
     /// [`Full`]: nothing was taken and `done` will not run.
     pub fn append(&self, rows: Vec<JournalRow>, done: JournalDone) -> Result<(), Full> {
-        self.send(Job::Rows(rows, done))
+        self.send(Job::Rows(rows, None, done))
+    }
+
+    /// Queues inputs of the engine and the rows that came of them, for one transaction: either
+    /// both are there after a kill or neither.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing was taken and `done` will not run.
+    pub fn append_with(
+        &self,
+        inputs: Inputs,
+        rows: Vec<JournalRow>,
+        done: JournalDone,
+    ) -> Result<(), Full> {
+        self.send(Job::Rows(rows, Some(inputs), done))
+    }
+
+    /// Every input that is kept, oldest first, with the number of its chunk; answers with the
+    /// number that the next chunk must have. A chunk that is missing or damaged ends them, with a
+    /// warning.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn inputs(&self, each: &mut dyn FnMut(u64, EngineInput)) -> Result<u64, StoreError> {
+        let read = |conn: &rusqlite::Connection| sql::inputs_span(conn);
+        let (first, end) = self.inner.readers.read("read the inputs", read)?;
+        for number in first..end {
+            let found =
+                self.inner.readers.read("read the inputs", |conn| sql::inputs(conn, number))?;
+            match found.map(|data| decode_inputs(number, &data)) {
+                Some(Ok(inputs)) => inputs.into_iter().for_each(|input| each(number, input)),
+                Some(Err(damage)) => {
+                    warn!(number, end, %damage, "the engine's input log ends early");
+                    return Ok(end);
+                }
+                None => {
+                    warn!(number, end, "the engine's input log has a hole");
+                    return Ok(end);
+                }
+            }
+        }
+        Ok(end)
     }
 
     /// Rows with a seq above `after`, oldest first.
@@ -241,16 +288,18 @@ impl AlarmJournal {
         chain::verify(&self.inner.readers, head::Remembered::Head(remembered))
     }
 
-    /// Replaces the engine's snapshot, after the rows that are queued.
+    /// Replaces the engine's snapshot, after the rows that are queued; `rows` come with it in the
+    /// same transaction.
     ///
     /// # Errors
     /// [`Full`]: nothing was taken and `done` will not run.
     pub fn save_snapshot(
         &self,
         snapshot: Snapshot,
-        done: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+        rows: Vec<JournalRow>,
+        done: JournalDone,
     ) -> Result<(), Full> {
-        self.send(Job::Snapshot(snapshot, done))
+        self.send(Job::Snapshot(snapshot, rows, done))
     }
 
     /// The engine's snapshot, if one was saved.

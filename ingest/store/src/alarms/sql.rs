@@ -30,6 +30,8 @@ CREATE TRIGGER IF NOT EXISTS journal_no_delete BEFORE DELETE ON journal
 CREATE TABLE IF NOT EXISTS snapshot (
   k INTEGER PRIMARY KEY CHECK (k = 1), store_seq INTEGER NOT NULL, journal_seq INTEGER NOT NULL,
   ti INTEGER NOT NULL, data BLOB NOT NULL);
+-- What the engine took since that state, in its order; no part of the chain either.
+CREATE TABLE IF NOT EXISTS inputs (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
 COMMIT;
 ";
 
@@ -167,6 +169,11 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
 
 pub(super) fn put_snapshot(conn: &Connection, snapshot: &Snapshot) -> rusqlite::Result<usize> {
     conn.execute(
+        "INSERT OR REPLACE INTO meta (k, v) VALUES ('inputs_from', ?1)",
+        [snapshot.inputs_from.cast_signed()],
+    )?;
+    conn.execute("DELETE FROM inputs WHERE number < ?1", [snapshot.keep_from.cast_signed()])?;
+    conn.execute(
         "INSERT OR REPLACE INTO snapshot (k, store_seq, journal_seq, ti, data)
          VALUES (1, ?1, ?2, ?3, ?4)",
         params![
@@ -179,13 +186,45 @@ pub(super) fn put_snapshot(conn: &Connection, snapshot: &Snapshot) -> rusqlite::
 }
 
 pub(super) fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Snapshot>> {
-    conn.query_row("SELECT store_seq, journal_seq, ti, data FROM snapshot", [], |row| {
+    let sql = "SELECT store_seq, journal_seq, ti, data,
+                 (SELECT v FROM meta WHERE k = 'inputs_from') FROM snapshot";
+    conn.query_row(sql, [], |row| {
         Ok(Snapshot {
             store_seq: row.get::<_, i64>(0)?.cast_unsigned(),
             journal_seq: row.get::<_, i64>(1)?.cast_unsigned(),
             ti: TimeMs(row.get(2)?),
             data: row.get(3)?,
+            inputs_from: row.get::<_, Option<i64>>(4)?.unwrap_or_default().cast_unsigned(),
+            keep_from: row.get::<_, Option<i64>>(4)?.unwrap_or_default().cast_unsigned(),
         })
     })
     .optional()
+}
+
+// ---- inputs -------------------------------------------------------------------------------
+
+/// The same chunk again is the same bytes.
+pub(super) fn put_inputs(conn: &Connection, number: u64, data: &[u8]) -> rusqlite::Result<usize> {
+    conn.prepare_cached("INSERT OR REPLACE INTO inputs (number, data) VALUES (?1, ?2)")?
+        .execute(params![number.cast_signed(), data])
+}
+
+/// One chunk.
+pub(super) fn inputs(conn: &Connection, number: u64) -> rusqlite::Result<Option<Vec<u8>>> {
+    conn.prepare_cached("SELECT data FROM inputs WHERE number = ?1")?
+        .query_row([number.cast_signed()], |row| row.get(0))
+        .optional()
+}
+
+/// The first chunk, and one past the newest, whichever of log and snapshot is further.
+pub(super) fn inputs_span(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT min(number), max(number),
+                 (SELECT v FROM meta WHERE k = 'inputs_from') FROM inputs";
+    conn.query_row(sql, [], |row| {
+        let first: Option<i64> = row.get(0)?;
+        let newest: Option<i64> = row.get(1)?;
+        let from = row.get::<_, Option<i64>>(2)?.unwrap_or_default();
+        let end = newest.map_or(from, |newest| from.max(newest + 1));
+        Ok((first.unwrap_or(end).cast_unsigned(), end.cast_unsigned()))
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! - A failed commit answers every caller with the error and drops the connection; the next batch
 //!   opens the file anew. Nothing is tried again on the same handle.
-//! - A snapshot is written after the rows that came with it, in a transaction of its own.
+//! - A snapshot is written after the rows that were queued before it, in a transaction of its own.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ use super::head::{self, Head, Remembered};
 use super::{JournalDone, JournalRow, RowKind, Snapshot, StoredRow, sql};
 use crate::StoreError;
 use crate::clock::wall;
-use crate::codec::{Place, seal};
+use crate::codec::{Inputs, Place, seal};
 use crate::error::{database, opening};
 use crate::sqlite::{Settled, open_writer, settle};
 
@@ -27,11 +27,15 @@ use crate::sqlite::{Settled, open_writer, settle};
 const GROUP_MAX: usize = 4_096;
 
 pub(super) enum Job {
-    Rows(Vec<JournalRow>, JournalDone),
-    Snapshot(Snapshot, SnapshotDone),
+    Rows(Vec<JournalRow>, Option<Inputs>, JournalDone),
+    Snapshot(Snapshot, Vec<JournalRow>, JournalDone),
 }
 
-type SnapshotDone = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Rows of one caller, with the inputs that they came of.
+struct Batch {
+    rows: Vec<JournalRow>,
+    inputs: Option<Inputs>,
+}
 
 pub(super) struct Writer {
     path: PathBuf,
@@ -98,35 +102,34 @@ impl Writer {
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
-                    Job::Rows(batch, done) => {
+                    Job::Rows(batch, inputs, done) => {
                         rows += batch.len();
-                        batches.push((batch, done));
+                        batches.push((Batch { rows: batch, inputs }, done));
                     }
                     // It closes its group: rows that come after it are not in it.
-                    Job::Snapshot(taken, done) => snapshot = Some((taken, done)),
+                    Job::Snapshot(taken, rows, done) => snapshot = Some((taken, rows, done)),
                 }
                 let more = rows < GROUP_MAX && snapshot.is_none();
                 next = if more { self.queue.try_recv().ok() } else { None };
             }
             self.commit(batches);
-            if let Some((snapshot, done)) = snapshot {
-                let result = self.save(snapshot);
+            if let Some((snapshot, rows, done)) = snapshot {
+                let result = self.save(snapshot, rows);
                 answer(|| done(result));
             }
         }
     }
 
-    fn commit(&mut self, batches: Vec<(Vec<JournalRow>, JournalDone)>) {
+    fn commit(&mut self, batches: Vec<(Batch, JournalDone)>) {
         if batches.is_empty() {
             return;
         }
-        let (batches, answers): (Vec<Vec<JournalRow>>, Vec<JournalDone>) =
-            batches.into_iter().unzip();
+        let (batches, answers): (Vec<Batch>, Vec<JournalDone>) = batches.into_iter().unzip();
         let result = self.load().and_then(|()| {
             let Some(state) = &mut self.state else {
                 return Err(StoreError::Stopped { path: self.path.clone() });
             };
-            state.append(batches).map_err(database("record alarm rows", &self.path))
+            state.append(batches, None).map_err(database("record alarm rows", &self.path))
         });
         match result {
             Ok(seqs) => {
@@ -150,23 +153,30 @@ impl Writer {
 
     /// A snapshot holds what all rows before it did. Where the newest of them were not recorded,
     /// it is refused: a restart from it would never make them again.
-    fn save(&mut self, mut snapshot: Snapshot) -> Result<(), StoreError> {
+    fn save(
+        &mut self,
+        mut snapshot: Snapshot,
+        rows: Vec<JournalRow>,
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         if self.owed {
             return Err(StoreError::RowsOwed { path: self.path.clone() });
         }
-        snapshot.journal_seq = self.last_seq.load(Ordering::Acquire);
         snapshot.data = seal(Place::Snapshot, snapshot.data);
         let result = self.load().and_then(|()| {
-            let Some(state) = &self.state else {
+            let Some(state) = &mut self.state else {
                 return Err(StoreError::Stopped { path: self.path.clone() });
             };
-            sql::put_snapshot(&state.conn, &snapshot)
-                .map_err(database("save the engine's snapshot", &self.path))
+            let batch = Batch { rows, inputs: None };
+            let seqs = state
+                .append(vec![batch], Some(snapshot))
+                .map_err(database("save the engine's snapshot", &self.path))?;
+            self.last_seq.store(state.head.seq, Ordering::Release);
+            Ok(seqs.into_iter().flatten().collect())
         });
         if let Err(why) = &result {
             self.fail(why);
         }
-        result.map(|_| ())
+        result
     }
 
     fn fail(&mut self, why: &StoreError) {
@@ -179,13 +189,20 @@ impl Writer {
 impl State {
     /// Appends every batch in one transaction: for each of their rows its seq, or none where the
     /// id was there already.
-    fn append(&mut self, batches: Vec<Vec<JournalRow>>) -> rusqlite::Result<Vec<Vec<Option<u64>>>> {
+    fn append(
+        &mut self,
+        batches: Vec<Batch>,
+        snapshot: Option<Snapshot>,
+    ) -> rusqlite::Result<Vec<Vec<Option<u64>>>> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         let mut answers = Vec::with_capacity(batches.len());
         for batch in batches {
-            let mut seqs = Vec::with_capacity(batch.len());
-            for row in batch {
+            if let Some(inputs) = &batch.inputs {
+                sql::put_inputs(&tx, inputs.number, &inputs.data)?;
+            }
+            let mut seqs = Vec::with_capacity(batch.rows.len());
+            for row in batch.rows {
                 if sql::knows(&tx, &row.id)? {
                     seqs.push(None);
                     continue;
@@ -199,6 +216,10 @@ impl State {
                 seqs.push(Some(seq));
             }
             answers.push(seqs);
+        }
+        if let Some(mut snapshot) = snapshot {
+            snapshot.journal_seq = head.seq;
+            sql::put_snapshot(&tx, &snapshot)?;
         }
         tx.commit()?;
         self.head = head;
@@ -242,7 +263,7 @@ impl State {
             command: None,
             revision: 0,
         };
-        self.append(vec![vec![row]]).map(|_| ())
+        self.append(vec![Batch { rows: vec![row], inputs: None }], None).map(|_| ())
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Place {
     Journal(u64),
     /// The one engine snapshot.
     Snapshot,
+    /// The chunk of inputs of this number.
+    Inputs(u64),
 }
 
 impl Place {
@@ -27,6 +29,7 @@ impl Place {
             Self::Chunk(id) => crc32c::crc32c_append(1, &id.to_le_bytes()),
             Self::Journal(seq) => crc32c::crc32c_append(2, &seq.to_le_bytes()),
             Self::Snapshot => 3,
+            Self::Inputs(number) => crc32c::crc32c_append(4, &number.to_le_bytes()),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn decode_group(seq: u64, blob: &[u8]) -> Result<Vec<(u64, Intake)>, 
     Ok(intakes)
 }
 
-fn put_intake(out: &mut Vec<u8>, intake: &Intake) {
+pub(super) fn put_intake(out: &mut Vec<u8>, intake: &Intake) {
     put_bytes(out, intake.gateway.as_bytes());
     out.extend_from_slice(&intake.epoch.to_le_bytes());
     out.push(match intake.lane {
@@ -74,10 +74,10 @@ fn put_intake(out: &mut Vec<u8>, intake: &Intake) {
     for gap in &intake.gaps {
         put_gap(out, gap);
     }
-    put_samples(out, intake);
+    put_readings(out, intake.ti, intake.samples.iter().copied());
 }
 
-fn take_intake(front: &mut Front<'_>) -> Result<Intake, Damage> {
+pub(super) fn take_intake(front: &mut Front<'_>) -> Result<Intake, Damage> {
     let gateway = front.text()?;
     let epoch = u64::from_le_bytes(front.array()?);
     let lane = match front.byte()? {
@@ -94,7 +94,7 @@ fn take_intake(front: &mut Front<'_>) -> Result<Intake, Damage> {
     for _ in 0..front.count(front.0.len() as u64)? {
         gaps.push(take_gap(front)?);
     }
-    let samples = take_samples(front, ti)?;
+    let samples = take_readings(front, ti)?;
     Ok(Intake { gateway, epoch, lane, ti, samples, offsets, gaps })
 }
 
@@ -124,33 +124,37 @@ fn take_gap(front: &mut Front<'_>) -> Result<GapRow, Damage> {
     Ok(GapRow { gateway, from, to, records, cause, points, detail })
 }
 
-fn put_samples(out: &mut Vec<u8>, intake: &Intake) {
-    put_number(out, intake.samples.len() as u64);
+/// Readings in any order; the first time is told from `time` on.
+pub(super) fn put_readings(
+    out: &mut Vec<u8>,
+    mut time: TimeMs,
+    samples: impl ExactSizeIterator<Item = (u32, TimeMs, Reading)>,
+) {
+    put_number(out, samples.len() as u64);
     let mut next_point = 0_i64;
-    let mut time = intake.ti;
     // The places of the sample before fit most often: one try instead of three.
     let mut usual = 1;
-    for (point, te, reading) in &intake.samples {
+    for (point, te, reading) in samples {
         let at = out.len();
         out.push(0);
         let mut control = 0;
-        let point = i64::from(*point);
+        let point = i64::from(point);
         if point != next_point {
             control |= NEW_POINT;
             put_signed(out, point - next_point);
         }
         next_point = point + 1;
-        if *te != time {
+        if te != time {
             control |= NEW_TIME;
             put_signed(out, te.0.wrapping_sub(time.0));
-            time = *te;
+            time = te;
         }
-        let code = code_of(*reading);
+        let code = code_of(reading);
         if code != 0 {
             control |= NOT_GOOD;
             out.push(code);
         }
-        if let Some(number) = number_of(*reading) {
+        if let Some(number) = number_of(reading) {
             control |= put_value(out, number, &mut usual) << FORM_SHIFT;
         }
         if let Some(byte) = out.get_mut(at) {
@@ -178,11 +182,14 @@ fn put_value(out: &mut Vec<u8>, number: f64, usual: &mut u8) -> u8 {
     }
 }
 
-fn take_samples(front: &mut Front<'_>, ti: TimeMs) -> Result<Vec<(u32, TimeMs, Reading)>, Damage> {
+/// The readings that [`put_readings`] wrote.
+pub(super) fn take_readings(
+    front: &mut Front<'_>,
+    mut time: TimeMs,
+) -> Result<Vec<(u32, TimeMs, Reading)>, Damage> {
     let count = front.count(front.0.len() as u64)?;
     let mut samples = Vec::with_capacity(count);
     let mut next_point = 0_i64;
-    let mut time = ti;
     for _ in 0..count {
         let control = front.byte()?;
         if control & NEW_POINT != 0 {

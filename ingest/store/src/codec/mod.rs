@@ -8,11 +8,14 @@
 mod bytes;
 mod chunk;
 mod decimal;
+mod inputs;
 mod intake;
 
 pub use bytes::Damage;
 pub(crate) use bytes::{Place, open, seal};
 pub use chunk::{decode_chunk, encode_chunk};
+pub(crate) use inputs::decode_inputs;
+pub use inputs::{EngineInput, InputLog, Inputs};
 pub(crate) use intake::{decode_group, encode_group};
 
 use fengsui_telemetry::Reading;
