@@ -41,7 +41,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     };
     let Begun { siren, state, old_catalogues } = outputs;
     let (pressed, button) = mpsc::channel(1);
-    let siren = tokio::spawn(siren::run(config.data.clone(), siren, pressed));
+    let (alone_out, alone) = watch::channel(false);
+    let siren = tokio::spawn(siren::run(config.data.clone(), siren, alone, pressed));
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
@@ -54,8 +55,9 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         let identity = identity_of(&config, old_catalogues);
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
-            let inputs =
-                Inputs { spool: spool.clone(), alarms: state.clone(), drain: drained.clone() };
+            let (spool, alarms) = (spool.clone(), state.clone());
+            let (alone, drain) = (alone_out.clone(), drained.clone());
+            let inputs = Inputs { spool, alarms, alone, drain };
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
     });

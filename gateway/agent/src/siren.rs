@@ -22,6 +22,8 @@ pub(crate) struct SirenState {
     pub(crate) since_ms: i64,
     /// Keys of the alarms that want it.
     pub(crate) alarms: Vec<String>,
+    /// The centre is silent: its light, not its horn.
+    pub(crate) alone: bool,
 }
 
 /// How often the button is looked at.
@@ -31,6 +33,7 @@ const BUTTON: Duration = Duration::from_millis(250);
 pub(crate) async fn run(
     folder: PathBuf,
     mut state: watch::Receiver<SirenState>,
+    mut alone: watch::Receiver<bool>,
     pressed: mpsc::Sender<()>,
 ) {
     let button = folder.join("siren.ack");
@@ -38,9 +41,10 @@ pub(crate) async fn run(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shown = None;
     loop {
-        let now = state.borrow_and_update().clone();
+        let mut now = state.borrow_and_update().clone();
+        now.alone = *alone.borrow_and_update();
         if shown.as_ref() != Some(&now) {
-            info!(sounding = now.sounding, alarms = now.alarms.len(), "siren");
+            info!(sounding = now.sounding, alarms = now.alarms.len(), alone = now.alone, "siren");
             let file = folder.join("siren.json");
             let state = now.clone();
             match tokio::task::spawn_blocking(move || write(&file, &state)).await {
@@ -57,6 +61,8 @@ pub(crate) async fn run(
                     return;
                 }
             }
+            // An uplink that has ended has said all that it knew.
+            Ok(()) = alone.changed() => {}
             _ = look.tick() => {
                 // A full queue holds a press already.
                 if tokio::fs::remove_file(&button).await.is_ok() && pressed.try_send(()).is_ok() {

@@ -29,6 +29,8 @@ pub struct Config {
     pub commit_ms: u64,
     /// Console files from disk instead of those in the binary.
     pub console_dist: Option<PathBuf>,
+    /// Who speaks when the centre does not.
+    pub watchdog: Option<crate::watchdog::Settings>,
 }
 
 /// Which broker carries the gateways' messages.
@@ -93,6 +95,7 @@ struct Text {
     store: StoreText,
     #[serde(default)]
     gateway: Vec<GatewayText>,
+    watchdog: Option<crate::watchdog::Text>,
 }
 
 fn default_zone() -> String {
@@ -170,8 +173,10 @@ impl Config {
                 Err(found) => found.into_iter().for_each(|why| fault("gateway", why)),
             }
         }
-        match (stamp, listen, mqtt) {
-            (Ok(stamp), Ok(listen), Ok(mqtt)) if faults.is_empty() => Ok(Self {
+        let watchdog = text.watchdog.map(|watchdog| watchdog.settings(&base, listen.ok()));
+        let watchdog = watchdog.transpose().map_err(|why| fault("watchdog", why));
+        match (stamp, listen, mqtt, watchdog) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog)) if faults.is_empty() => Ok(Self {
                 data: base.join(text.data),
                 stamp,
                 listen,
@@ -184,6 +189,7 @@ impl Config {
                 },
                 commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                 console_dist: text.http.console_dist.map(|dist| base.join(dist)),
+                watchdog,
             }),
             _ => Err(faults),
         }

@@ -55,6 +55,8 @@ counters! {
     streams = "fengsui_streams", "Browsers on the live stream";
     /// Streams told to load anew because they did not read.
     resets = "fengsui_stream_resets_total", "Streams told to load anew because they did not read";
+    /// Questions of the watchdog.
+    watchdog = "fengsui_watchdog_questions_total", "Times that the watchdog has asked";
     /// Turns of the alarm loop.
     turns = "fengsui_alarm_loop_turns_total", "Turns of the alarm loop";
 }

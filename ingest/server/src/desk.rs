@@ -32,6 +32,10 @@ const RECENT_MAX: usize = 4_096;
 const PING: Duration = Duration::from_secs(5);
 const VALUES: Duration = Duration::from_millis(500);
 const GATEWAYS: Duration = Duration::from_secs(1);
+/// After three canaries that did not come the alarm path counts as broken.
+const CANARY_LATEST: Duration = Duration::from_secs(9);
+/// A watchdog that has not asked for this long is missed.
+const WATCHDOG_LATEST: Duration = Duration::from_secs(25);
 /// How far a gateway's clock may be ahead of ours (R6).
 const AHEAD_MAX_MS: i64 = 5_000;
 
@@ -53,6 +57,13 @@ pub enum DeskInput {
         change: u64,
         /// The journal's newest number in it; none when it held all of it before.
         seq: Option<u64>,
+    },
+    /// A canary is on its way through the journal.
+    Canary {
+        /// Number of the change that it rides on.
+        change: u64,
+        /// When the alarm loop let it fly.
+        began: Instant,
     },
     /// All rows anew.
     All(Vec<AlarmRow>),
@@ -129,6 +140,14 @@ pub struct Proof {
     pub journal_ok: bool,
     /// Changes shown before they were recorded.
     pub unrecorded: usize,
+    /// A canary came through engine, journal and desk lately: an alarm would as well.
+    pub engine_ok: bool,
+    /// How long ago, ms.
+    pub canary_age_ms: Option<u64>,
+    /// How long it took, ms.
+    pub canary_ms: Option<u64>,
+    /// The watchdog asks; none where none is expected.
+    pub watchdog_ok: Option<bool>,
 }
 
 struct Pending {
@@ -154,6 +173,8 @@ pub struct Parts {
     pub patience: Duration,
     /// For measurements: source time to stream, ms.
     pub latencies: Option<mpsc::Sender<i64>>,
+    /// A watchdog is configured.
+    pub watchdog: bool,
 }
 
 struct Desk {
@@ -166,6 +187,12 @@ struct Desk {
     proof: Proof,
     sent_values: BTreeMap<u32, TimeMs>,
     gateways: Arc<Vec<GatewayState>>,
+    /// The canary in flight.
+    flying: Option<(u64, Instant)>,
+    /// When the newest came, and how long it took; the start counts as one.
+    canary: (Instant, Option<Duration>),
+    /// The watchdog's questions, and when their number grew.
+    watchdog: (u64, Instant),
 }
 
 /// Starts the desk with the rows of a restored engine.
@@ -184,9 +211,12 @@ pub fn start(
         events,
         recent: VecDeque::new(),
         seq: 1,
-        proof: Proof { journal_ok: true, ..Proof::default() },
+        proof: Proof { journal_ok: true, engine_ok: true, ..Proof::default() },
         sent_values: BTreeMap::new(),
         gateways: Arc::default(),
+        flying: None,
+        canary: (clock::monotonic(), None),
+        watchdog: (0, clock::monotonic()),
     };
     desk.replace(rows);
     tokio::spawn(desk.run(queue, stop));
@@ -222,6 +252,7 @@ impl Desk {
                 self.pending.insert(change, Pending { alarms, te, until, shown: false });
             }
             DeskInput::Recorded { change, seq } => self.recorded(change, seq),
+            DeskInput::Canary { change, began } => self.flying = Some((change, began)),
             DeskInput::All(rows) => {
                 self.replace(rows);
                 self.send("reset", None, "{}".into());
@@ -278,6 +309,10 @@ impl Desk {
     }
 
     fn recorded(&mut self, change: u64, seq: Option<u64>) {
+        if let Some((_, began)) = self.flying.take_if(|(flying, _)| *flying == change) {
+            let now = clock::monotonic();
+            self.canary = (now, Some(now.duration_since(began)));
+        }
         let Some(pending) = self.pending.remove(&change) else { return };
         let te = pending.te.filter(|_| !pending.shown);
         self.show(pending.alarms, te, true);
@@ -383,6 +418,14 @@ impl Desk {
             }
         }
         let points = registry.points.len();
+        let steady = clock::monotonic();
+        let canary_age = steady.duration_since(self.canary.0);
+        let asked = get(&self.parts.counters.watchdog);
+        if asked != self.watchdog.0 {
+            self.watchdog = (asked, steady);
+        }
+        let watched = steady.duration_since(self.watchdog.1) <= WATCHDOG_LATEST;
+        let was_healthy = self.proof.engine_ok && self.proof.watchdog_ok != Some(false);
         self.proof = Proof {
             data_age_ms: newest.map(|te| now.since(te).max(0)),
             points,
@@ -392,7 +435,16 @@ impl Desk {
             gateways_online: gateways.iter().filter(|gateway| gateway.is_online()).count(),
             journal_ok: self.pending.values().all(|pending| !pending.shown),
             unrecorded: self.pending.values().filter(|pending| pending.shown).count(),
+            engine_ok: canary_age <= CANARY_LATEST,
+            canary_age_ms: self.canary.1.map(|_| millis(canary_age)),
+            canary_ms: self.canary.1.map(millis),
+            watchdog_ok: self.parts.watchdog.then_some(watched),
         };
+        let healthy = self.proof.engine_ok && self.proof.watchdog_ok != Some(false);
+        if healthy != was_healthy {
+            // Not at the next ping: somebody must see it now.
+            self.ping();
+        }
         if *gateways != *self.gateways {
             for gateway in gateways.iter() {
                 let known = self.gateways.iter().find(|old| old.gateway == gateway.gateway);
@@ -460,6 +512,10 @@ fn to_json<T: Serialize>(value: &T) -> String {
 #[must_use]
 pub fn json_rows<'a>(rows: &'a [AlarmRow], stamp: &Stamp) -> Vec<AlarmJson<'a>> {
     rows.iter().map(|row| row.json(stamp)).collect()
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn wait_until(at: Option<Instant>) {

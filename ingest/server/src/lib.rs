@@ -24,6 +24,7 @@ pub mod restore;
 pub mod stamp;
 pub mod stop;
 pub mod view;
+pub mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -222,6 +223,7 @@ impl Core {
                 counters: counters.clone(),
                 patience: Duration::from_millis(patience),
                 latencies,
+                watchdog: config.watchdog.is_some(),
             },
             restore::desk_rows(&engine, &registry, &files.journal)?,
             stopped.clone(),

@@ -37,6 +37,9 @@ const BATCH_BYTES: usize = 128 << 10;
 const AGAIN_MS: u64 = 20;
 /// A centre that said nothing for three of its rounds was away.
 const AWAY_MS: u64 = 6_000;
+/// A centre that said nothing for three heartbeats is silent: it repeats its word every four
+/// seconds at least.
+const ALONE_MS: u64 = 15_000;
 /// How long the last records may take to be acknowledged at the end.
 const DRAIN_MS: u64 = 5_000;
 /// How long the farewell may take.
@@ -61,6 +64,8 @@ pub(crate) struct Identity {
 pub(crate) struct Inputs {
     pub(crate) spool: SpoolHandle,
     pub(crate) alarms: watch::Receiver<LoopState>,
+    /// To the siren: the centre is silent.
+    pub(crate) alone: watch::Sender<bool>,
     /// True once everything is in the spool and the end is near.
     pub(crate) drain: watch::Receiver<bool>,
 }
@@ -89,6 +94,12 @@ struct Task {
     beats: u64,
     /// When the centre was heard last, monotonic ms.
     heard_at: u64,
+    /// The same, untouched by what was done about it.
+    acked_at: u64,
+    /// The siren has been told that the centre is silent.
+    alone: bool,
+    /// To the siren: nobody at the centre sees what is measured here.
+    alone_out: watch::Sender<bool>,
     /// What the centre complained of last.
     complaint: String,
     /// Why the broker refused last.
@@ -125,6 +136,9 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         regressions: 0,
         beats: 0,
         heard_at: clock.mono_ms(),
+        acked_at: clock.mono_ms(),
+        alone: false,
+        alone_out: inputs.alone,
         complaint: String::new(),
         refusal: String::new(),
     };
@@ -145,6 +159,7 @@ impl Task {
         let mut drain_until = None;
         loop {
             self.offer();
+            self.notice_silence();
             if let Some(until) = drain_until
                 && (self.is_drained() || self.clock.mono_ms() >= until)
             {
@@ -422,6 +437,22 @@ impl Task {
             self.machine.connected();
         }
         self.heard_at = now;
+        self.acked_at = now;
+    }
+
+    /// A centre that says nothing for too long leaves this site alone: the people here must know.
+    fn notice_silence(&mut self) {
+        let silent = self.clock.mono_ms().saturating_sub(self.acked_at);
+        let alone = silent >= ALONE_MS;
+        if alone != self.alone {
+            self.alone = alone;
+            self.alone_out.send_replace(alone);
+            if alone {
+                warn!(silent_ms = silent, "the centre is silent: only the local alarms are left");
+            } else {
+                info!("the centre is back");
+            }
+        }
     }
 
     /// The centre says that it has less than it had.

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fengsui_alerting::{
     Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row,
@@ -39,6 +39,8 @@ use recorder::{Reply, Unrecorded};
 
 /// Inputs that wait for the engine. When full, the intake takes no more from the broker.
 pub const INPUTS_MAX: usize = 1_024;
+/// A turn that comes later than this: the machine or the process was stopped.
+const STOOD: Duration = Duration::from_secs(5);
 /// Longest wait without a turn, so that supervision sees the loop turn.
 const TURN: Duration = Duration::from_millis(500);
 
@@ -116,6 +118,7 @@ struct AlarmLoop {
     recorder: Recorder,
     /// What the engine took and the journal does not hold yet.
     log: InputLog,
+    canary_at: Instant,
     /// The number that it will have there.
     chunk: u64,
     flushed_at: TimeMs,
@@ -159,6 +162,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             unasked: VecDeque::new(),
             recorder,
             log: InputLog::default(),
+            canary_at: clock::monotonic(),
             flushed_at: clock::now(),
             change: 0,
             snapshot_at: clock::now(),
@@ -201,11 +205,20 @@ fn start_recalls(
 impl AlarmLoop {
     fn run(&mut self, queue: &Receiver<Input>) {
         let mut steps = clock::Steps::new();
+        let mut turned = clock::monotonic();
         loop {
             add(&self.parts.counters.turns, 1);
             let now = clock::now();
-            if let Some(step_ms) = steps.look() {
-                warn!(step_ms, "the wall clock was set; silence is counted anew from here");
+            let stood = clock::monotonic().duration_since(turned);
+            turned = clock::monotonic();
+            let step_ms = steps.look();
+            if step_ms.is_some() || stood > STOOD {
+                // What stood still itself has no word on who was silent meanwhile.
+                warn!(
+                    step_ms,
+                    ?stood,
+                    "the clock was set or the loop stood still; silence is counted anew"
+                );
                 self.log.restarted(now);
                 self.engine(Event::Restarted, now);
             }
@@ -214,6 +227,7 @@ impl AlarmLoop {
                 self.log.wake(now);
                 self.engine(Event::Wake, now);
             }
+            self.canary_if_due(now);
             self.flush_if_due(now);
             self.recorder.retry();
             self.resync_if_behind();

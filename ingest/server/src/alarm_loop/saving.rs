@@ -5,6 +5,9 @@
 //!   gateway.
 //! - A snapshot ends the log before it, but for the chunks whose samples are not yet stored.
 
+use std::time::Duration;
+
+use fengsui_alerting::Event;
 use fengsui_store::{Snapshot, StoreError};
 use fengsui_telemetry::TimeMs;
 use tokio::sync::oneshot;
@@ -13,6 +16,7 @@ use tracing::warn;
 use super::AlarmLoop;
 use super::recorder::Unrecorded;
 use crate::clock;
+use crate::desk::DeskInput;
 
 /// Between two snapshots of the engine at least.
 const SNAPSHOT_AFTER_MS: i64 = 10_000;
@@ -25,7 +29,33 @@ const LOG_AGE_MS: i64 = 500;
 /// Or until they are so many bytes.
 const LOG_BYTES: usize = 256 * 1_024;
 
+/// A canary goes through engine, journal and desk this often: an alarm that finds no way would
+/// otherwise be noticed by the first that matters.
+const CANARY: Duration = Duration::from_secs(3);
+
 impl AlarmLoop {
+    /// The way of an alarm, walked by nothing: a deadline for the engine, a commit of the
+    /// journal, a word to the desk, which shows the age and latency of the newest.
+    pub(super) fn canary_if_due(&mut self, now: TimeMs) {
+        let began = clock::monotonic();
+        if began < self.canary_at {
+            return;
+        }
+        self.canary_at = began + CANARY;
+        self.log.wake(now);
+        self.engine(Event::Wake, now);
+        if self.recorder.is_behind() {
+            return;
+        }
+        self.change += 1;
+        let change = self.change;
+        self.tell(DeskInput::Canary { change, began });
+        // An alarm that the wake raised has taken the inputs with it: then this chunk is empty.
+        let inputs = self.chunk();
+        self.flushed_at = now;
+        self.recorder.record(Unrecorded { rows: Vec::new(), inputs, change, reply: None });
+    }
+
     /// Inputs that have waited for a row long enough are written by themselves.
     pub(super) fn flush_if_due(&mut self, now: TimeMs) {
         if self.log.is_empty() {

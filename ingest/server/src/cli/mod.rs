@@ -62,6 +62,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// 看门狗：独立进程，中心不出声时由它出声。Speaks when the centre does not.
+    #[command(after_help = "例 Example: fengsui watchdog --config configs/demo/centre.toml")]
+    Watchdog {
+        /// 中心的配置文件（其中的 [watchdog]） the centre's configuration, table [watchdog]
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// 报警台账。The alarm journal.
     Journal {
         #[command(subcommand)]
@@ -141,6 +148,7 @@ pub fn main() -> ExitCode {
             block_on(async move { demo::command(demo::Args { port, runs_for, data, json }).await })
         }
         Command::Serve { config } => serve(&config),
+        Command::Watchdog { config } => watchdog(&config),
         Command::Check { paths, json } => check(&paths, json),
         Command::Journal { command } => journal::run(&command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
@@ -199,6 +207,26 @@ fn serve(path: &std::path::Path) -> Exit {
         crate::run(config, stopped).await?;
         Ok(Exit::Fine)
     })
+}
+
+fn watchdog(path: &std::path::Path) -> Exit {
+    match Config::load(path) {
+        Ok(Config { watchdog: Some(settings), .. }) => block_on(async move {
+            tokio::select! {
+                () = crate::watchdog::run(settings) => {}
+                () = asked_to_stop() => {}
+            }
+            Ok(Exit::Fine)
+        }),
+        Ok(_) => {
+            error!("{}: 没有 [watchdog] 一节 / has no table [watchdog]; add one", path.display());
+            Exit::Refused
+        }
+        Err(faults) => {
+            faults.iter().for_each(|fault| error!("{fault}"));
+            Exit::Refused
+        }
+    }
 }
 
 /// Ctrl-C or SIGTERM.

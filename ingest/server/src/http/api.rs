@@ -16,6 +16,7 @@ use super::ack::DUTY;
 use super::problem::wants_english;
 use super::{App, Problem};
 use crate::clock;
+use crate::counters::add;
 use crate::desk::{json_rows, look};
 use crate::registry::{Known, Registry};
 use crate::stamp::Stamp;
@@ -299,9 +300,15 @@ fn row_json(stored: &StoredRow, stamp: &Stamp) -> Value {
     })
 }
 
-pub(super) async fn healthz(State(app): State<App>) -> Response {
+/// Whether an alarm would come through. The watchdog asks here, and says that it is one.
+pub(super) async fn healthz(State(app): State<App>, headers: HeaderMap) -> Response {
+    if headers.contains_key(crate::watchdog::MARK) {
+        add(&app.counters.watchdog, 1);
+    }
     match look(&app.desk).await {
-        Some(look) if app.store.health().writing && look.proof.journal_ok => {
+        Some(look)
+            if app.store.health().writing && look.proof.journal_ok && look.proof.engine_ok =>
+        {
             Json(json!({ "status": "ok", "proof": look.proof })).into_response()
         }
         Some(look) => {
