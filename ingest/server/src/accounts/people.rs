@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use fengsui_store::{
     AccountFault, AlarmJournal, ConfigDb, Deed, NewUser, StoreError, User, UserChange,
 };
-use fengsui_telemetry::TimeMs;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -425,10 +425,25 @@ impl Accounts {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When a session that begins now is over.
-    #[must_use]
-    pub fn session_end(&self) -> TimeMs {
-        clock::now() + self.settings.session_ms
+    /// A token of somebody for a program, for as long as a session lives.
+    ///
+    /// # Errors
+    /// There is no such person, or the file cannot be written.
+    pub async fn program_token(
+        self: &Arc<Self>,
+        name: &str,
+        label: &str,
+    ) -> anyhow::Result<String> {
+        let text = secret::token()?;
+        let hash = secret::hash_of_token(&text).context("a new token is a token")?;
+        let (name, label) = (name.to_owned(), label.to_owned());
+        let session_ms = self.settings.session_ms;
+        let made = self.change(move |db| {
+            let now = clock::now();
+            db.add_token(&name, &label, &hash, now + session_ms, Deed { by: &name, now })
+        });
+        made.await??;
+        Ok(text)
     }
 }
 

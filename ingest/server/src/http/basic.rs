@@ -61,15 +61,6 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
     let proof = look.proof;
     let put = &mut out;
     line(put, &format!("<h1>烽燧 值班台（简版） <small>{now}</small></h1>"));
-    line(
-        put,
-        &format!(
-            "<form method=post action=/basic/logout class=who>{}（{}） <input type=hidden name=secret value=\"{}\"><button>退出 Log out</button></form>",
-            escape(&reader.who.display),
-            reader.who.role.people(),
-            reader.proof
-        ),
-    );
     let blind: Vec<String> = look
         .gateways
         .iter()
@@ -117,6 +108,15 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
             );
         }
     }
+    line(
+        put,
+        &format!(
+            "<form method=post action=/basic/logout class=who>{}（{}） <input type=hidden name=secret value=\"{}\"><button>退出 Log out</button></form>",
+            escape(&reader.who.display),
+            reader.who.role.people(),
+            reader.proof
+        ),
+    );
     line(put, "</body></html>");
     out
 }

@@ -156,8 +156,13 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
         (Person(_), None) if form => return Redirect::to("/basic").into_response(),
         (Person(_) | Least::Nobody, None) => {
             let problem = Problem::log_in_needed();
-            return if credential.is_none() {
-                // A page that begins, or a program that asks for the first time.
+            let guessed = match credential {
+                Some(Credential::Token(_)) => true,
+                Some(Credential::Session(_)) => !reads,
+                None => false,
+            };
+            return if !guessed {
+                // A page that begins, or one whose session is over and that asks every few seconds.
                 problem.into_response()
             } else {
                 refuse(&app, peer, (&method, &path), None, problem)
