@@ -296,7 +296,7 @@ pub(super) async fn log_out(
     Form(form): Form<LogOutForm>,
 ) -> Response {
     let mut response = Redirect::to("/basic").into_response();
-    if proves(&app, credential.clone(), &form.secret) {
+    if proves(&app, credential, &form.secret) {
         if let Err(refusal) = login::end(&app, peer, who, credential).await {
             return login::refused(&refusal, false);
         }

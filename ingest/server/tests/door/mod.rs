@@ -12,11 +12,11 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 /// Of all four.
-pub const PASSWORD: &str = "tank farm at dawn";
+pub(crate) const PASSWORD: &str = "tank farm at dawn";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A centre.
-pub struct Door {
+pub(crate) struct Door {
     folder: tempfile::TempDir,
     centre: Centre,
     client: reqwest::Client,
@@ -24,35 +24,35 @@ pub struct Door {
 }
 
 /// An answer.
-pub struct Answer {
+pub(crate) struct Answer {
     /// Status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Body.
-    pub body: String,
+    pub(crate) body: String,
     headers: reqwest::header::HeaderMap,
 }
 
 impl Answer {
     /// The code of a problem; empty where it is none.
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         let at = self.body.split("\"code\":\"").nth(1).unwrap_or_default();
         at.split('"').next().unwrap_or_default()
     }
 
     /// A header; empty where there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 /// A live stream.
-pub struct Stream(
+pub(crate) struct Stream(
     std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
 );
 
 impl Stream {
     /// True once it has said this.
-    pub async fn hears(&mut self, text: &str) -> bool {
+    pub(crate) async fn hears(&mut self, text: &str) -> bool {
         let mut heard = String::new();
         let search = async {
             while let Some(Ok(bytes)) = self.0.next().await {
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     /// True once it has ended.
-    pub async fn ends(&mut self) -> bool {
+    pub(crate) async fn ends(&mut self) -> bool {
         let end = async { while self.0.next().await.is_some() {} };
         tokio::time::timeout(PATIENCE, end).await.is_ok()
     }
@@ -86,7 +86,7 @@ fn seat(data: &Path) {
 
 impl Door {
     /// Starts a centre with a viewer, an operator, an engineer and an admin.
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
         let toml = "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n";
@@ -103,7 +103,7 @@ impl Door {
     }
 
     /// Sends a request with the header that our pages send.
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -125,27 +125,32 @@ impl Door {
     }
 
     /// Tries to log in.
-    pub async fn log_in(&self, name: &str, password: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn log_in(
+        &self,
+        name: &str,
+        password: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let body = json!({ "name": name, "password": password }).to_string();
         self.ask("POST", "/api/v1/login", headers, &body).await
     }
 
     /// Logs in; the cookie.
-    pub async fn enter(&self, name: &str) -> String {
+    pub(crate) async fn enter(&self, name: &str) -> String {
         let answer = self.log_in(name, PASSWORD, &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.header("set-cookie").split(';').next().unwrap().to_owned()
     }
 
     /// Whose cookie it is.
-    pub async fn me(&self, cookie: &str) -> Value {
+    pub(crate) async fn me(&self, cookie: &str) -> Value {
         let answer = self.ask("GET", "/api/v1/me", &[("cookie", cookie)], "").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }
 
     /// The live stream.
-    pub async fn stream(&self, cookie: &str) -> Stream {
+    pub(crate) async fn stream(&self, cookie: &str) -> Stream {
         let url = format!("{}/api/v1/stream", self.base);
         let answer = self.client.get(url).header("cookie", cookie).send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -153,7 +158,7 @@ impl Door {
     }
 
     /// Makes a token as the command line does, beside the running centre.
-    pub fn token(&self, name: &str) -> String {
+    pub(crate) fn token(&self, name: &str) -> String {
         let db = ConfigDb::open(&self.folder.path().join("centre/config.db")).unwrap();
         let text = secret::token().unwrap();
         let hash = secret::hash_of_token(&text).unwrap();
@@ -163,7 +168,7 @@ impl Door {
     }
 
     /// The audit once it holds what was done: notes are written beside the answers.
-    pub async fn audit(&self, headers: &[(&str, &str)]) -> Vec<Value> {
+    pub(crate) async fn audit(&self, headers: &[(&str, &str)]) -> Vec<Value> {
         let mut rows = Vec::new();
         let look = async {
             loop {
@@ -180,12 +185,12 @@ impl Door {
     }
 
     /// True where the hash chain holds.
-    pub fn journal_is_whole(&self) -> bool {
+    pub(crate) fn journal_is_whole(&self) -> bool {
         self.centre.journal.verify().is_ok()
     }
 
     /// Stops the centre.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.centre.stop().await;
     }
 }
