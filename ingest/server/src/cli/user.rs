@@ -29,13 +29,13 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Args)]
 pub(super) struct Place {
     /// 中心的配置文件 the centre's configuration
-    #[arg(long, conflicts_with = "data", required_unless_present = "data", global = true)]
+    #[arg(long, conflicts_with = "data", required_unless_present = "data")]
     config: Option<PathBuf>,
     /// 中心的数据目录 the centre's data folder
-    #[arg(long, global = true)]
+    #[arg(long)]
     data: Option<PathBuf>,
     /// JSON
-    #[arg(long, global = true)]
+    #[arg(long)]
     json: bool,
 }
 
