@@ -8,6 +8,8 @@ use fengsui_alerting::limits::LimitSet;
 use fengsui_telemetry::{GatewayId, Revision};
 use serde::Deserialize;
 
+use crate::accounts::Settings;
+use crate::accounts::settings::SettingsText;
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -27,6 +29,8 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Group commit of the series store, ms.
     pub commit_ms: u64,
+    /// Sessions, and who may read the metrics.
+    pub accounts: Settings,
     /// Console files from disk instead of those in the binary.
     pub console_dist: Option<PathBuf>,
     /// Who speaks when the centre does not.
@@ -94,6 +98,8 @@ struct Text {
     #[serde(default)]
     store: StoreText,
     #[serde(default)]
+    accounts: SettingsText,
+    #[serde(default)]
     gateway: Vec<GatewayText>,
     watchdog: Option<crate::watchdog::Text>,
 }
@@ -160,6 +166,7 @@ impl Config {
         let listen = socket(text.http.listen.as_deref(), "127.0.0.1:8080")
             .map_err(|why| fault("http.listen", why));
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
+        let accounts = text.accounts.settle().map_err(|why| fault("accounts", why));
         let mut gateways: Vec<KnownGateway> = Vec::new();
         if text.gateway.is_empty() {
             fault("gateway", "no [[gateway]] is named, so nobody would be missed; add one".into());
@@ -175,32 +182,35 @@ impl Config {
         }
         let watchdog = text.watchdog.map(|watchdog| watchdog.settings(&base, listen.ok()));
         let watchdog = watchdog.transpose().map_err(|why| fault("watchdog", why));
-        match (stamp, listen, mqtt, watchdog) {
-            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog)) if faults.is_empty() => Ok(Self {
-                data: base.join(text.data),
-                stamp,
-                listen,
-                mqtt,
-                gateways,
-                alarm: AlarmSettings {
-                    live_ms: text.alarm.live_s.map(|s| i64::from(s) * 1_000),
-                    late_horizon_ms: text.alarm.late_horizon_s.map(|s| i64::from(s) * 1_000),
-                    journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
-                },
-                commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
-                console_dist: text.http.console_dist.map(|dist| base.join(dist)),
-                watchdog,
-            }),
+        match (stamp, listen, mqtt, watchdog, accounts) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog), Ok(accounts)) if faults.is_empty() => {
+                Ok(Self {
+                    data: base.join(text.data),
+                    stamp,
+                    listen,
+                    mqtt,
+                    gateways,
+                    alarm: AlarmSettings {
+                        live_ms: text.alarm.live_s.map(|s| i64::from(s) * 1_000),
+                        late_horizon_ms: text.alarm.late_horizon_s.map(|s| i64::from(s) * 1_000),
+                        journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
+                    },
+                    commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
+                    accounts,
+                    console_dist: text.http.console_dist.map(|dist| base.join(dist)),
+                    watchdog,
+                })
+            }
             _ => Err(faults),
         }
     }
 
-    /// A warning for whoever opens the centre to a network before there is a log-in.
+    /// A warning for whoever opens the centre to a network: passwords cross it as they are.
     #[must_use]
     pub fn exposure(&self) -> Option<String> {
-        (!self.listen.ip().is_loopback()).then(|| {
+        (!self.listen.ip().is_loopback() && !self.accounts.secure_cookie).then(|| {
             format!(
-                "{} is not loopback and there is no log-in yet: everybody there may acknowledge",
+                "{} is not loopback and this is plain HTTP: a log-in can be read on the network. Put a proxy with TLS before it and set accounts.secure_cookie = true",
                 self.listen
             )
         })
@@ -262,12 +272,14 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let found = faults(
-            "data = \"x\"\nzone = \"Mars\"\n[http]\nlisten = \"nowhere\"\n[mqtt]\nembedded = \"a\"\nbroker = \"b\"\n[[gateway]]\nid = \"a b\"\nlimits = \"l.csv\"\n",
+            "data = \"x\"\nzone = \"Mars\"\n[http]\nlisten = \"nowhere\"\n[mqtt]\nembedded = \"a\"\nbroker = \"b\"\n[accounts]\nidle_hours = 0\n[[gateway]]\nid = \"a b\"\nlimits = \"l.csv\"\n",
         );
-        for (found, start) in found.iter().zip(["zone:", "http.listen:", "mqtt:", "gateway: id"]) {
+        for (found, start) in
+            found.iter().zip(["zone:", "http.listen:", "mqtt:", "accounts: idle", "gateway: id"])
+        {
             assert!(found.starts_with(start), "{found}");
         }
-        assert_eq!(found.len(), 4);
+        assert_eq!(found.len(), 5);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - Not here yet: month files and compaction tiers, rollups, retention, forwarding. The `meta`
 //!   table names the format, so that a later version can tell what it opens.
 
+mod accounts;
 mod alarms;
 mod clock;
 mod codec;
@@ -16,6 +17,7 @@ mod model;
 mod series;
 mod sqlite;
 
+pub use accounts::{AccountFault, AccountNote, ApiToken, Deed, NewUser, User, UserChange};
 pub use alarms::{
     AlarmJournal, ChainFault, Head, JournalDone, JournalRow, RowKind, Snapshot, StoredRow, Verified,
 };

@@ -254,6 +254,19 @@ impl AlarmJournal {
         self.inner.readers.read("read the journal", |conn| sql::of_alarm(conn, key, limit))
     }
 
+    /// Notes of one cause (`audit`, `call`, …) with a seq below `before`, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn of_cause(
+        &self,
+        cause: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        self.inner.readers.read("read the notes", |conn| sql::of_cause(conn, cause, before, limit))
+    }
+
     /// The seq of the newest durable row; 0 before the first.
     #[must_use]
     pub fn last_seq(&self) -> u64 {

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS journal (
   by_whom TEXT, comment TEXT NOT NULL, request TEXT NOT NULL, command TEXT,
   revision INTEGER NOT NULL, te_on INTEGER, te_off INTEGER, prev BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_alarm ON journal (alarm, seq);
+CREATE INDEX IF NOT EXISTS journal_system ON journal (cause, seq) WHERE kind = 'system';
 CREATE TRIGGER IF NOT EXISTS journal_no_update BEFORE UPDATE ON journal
   BEGIN SELECT RAISE(ABORT, 'the alarm journal is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS journal_no_delete BEFORE DELETE ON journal
@@ -123,6 +124,21 @@ pub(super) fn of_alarm(
 ) -> rusqlite::Result<Vec<StoredRow>> {
     let sql = format!("SELECT {COLUMNS} FROM journal WHERE alarm = ?1 ORDER BY seq DESC LIMIT ?2");
     conn.prepare_cached(&sql)?.query_map(params![key, rows(limit)], stored)?.collect()
+}
+
+/// Notes of one kind before a seq, newest first.
+pub(super) fn of_cause(
+    conn: &Connection,
+    cause: &str,
+    before: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal WHERE kind = 'system' AND cause = ?1 AND seq < ?2
+         ORDER BY seq DESC LIMIT ?3"
+    );
+    let before = before.min(i64::MAX.cast_unsigned()).cast_signed();
+    conn.prepare_cached(&sql)?.query_map(params![cause, before, rows(limit)], stored)?.collect()
 }
 
 fn rows(limit: usize) -> i64 {

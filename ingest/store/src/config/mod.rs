@@ -1,4 +1,4 @@
-//! The catalogue database: `config.db`.
+//! The catalogue database: `config.db`. People stand in it too, see [`crate::User`].
 //!
 //! - A point's number is given once for (gateway, tag) and never to another, whatever catalogue
 //!   names it: stored series depend on it.
@@ -14,14 +14,15 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StoreError;
 use crate::error::database;
 use crate::model::POINT_MAX;
-use crate::sqlite::{Settled, open_writer, settle};
+use crate::sqlite::{Readers, Settled, open_writer, settle};
 
 /// A catalogue revision: gateway, revision, bytes, and whether it is the current one.
 pub type Catalogued = (String, u64, Vec<u8>, bool);
 
 /// The point registry and the catalogues.
 pub struct ConfigDb {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
+    pub(crate) readers: Readers,
     // Rare and short: a birth registers, a start reads. A thread of its own would only wait.
     conn: Mutex<Connection>,
 }
@@ -38,6 +39,7 @@ impl ConfigDb {
             Settled::HeldOpen => tracing::warn!("another program reads config.db"),
         }
         sql::create(&conn).map_err(database("make the tables", path))?;
+        crate::accounts::create(&conn).map_err(database("make the tables", path))?;
         let found = sql::format(&conn).map_err(database("read its format", path))?;
         if found != sql::FORMAT {
             return Err(StoreError::Format {
@@ -47,7 +49,7 @@ impl ConfigDb {
                 wanted: sql::FORMAT.to_string(),
             });
         }
-        Ok(Self { path: path.to_owned(), conn: Mutex::new(conn) })
+        Ok(Self { path: path.to_owned(), readers: Readers::new(path), conn: Mutex::new(conn) })
     }
 
     /// Keeps a catalogue, makes it the gateway's current one, and gives each of its tags its
@@ -96,7 +98,7 @@ impl ConfigDb {
         sql::catalogues(&self.conn()).map_err(database("read the catalogues", &self.path))
     }
 
-    fn conn(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn conn(&self) -> MutexGuard<'_, Connection> {
         self.conn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
