@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::clock;
 use crate::counters::{Counters, add, get};
 use crate::intake::GatewayState;
+use crate::outage::{Book, Package};
 use crate::registry::{AlarmFacts, Registry};
 use crate::stamp::Stamp;
 use crate::view::{AlarmJson, AlarmRow};
@@ -82,6 +83,8 @@ pub enum DeskInput {
         /// Occurrences that it brought to light.
         excursions: u64,
     },
+    /// A back-fill brought something to light, or ended a silence.
+    Package(Package),
     /// Somebody wants everything, and the stream from here on.
     Look(oneshot::Sender<Look>),
     /// Somebody wants the stream after an event number.
@@ -99,6 +102,8 @@ pub struct Look {
     pub gateways: Arc<Vec<GatewayState>>,
     /// Why quiet may be believed.
     pub proof: Proof,
+    /// Outage packages.
+    pub packages: Vec<serde_json::Value>,
 }
 
 /// The stream: what was missed, then what comes.
@@ -175,6 +180,8 @@ pub struct Parts {
     pub latencies: Option<mpsc::Sender<i64>>,
     /// A watchdog is configured.
     pub watchdog: bool,
+    /// What the journal tells of outages.
+    pub packages: Book,
 }
 
 struct Desk {
@@ -265,9 +272,13 @@ impl Desk {
                 });
                 self.send("late", None, data.to_string());
             }
+            DeskInput::Package(package) => self.parts.packages.take(package),
             DeskInput::Look(reply) => {
+                let rows: Vec<_> = self.rows.values().cloned().collect();
+                let (packages, stamp) = (&self.parts.packages, &self.parts.stamp);
                 let look = Look {
-                    rows: self.rows.values().cloned().collect(),
+                    packages: packages.shown(&rows, stamp, clock::now()),
+                    rows,
                     seq: self.seq,
                     gateways: self.parts.gateways.borrow().clone(),
                     proof: self.proof,

@@ -19,6 +19,7 @@ pub mod http;
 pub mod intake;
 pub mod link;
 pub mod note;
+pub mod outage;
 pub mod registry;
 pub mod restore;
 pub mod stamp;
@@ -232,6 +233,7 @@ impl Core {
                 patience: Duration::from_millis(patience),
                 latencies,
                 watchdog: config.watchdog.is_some(),
+                packages: outage::Book::of(&files.journal)?,
             },
             restore::desk_rows(&engine, &registry, &files.journal)?,
             stopped.clone(),

@@ -246,6 +246,24 @@ impl Mimic {
         Self::records_of(1, te, value)
     }
 
+    /// One sealed record of some points, by their place.
+    #[must_use]
+    pub fn scan(te: i64, values: &[(u32, f64)]) -> Sealed {
+        let readings = values.iter().map(|(point, value)| (*point, Reading::Good(*value)));
+        let scan = Scan { readings: readings.collect(), ..Scan::default() };
+        seal(&Record { te: TimeMs(te), body: Body::Scan(scan) })
+    }
+
+    /// A batch of these records from this offset on.
+    ///
+    /// # Errors
+    /// The name is none.
+    pub fn batch_at(&mut self, first: Offset, records: Vec<Sealed>) -> anyhow::Result<Vec<u8>> {
+        let (gateway, epoch) = (self.id()?, self.epoch);
+        self.next = self.next.max(first + records.len() as u64);
+        Ok(encode_batch(&BatchHead { gateway, epoch, first, catalogue: CATALOGUE }, records)?)
+    }
+
     fn records_of(points: u32, te: i64, value: f64) -> Sealed {
         let readings = (0..points).map(|point| (point, Reading::Good(value))).collect();
         let scan = Scan { readings, ..Scan::default() };

@@ -30,6 +30,7 @@ use tracing::{error, warn};
 use crate::clock;
 use crate::counters::{Counters, add};
 use crate::desk::DeskInput;
+use crate::outage::{Late, Package, packages};
 use crate::registry::{AlarmFacts, Registry, facts};
 use crate::view::{AlarmRow, rows_of};
 
@@ -127,15 +128,6 @@ struct AlarmLoop {
     judged_since: usize,
     dirty: bool,
     late: BTreeMap<usize, Late>,
-}
-
-/// A back-fill of one gateway since the last settlement.
-#[derive(Clone, Copy, Debug, Default)]
-struct Late {
-    records: u64,
-    samples: u64,
-    from: Option<TimeMs>,
-    to: Option<TimeMs>,
 }
 
 /// Starts the thread.
@@ -289,12 +281,10 @@ impl AlarmLoop {
         if judge.intake.lane == Lane::Backlog {
             self.note_late(judge.gateway, &judge.intake);
         }
-        if settle {
-            self.tell_late(judge.gateway, &actions);
-        }
+        let late = if settle { self.end_late(judge.gateway, &actions) } else { None };
         self.dirty = true;
         self.recorder.store(judge.gateway, judge.intake, self.chunk);
-        self.perform(actions, None);
+        self.perform(actions, None, late);
         self.flush_if_due(now);
         self.ask_again();
     }
@@ -309,12 +299,11 @@ impl AlarmLoop {
         }
     }
 
-    fn tell_late(&mut self, gateway: usize, actions: &[Action]) {
-        let Some(late) = self.late.remove(&gateway).filter(|late| late.samples > 0) else { return };
-        let excursions = actions
-            .iter()
-            .filter(|action| matches!(action, Action::Record(row) if row.flags.late && row.cause == Cause::On))
-            .count();
+    /// The back-fill that a settlement ended, told to every page.
+    fn end_late(&mut self, gateway: usize, actions: &[Action]) -> Option<(usize, Late)> {
+        let late = self.late.remove(&gateway).filter(|late| late.samples > 0)?;
+        let found = |action: &&Action| matches!(action, Action::Record(row) if row.flags.late && row.cause == Cause::On);
+        let excursions = actions.iter().filter(found).count();
         let name = self.parts.registry.gateways.get(gateway).map(|g| g.id.to_string());
         self.tell(DeskInput::Late {
             gateway: name.unwrap_or_default(),
@@ -324,12 +313,13 @@ impl AlarmLoop {
             to: late.to.unwrap_or_default(),
             excursions: excursions as u64,
         });
+        Some((gateway, late))
     }
 
     fn engine(&mut self, event: Event, now: TimeMs) {
         let mut actions = Vec::new();
         self.parts.engine.handle(event, now, &mut actions);
-        self.perform(actions, None);
+        self.perform(actions, None, None);
     }
 
     /// A person hears that it is done when the journal holds it.
@@ -353,10 +343,10 @@ impl AlarmLoop {
                 warn!("a command was done and nobody waits for its answer");
             }
         };
-        self.perform(actions, Some(Box::new(tell)));
+        self.perform(actions, Some(Box::new(tell)), None);
     }
 
-    fn perform(&mut self, actions: Vec<Action>, reply: Option<Reply>) {
+    fn perform(&mut self, actions: Vec<Action>, reply: Option<Reply>, late: Option<(usize, Late)>) {
         let mut rows = Vec::new();
         let mut touched = Vec::new();
         let mut sounded = Vec::new();
@@ -375,16 +365,31 @@ impl AlarmLoop {
                 Action::Recall { point, from, to } => self.unasked.push_back((point, from, to)),
             }
         }
-        if rows.is_empty() {
+        let packages = self.packages(&rows, late);
+        if rows.is_empty() && packages.is_empty() {
             return reply.into_iter().for_each(|tell| tell());
         }
         self.dirty = true;
         self.change += 1;
         add(&self.parts.counters.raised, rows.len() as u64);
         self.show(&rows, &mut touched, &sounded);
-        let rows = rows.iter().map(|row| self.journal_row(row)).collect();
+        let mut rows: Vec<_> = rows.iter().map(|row| self.journal_row(row)).collect();
+        rows.extend(packages.iter().map(|package| package.row(TimeMs(package.known))));
+        packages.into_iter().for_each(|package| self.tell(DeskInput::Package(package)));
         let inputs = self.chunk();
         self.recorder.record(Unrecorded { rows, inputs, change: self.change, reply });
+    }
+
+    fn packages(&self, rows: &[Row], late: Option<(usize, Late)>) -> Vec<Package> {
+        if late.is_none() && !rows.iter().any(|row| row.flags.late) {
+            return Vec::new();
+        }
+        let gateways = &self.parts.registry.gateways;
+        let name = |gateway: u32| {
+            let gateway = usize::try_from(gateway).ok().and_then(|place| gateways.get(place));
+            gateway.map(|gateway| gateway.id.to_string()).unwrap_or_default()
+        };
+        packages(&self.parts.engine, rows, late, &name, clock::now())
     }
 
     /// Tells the desk what has changed; it waits for the journal's word before it sounds it.

@@ -50,6 +50,7 @@ pub(super) async fn desk(State(app): State<App>, Extension(who): Extension<Ident
         "counts": { "unack": { "p1": p1, "p2": p2, "p3": p3, "p4": p4 } },
         "gateways": gateways,
         "proof": look.proof,
+        "packages": look.packages,
         "user": {
             "name": who.display, "login": who.name, "role": who.role, "position": who.position,
         },
