@@ -21,6 +21,7 @@ use crate::intake::GatewayState;
 use crate::outage::{Book, Package};
 use crate::registry::{AlarmFacts, Registry};
 use crate::stamp::Stamp;
+use crate::steps::{Step, reached};
 use crate::view::{AlarmJson, AlarmRow};
 
 /// Changes that wait for the desk: ten thousand alarms at once and as many acknowledgements. When
@@ -327,6 +328,7 @@ impl Desk {
         let Some(pending) = self.pending.remove(&change) else { return };
         let te = pending.te.filter(|_| !pending.shown);
         self.show(pending.alarms, te, true);
+        reached(Step::Annunciated);
         if let Some(seq) = seq {
             self.seq = self.seq.max(seq);
         }

@@ -23,6 +23,7 @@ pub mod outage;
 pub mod registry;
 pub mod restore;
 pub mod stamp;
+pub mod steps;
 pub mod stop;
 pub mod view;
 pub mod watchdog;

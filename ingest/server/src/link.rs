@@ -44,6 +44,7 @@ impl Answers {
     /// Publishes an acknowledgement, or leaves it out where there is no room: it is repeated.
     pub fn send(&self, gateway: &GatewayId, ack: &Ack) {
         let topic = Topic { gateway: gateway.clone(), channel: Channel::Ack }.to_string();
+        crate::steps::reached(crate::steps::Step::Acknowledged);
         if self.0.try_publish(topic, QoS::AtLeastOnce, false, encode_ack(ack)).is_err() {
             debug!(%gateway, "acknowledgement left out, it is repeated");
         }

@@ -36,6 +36,8 @@ pub struct Centre {
     pub port: u16,
     /// Its data.
     pub data: PathBuf,
+    /// Environment of its next start.
+    pub env: Vec<(String, String)>,
     folder: PathBuf,
     program: Option<Program>,
 }
@@ -75,7 +77,7 @@ impl Centre {
         let data = folder.join("centre");
         let mut api = Api::new(port)?;
         api.token = Some(enrol(&data, "e2e", "admin")?);
-        let mut centre = Self { api, port, data, folder, program: None };
+        let mut centre = Self { api, port, data, env: Vec::new(), folder, program: None };
         centre.restart().await?;
         Ok(centre)
     }
@@ -87,6 +89,7 @@ impl Centre {
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(binary("fengsui")?);
         command.arg("serve").arg("--config").arg(self.folder.join("centre.toml"));
+        command.envs(self.env.iter().map(|(k, v)| (k, v)));
         let mut program = Program::start("centre", &mut command, &self.folder)?;
         let api = self.api.clone();
         wait::until_true("the centre to answer", START, async || {
@@ -96,6 +99,11 @@ impl Centre {
         .await?;
         self.program = Some(program);
         Ok(())
+    }
+
+    /// It has died of itself, and may be started again.
+    pub fn revive(&mut self) {
+        self.program = None;
     }
 
     /// SIGKILL.

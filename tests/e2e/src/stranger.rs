@@ -99,6 +99,11 @@ impl Stranger {
         next.context("nothing was heard")?.context("the connection has ended")
     }
 
+    /// What has been heard so far and not been looked at.
+    pub fn heard_so_far(&mut self) -> Vec<Message> {
+        std::iter::from_fn(|| self.heard.try_recv().ok()).collect()
+    }
+
     /// The first acknowledgement for a gateway that is as wanted.
     ///
     /// # Errors

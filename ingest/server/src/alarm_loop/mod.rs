@@ -32,6 +32,7 @@ use crate::counters::{Counters, add};
 use crate::desk::DeskInput;
 use crate::outage::{Late, Package, packages};
 use crate::registry::{AlarmFacts, Registry, facts};
+use crate::steps::{Step, reached};
 use crate::view::{AlarmRow, rows_of};
 
 pub(crate) use play::judge;
@@ -369,6 +370,7 @@ impl AlarmLoop {
         if rows.is_empty() && packages.is_empty() {
             return reply.into_iter().for_each(|tell| tell());
         }
+        reached(Step::Judged);
         self.dirty = true;
         self.change += 1;
         add(&self.parts.counters.raised, rows.len() as u64);

@@ -18,6 +18,7 @@ use super::INPUTS_MAX;
 use crate::clock;
 use crate::counters::{Counters, add};
 use crate::desk::DeskInput;
+use crate::steps::{Step, reached};
 
 /// Rows that wait for a failing journal.
 const UNRECORDED_MAX: usize = 200_000;
@@ -119,6 +120,7 @@ impl Recorder {
                 warn!(%fault, "samples not stored; the gateway offers them again");
             }
             leave(&unstored, chunk);
+            reached(Step::Stored);
             // The writer may wait here: the intake drains this queue before it takes messages.
             if tell.blocking_send(notice(answer.is_ok())).is_err() {
                 warn!("stored samples were not acknowledged: the intake has ended");
@@ -150,6 +152,9 @@ impl Recorder {
             Ok(seqs) => {
                 add(&counters.journaled, seqs.iter().flatten().count() as u64);
                 let seq = seqs.iter().flatten().max().copied();
+                if seq.is_some() {
+                    reached(Step::Journaled);
+                }
                 let told =
                     change == 0 || desk.try_send(DeskInput::Recorded { change, seq }).is_ok();
                 if !told {
