@@ -8,6 +8,8 @@ use fengsui_alerting::limits::LimitSet;
 use fengsui_telemetry::{GatewayId, Revision};
 use serde::Deserialize;
 
+use crate::accounts::Settings;
+use crate::accounts::settings::SettingsText;
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -27,6 +29,8 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Group commit of the series store, ms.
     pub commit_ms: u64,
+    /// Sessions, and who may read the metrics.
+    pub accounts: Settings,
     /// Console files from disk instead of those in the binary.
     pub console_dist: Option<PathBuf>,
 }
@@ -91,6 +95,8 @@ struct Text {
     alarm: AlarmText,
     #[serde(default)]
     store: StoreText,
+    #[serde(default)]
+    accounts: SettingsText,
     #[serde(default)]
     gateway: Vec<GatewayText>,
 }
@@ -157,6 +163,7 @@ impl Config {
         let listen = socket(text.http.listen.as_deref(), "127.0.0.1:8080")
             .map_err(|why| fault("http.listen", why));
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
+        let accounts = text.accounts.settle().map_err(|why| fault("accounts", why));
         let mut gateways: Vec<KnownGateway> = Vec::new();
         if text.gateway.is_empty() {
             fault("gateway", "no [[gateway]] is named, so nobody would be missed; add one".into());
@@ -170,8 +177,8 @@ impl Config {
                 Err(found) => found.into_iter().for_each(|why| fault("gateway", why)),
             }
         }
-        match (stamp, listen, mqtt) {
-            (Ok(stamp), Ok(listen), Ok(mqtt)) if faults.is_empty() => Ok(Self {
+        match (stamp, listen, mqtt, accounts) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(accounts)) if faults.is_empty() => Ok(Self {
                 data: base.join(text.data),
                 stamp,
                 listen,
@@ -183,18 +190,19 @@ impl Config {
                     journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
                 },
                 commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
+                accounts,
                 console_dist: text.http.console_dist.map(|dist| base.join(dist)),
             }),
             _ => Err(faults),
         }
     }
 
-    /// A warning for whoever opens the centre to a network before there is a log-in.
+    /// A warning for whoever opens the centre to a network: passwords cross it as they are.
     #[must_use]
     pub fn exposure(&self) -> Option<String> {
-        (!self.listen.ip().is_loopback()).then(|| {
+        (!self.listen.ip().is_loopback() && !self.accounts.secure_cookie).then(|| {
             format!(
-                "{} is not loopback and there is no log-in yet: everybody there may acknowledge",
+                "{} is not loopback and this is plain HTTP: a log-in can be read on the network. Put a proxy with TLS before it and set accounts.secure_cookie = true",
                 self.listen
             )
         })
@@ -256,12 +264,14 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let found = faults(
-            "data = \"x\"\nzone = \"Mars\"\n[http]\nlisten = \"nowhere\"\n[mqtt]\nembedded = \"a\"\nbroker = \"b\"\n[[gateway]]\nid = \"a b\"\nlimits = \"l.csv\"\n",
+            "data = \"x\"\nzone = \"Mars\"\n[http]\nlisten = \"nowhere\"\n[mqtt]\nembedded = \"a\"\nbroker = \"b\"\n[accounts]\nidle_hours = 0\n[[gateway]]\nid = \"a b\"\nlimits = \"l.csv\"\n",
         );
-        for (found, start) in found.iter().zip(["zone:", "http.listen:", "mqtt:", "gateway: id"]) {
+        for (found, start) in
+            found.iter().zip(["zone:", "http.listen:", "mqtt:", "accounts: idle", "gateway: id"])
+        {
             assert!(found.starts_with(start), "{found}");
         }
-        assert_eq!(found.len(), 4);
+        assert_eq!(found.len(), 5);
     }
 
     #[test]

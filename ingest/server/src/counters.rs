@@ -27,6 +27,10 @@ macro_rules! counters {
 }
 
 counters! {
+    /// Requests and log-ins that were refused.
+    refusals = "fengsui_refusals_total", "Log-ins, tokens and requests that were refused";
+    /// Audit notes that the journal did not take.
+    audit_lost = "fengsui_audit_lost_total", "Audit notes that the journal did not take";
     /// Batches taken.
     batches = "fengsui_batches_total", "Batches decoded";
     /// Payload bytes of batches.

@@ -25,6 +25,7 @@ pub mod stamp;
 pub mod stop;
 pub mod view;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -35,6 +36,7 @@ use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use crate::accounts::Accounts;
 use crate::alarm_loop::Input;
 use crate::config::{Config, Mqtt};
 use crate::counters::Counters;
@@ -66,6 +68,8 @@ pub struct Centre {
     pub desk: mpsc::Sender<desk::DeskInput>,
     /// Messages for the intake beside those of the broker: a bench measures without one.
     pub messages: mpsc::Sender<link::Incoming>,
+    /// Who may log in.
+    pub accounts: Arc<Accounts>,
     alarms: SyncSender<Input>,
     intake: tokio::task::JoinHandle<anyhow::Result<()>>,
     stop: watch::Sender<bool>,
@@ -134,7 +138,10 @@ impl Centre {
             core.notices,
             stopped.clone(),
         ));
+        let accounts = people(&config, &files, &counters, extras.demo.is_some()).await?;
+        tokio::spawn(accounts.clone().tend(stopped.clone()));
         let app = http::App {
+            accounts: accounts.clone(),
             desk: core.desk.clone(),
             alarms: core.alarms.clone(),
             registry: core.registry.clone(),
@@ -145,7 +152,7 @@ impl Centre {
             counters: counters.clone(),
             demo: extras.demo,
             console_dist: config.console_dist.clone(),
-            form_secret: form_secret()?,
+            form_secret: accounts::secret::key()?.into(),
         };
         let http = http::start(app, config.listen, stopped).await.with_context(|| {
             format!("cannot listen on {}; is another one running there?", config.listen)
@@ -161,6 +168,7 @@ impl Centre {
             gateways,
             desk: core.desk,
             messages: to_intake,
+            accounts,
             alarms: core.alarms,
             intake,
             stop,
@@ -265,13 +273,31 @@ fn open(config: &Config) -> anyhow::Result<Files> {
     })
 }
 
-/// Sixteen random bytes as hex, new with every start.
-fn form_secret() -> anyhow::Result<Arc<str>> {
-    use ring::rand::SecureRandom;
-    let mut bytes = [0_u8; 16];
-    let random = ring::rand::SystemRandom::new();
-    random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+/// The accounts; the first start makes an admin and shows the password once, on the terminal and
+/// in no log.
+async fn people(
+    config: &Config,
+    files: &Files,
+    counters: &Arc<Counters>,
+    is_demo: bool,
+) -> anyhow::Result<Arc<Accounts>> {
+    let (db, journal) = (files.config_db.clone(), files.journal.clone());
+    let mut accounts = Accounts::new(db, journal, counters.clone(), config.accounts)?;
+    if is_demo {
+        let duty = files.config_db.user(demo::DUTY)?;
+        accounts.visitor = duty.as_ref().map(accounts::Identity::of);
+    }
+    let accounts = Arc::new(accounts);
+    let first = accounts.clone();
+    let password = tokio::task::spawn_blocking(move || first.first_start()).await??;
+    if let Some(password) = password {
+        let text = format!(
+            "\n  首次启动：已建立管理员  first start: an admin was made\n  名称 name      admin\n  密码 password  {password}\n  只显示这一次；更改： fengsui user password admin --config FILE\n  shown this once\n\n"
+        );
+        // A terminal that has gone away reads no password; the command line makes a new one.
+        std::io::stderr().write_all(text.as_bytes()).ok();
+    }
+    Ok(accounts)
 }
 
 async fn broker_of(

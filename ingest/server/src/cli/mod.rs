@@ -4,6 +4,7 @@
 
 mod journal;
 mod replay;
+mod user;
 
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
@@ -66,6 +67,11 @@ enum Command {
     Journal {
         #[command(subcommand)]
         command: journal::Command,
+    },
+    /// 用户与令牌。Users and tokens.
+    User {
+        #[command(subcommand)]
+        command: user::Command,
     },
     /// 用报警引擎重放测试向量。Runs alarm vectors through the engine.
     #[command(after_help = "例 Example: fengsui replay --vectors tests/data/alarm-vectors.jsonl")]
@@ -143,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { paths, json } => check(&paths, json),
         Command::Journal { command } => journal::run(&command),
+        Command::User { command } => user::run(command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fengsui", &mut std::io::stdout());

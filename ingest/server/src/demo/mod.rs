@@ -2,6 +2,7 @@
 //! the embedded broker and the centre, in one process and through their ordinary doors.
 
 mod cable;
+mod people;
 mod proof;
 mod script;
 
@@ -19,6 +20,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::{Centre, Extras};
 
+pub use people::DUTY;
 pub use script::Control;
 
 /// Latencies kept for the summary.
@@ -98,7 +100,8 @@ fn welcome(demo: &Demo, json: bool) {
         "\n  （未编译控制台，显示简版 /basic；make web 可编译  no console in this binary: /basic）"
     };
     let text = format!(
-        "\n  烽燧演示  Fengsui demo\n\n  打开 open    {url}{console}\n  身份 as      值班员（演示，无需登录  no log-in yet, loopback only）\n  按 Ctrl-C 结束  Ctrl-C ends\n"
+        "\n  烽燧演示  Fengsui demo\n\n  打开 open    {url}{console}\n  身份 as      演示值班员 duty officer（本机打开即已登录  logged in at once on this machine）\n  其他用户 others（退出后可登录  after a log-out）\n{}\n  按 Ctrl-C 结束  Ctrl-C ends\n",
+        people::list(&demo.passwords)
     );
     // With --json stdout holds the summary alone.
     if json { info!(%url, "demo runs") } else { say(&text) }
@@ -111,6 +114,7 @@ struct Demo {
     gateway: tokio::task::JoinHandle<anyhow::Result<()>>,
     stop_gateway: watch::Sender<bool>,
     spool: PathBuf,
+    passwords: people::Passwords,
     began: std::time::Instant,
 }
 
@@ -130,6 +134,8 @@ impl Demo {
         std::fs::write(site.join("centre.toml"), centre_toml)?;
         let config = Config::load(&site.join("centre.toml"))
             .map_err(|faults| anyhow!("{}", list(&faults)))?;
+        let data = config.data.clone();
+        let passwords = tokio::task::spawn_blocking(move || people::seat(&data)).await??;
         let plant = Plant::start(PlantConfig::demo()).await?;
         let (cable_in, cable_out) = watch::channel(false);
         let control = Control::new(plant.control(), cable_in);
@@ -154,7 +160,7 @@ impl Demo {
         });
         let (stop_gateway, stopped) = watch::channel(false);
         let gateway = tokio::spawn(fengsui_gateway::run(gateway, stopped));
-        Ok(Self { centre, control, plant, gateway, stop_gateway, spool, began })
+        Ok(Self { centre, control, plant, gateway, stop_gateway, spool, passwords, began })
     }
 
     async fn stop(self) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fengsui_plant::{Command, Control as PlantControl, Fault, Head, Tank};
-use fengsui_store::AlarmJournal;
+use fengsui_store::{AlarmJournal, RowKind};
 use fengsui_telemetry::TimeMs;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -47,6 +47,8 @@ const SCRIPT: [(u64, Step, &str); 7] = [
     (45, Step::Fault("dam", Fault::None), "坝体仪表恢复 the dam's device answers again"),
 ];
 
+/// Rows among which the first alarm is.
+const FIRST_ROWS: usize = 1_000;
 /// What happens unseen after the visitor has pulled the cable.
 const UNSEEN: Step = Step::Spike(3, 40.0, 6.0);
 const UNSEEN_AFTER: Duration = Duration::from_secs(3);
@@ -112,9 +114,11 @@ impl Control {
         now: TimeMs,
         began: Instant,
     ) -> Option<i64> {
-        let first = journal.page(0, 1).ok()?;
+        // The notes about the demo's people come first.
+        let first = journal.page(0, FIRST_ROWS).ok()?;
         let start = now - i64::try_from(began.elapsed().as_millis()).ok()?;
-        first.first().map(|row| row.row.ti.since(start))
+        let first = first.iter().find(|row| row.row.kind != RowKind::System)?;
+        Some(first.row.ti.since(start))
     }
 
     async fn step(&self, step: Step) {

@@ -1,24 +1,24 @@
 //! Acknowledgement: names occurrences, never "all".
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use fengsui_alerting::{AlarmId, Cause, Command, Letter, Verb};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem};
+use crate::accounts::Identity;
 use crate::alarm_loop::Input;
 
 /// Rows in one request: what a person can have on the screen.
 const ROWS_MAX: usize = 50;
 /// Characters of a comment.
 const COMMENT_MAX: usize = 2_000;
-/// Until there is a log-in, the one who acts is this.
-pub(super) const DUTY: &str = "值班员";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +52,7 @@ struct Answer {
 
 pub(super) async fn acknowledge(
     State(app): State<App>,
+    Extension(who): Extension<Identity>,
     headers: HeaderMap,
     body: Result<Json<Request>, JsonRejection>,
 ) -> Response {
@@ -82,12 +83,36 @@ pub(super) async fn acknowledge(
     }
     let mut results = Vec::with_capacity(request.acks.len());
     for named in request.acks {
-        match one(&app, &named.alarm, named.occurrence, &request.comment, &request.request).await {
+        let ask = Ask { comment: &request.comment, request: &request.request, by: &who };
+        match one(&app, &named.alarm, named.occurrence, ask).await {
             Some(done) => results.push(done),
             None => return Problem::unavailable("alarm loop").into_response(),
         }
     }
-    Json(Answer { results }).into_response()
+    let told = told(&results);
+    let mut response = Json(Answer { results }).into_response();
+    response.extensions_mut().insert(told);
+    response
+}
+
+/// Whose acknowledgement, with what words.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) comment: &'a str,
+    pub(super) request: &'a str,
+    pub(super) by: &'a Identity,
+}
+
+/// The first ones by name; each has its own row in the journal.
+fn told(results: &[Done]) -> Told {
+    const NAMED: usize = 5;
+    let named = results
+        .iter()
+        .take(NAMED)
+        .map(|done| format!("{}#{} {}", done.alarm, done.occurrence, done.outcome));
+    let named: Vec<String> = named.collect();
+    let more = results.len().saturating_sub(NAMED);
+    Told(if more > 0 { format!("{}; +{more}", named.join("; ")) } else { named.join("; ") })
 }
 
 /// Acknowledges one occurrence; `None` when the alarm loop does not answer.
@@ -95,8 +120,7 @@ pub(super) async fn one(
     app: &App,
     alarm: &str,
     occurrence: u64,
-    comment: &str,
-    request: &str,
+    Ask { comment, request, by }: Ask<'_>,
 ) -> Option<Done> {
     let done = |outcome, why: String| Done { alarm: alarm.to_owned(), occurrence, outcome, why };
     let Some(id) = known_alarm(app, alarm).await else {
@@ -105,7 +129,7 @@ pub(super) async fn one(
     let command = Command {
         alarm: id,
         verb: Verb::Acknowledge { occurrence },
-        by: DUTY.to_owned(),
+        by: by.display.clone(),
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
     };

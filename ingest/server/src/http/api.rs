@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use fengsui_store::{GapRow, StoreError, StoredRow};
 use fengsui_telemetry::TimeMs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ack::DUTY;
 use super::problem::wants_english;
 use super::{App, Problem};
+use crate::accounts::Identity;
 use crate::clock;
 use crate::desk::{json_rows, look};
 use crate::registry::{Known, Registry};
@@ -27,7 +27,7 @@ const RAW_MAX: usize = 4_000;
 /// Rows of one page of the journal.
 const PAGE_MAX: usize = 1_000;
 
-pub(super) async fn desk(State(app): State<App>) -> Response {
+pub(super) async fn desk(State(app): State<App>, Extension(who): Extension<Identity>) -> Response {
     let Some(look) = look(&app.desk).await else {
         return Problem::unavailable("desk").into_response();
     };
@@ -49,7 +49,9 @@ pub(super) async fn desk(State(app): State<App>) -> Response {
         "counts": { "unack": { "p1": p1, "p2": p2, "p3": p3, "p4": p4 } },
         "gateways": gateways,
         "proof": look.proof,
-        "user": { "name": DUTY, "role": "duty" },
+        "user": {
+            "name": who.display, "login": who.name, "role": who.role, "position": who.position,
+        },
     }))
     .into_response()
 }

@@ -2,28 +2,57 @@
 
 use std::fmt::Write as _;
 
-use axum::Form;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::{App, ack};
+use super::{App, ack, login};
+use crate::accounts::{Credential, Identity, Peer, Refusal, Role, secret};
 use crate::clock;
 use crate::desk::{Look, look};
 use crate::view::AlarmRow;
 
+/// What the log-in form is for.
+const LOG_IN: &str = "log in";
 /// Rows on the page; more are counted, not shown.
 const ROWS_MAX: usize = 200;
 
-pub(super) async fn page(State(app): State<App>) -> Response {
+pub(super) async fn page(
+    State(app): State<App>,
+    who: Option<Extension<Identity>>,
+    credential: Option<Extension<Credential>>,
+) -> Response {
+    let Some(Extension(who)) = who else { return log_in_page(&app, StatusCode::OK, "") };
+    let reader = Reader { proof: proof_of(&app, credential.map(|Extension(c)| c)), who };
     match look(&app.desk).await {
-        Some(look) => Html(render(&app, look)).into_response(),
+        Some(look) => Html(render(&app, look, &reader)).into_response(),
         None => super::Problem::unavailable("desk").into_response(),
     }
 }
 
-fn render(app: &App, mut look: Look) -> String {
+/// Who looks at the page, and what their forms carry.
+struct Reader {
+    who: Identity,
+    proof: String,
+}
+
+/// What the forms of one session carry; those of another session do not fit.
+fn proof_of(app: &App, credential: Option<Credential>) -> String {
+    secret::proof(&app.form_secret, &purpose(credential))
+}
+
+fn purpose(credential: Option<Credential>) -> String {
+    match credential {
+        Some(Credential::Session(hash) | Credential::Token(hash)) => {
+            format!("desk {}", secret::hex(&hash))
+        }
+        None => "desk".to_owned(),
+    }
+}
+
+fn render(app: &App, mut look: Look, reader: &Reader) -> String {
     look.rows.sort_by_key(|row| {
         (!row.wants_person(), row.facts.0.priority, std::cmp::Reverse(row.known))
     });
@@ -69,7 +98,7 @@ fn render(app: &App, mut look: Look) -> String {
             "<table><thead><tr><th>级<th>状态<th>单位/部位<th>位号<th>内容<th>值/限值<th>发生<th>知悉<th></tr></thead><tbody>",
         );
         for row in look.rows.iter().take(ROWS_MAX) {
-            line(put, &row_html(app, row));
+            line(put, &row_html(app, row, reader));
         }
         line(put, "</tbody></table>");
         if look.rows.len() > ROWS_MAX {
@@ -79,6 +108,15 @@ fn render(app: &App, mut look: Look) -> String {
             );
         }
     }
+    line(
+        put,
+        &format!(
+            "<form method=post action=/basic/logout class=who>{}（{}） <input type=hidden name=secret value=\"{}\"><button>退出 Log out</button></form>",
+            escape(&reader.who.display),
+            reader.who.role.people(),
+            reader.proof
+        ),
+    );
     line(put, "</body></html>");
     out
 }
@@ -87,7 +125,7 @@ fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a String cannot fail");
 }
 
-fn row_html(app: &App, row: &AlarmRow) -> String {
+fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
     let facts = row.facts.0.as_ref();
     let (shape, colour) = match facts.priority {
         1 => ("◆1红", "p1"),
@@ -101,13 +139,13 @@ fn row_html(app: &App, row: &AlarmRow) -> String {
     };
     let late = if row.late { " 迟到" } else { "" };
     let unrecorded = if row.recorded { "" } else { " 未入账" };
-    let button = if row.wants_person() {
+    let button = if row.wants_person() && reader.who.may(Role::Operator) {
         format!(
             "<form method=post><input type=hidden name=alarm value=\"{}\"><input type=hidden name=occurrence value={}><input type=hidden name=request value=\"basic-{}\"><input type=hidden name=secret value=\"{}\"><button>确认 Ack</button></form>",
             escape(&facts.key),
             row.occurrence,
             clock::now(),
-            app.form_secret
+            reader.proof
         )
     } else {
         escape(row.acked_by.as_deref().unwrap_or(""))
@@ -167,17 +205,104 @@ pub(super) struct AckForm {
     secret: String,
 }
 
-pub(super) async fn acknowledge(State(app): State<App>, Form(form): Form<AckForm>) -> Response {
-    if form.secret.as_str() != app.form_secret.as_ref() {
+pub(super) async fn acknowledge(
+    State(app): State<App>,
+    Extension(who): Extension<Identity>,
+    credential: Option<Extension<Credential>>,
+    Form(form): Form<AckForm>,
+) -> Response {
+    if !proves(&app, credential, &form.secret) {
         let text = format!(
             "{HEAD}<p class=blind>此页已过期，未确认。<a href=/basic>重新打开</a> This page is old; nothing was acknowledged.</p></body></html>"
         );
         return (StatusCode::FORBIDDEN, Html(text)).into_response();
     }
-    match ack::one(&app, &form.alarm, form.occurrence, "", &form.request).await {
+    let ask = ack::Ask { comment: "", request: &form.request, by: &who };
+    match ack::one(&app, &form.alarm, form.occurrence, ask).await {
         Some(_) => Redirect::to("/basic").into_response(),
         None => super::Problem::unavailable("alarm loop").into_response(),
     }
+}
+
+fn proves(app: &App, credential: Option<Extension<Credential>>, given: &str) -> bool {
+    let purpose = purpose(credential.map(|Extension(credential)| credential));
+    secret::proves(&app.form_secret, &purpose, given)
+}
+
+fn log_in_page(app: &App, status: StatusCode, why: &str) -> Response {
+    let proof = secret::proof(&app.form_secret, LOG_IN);
+    let head = HEAD.replace("<meta http-equiv=\"refresh\" content=\"10\">", "");
+    let why =
+        if why.is_empty() { String::new() } else { format!("<p class=blind role=alert>{why}</p>") };
+    let text = format!(
+        "{head}<h1>烽燧 登录 <small>Log in</small></h1>{why}<form method=post action=/basic/login><p><label>用户名 Name<br><input name=name autocomplete=username required autofocus></label><p><label>密码 Password<br><input name=password type=password autocomplete=current-password required></label><input type=hidden name=secret value=\"{proof}\"><p><button>登录 Log in</button></form></body></html>"
+    );
+    (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response()
+}
+
+#[derive(Deserialize)]
+pub(super) struct LogInForm {
+    name: String,
+    password: String,
+    #[serde(default)]
+    secret: String,
+}
+
+pub(super) async fn log_in(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Form(form): Form<LogInForm>,
+) -> Response {
+    if !secret::proves(&app.form_secret, LOG_IN, &form.secret) {
+        let why = "此页已过期，请再登录一次。This page is old; log in again.";
+        return log_in_page(&app, StatusCode::FORBIDDEN, why);
+    }
+    match app.accounts.log_in(&form.name, &form.password, peer).await {
+        Ok((text, _)) => {
+            let mut response = Redirect::to("/basic").into_response();
+            login::set_cookie(&app, peer, &text, &mut response);
+            response
+        }
+        Err(refusal) => {
+            let (status, why) = match refusal {
+                Refusal::Wrong => (
+                    StatusCode::UNAUTHORIZED,
+                    "用户名或密码不对。Name or password is wrong.".to_owned(),
+                ),
+                Refusal::Wait(span) => {
+                    let seconds = span.as_secs() + 1;
+                    let why =
+                        format!("尝试过于频繁，{seconds} 秒后再试。Try again in {seconds} s.");
+                    (StatusCode::TOO_MANY_REQUESTS, why)
+                }
+                Refusal::Unavailable(why) => (StatusCode::SERVICE_UNAVAILABLE, escape(&why)),
+            };
+            log_in_page(&app, status, &why)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct LogOutForm {
+    #[serde(default)]
+    secret: String,
+}
+
+pub(super) async fn log_out(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    who: Option<Extension<Identity>>,
+    credential: Option<Extension<Credential>>,
+    Form(form): Form<LogOutForm>,
+) -> Response {
+    let mut response = Redirect::to("/basic").into_response();
+    if proves(&app, credential, &form.secret) {
+        if let Err(refusal) = login::end(&app, peer, who, credential).await {
+            return login::refused(&refusal, false);
+        }
+        login::clear_cookie(&app, peer, &mut response);
+    }
+    response
 }
 
 const HEAD: &str = r#"<!doctype html><html lang="zh-CN"><head><meta charset="utf-8">

@@ -3,25 +3,29 @@
 //! - Nothing here is on the alarm path: a handler asks an owner and waits for its answer.
 //! - A request that changes something needs the header `X-Fengsui: 1` and, where the browser
 //!   names one, an Origin of this server: a foreign page can send neither.
+//! - Every request passes `guard`: who it is, and whether they may.
 
 mod ack;
 mod api;
 mod assets;
+mod audit;
 mod basic;
+mod guard;
+mod login;
 mod problem;
 mod stream;
+mod users;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore};
 use tokio::net::TcpListener;
@@ -29,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::accounts::Identity;
+use crate::accounts::Accounts;
 use crate::alarm_loop::Input;
 use crate::counters::Counters;
 use crate::demo::Control;
@@ -68,7 +72,9 @@ pub struct App {
     pub demo: Option<Control>,
     /// Console files from disk.
     pub console_dist: Option<PathBuf>,
-    /// What the forms of this server carry and foreign pages do not know.
+    /// Who may log in, and who has.
+    pub accounts: Arc<Accounts>,
+    /// Proves the forms of this server, which foreign pages cannot.
     pub form_secret: Arc<str>,
 }
 
@@ -83,7 +89,7 @@ pub async fn start(
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    let router = router(app);
+    let router = router(app).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         let serving = axum::serve(listener, router);
         tokio::select! {
@@ -94,6 +100,7 @@ pub async fn start(
     Ok(address)
 }
 
+/// The whole of it; who serves it gives it the address of each connection.
 fn router(app: App) -> Router {
     let api = Router::new()
         .route("/desk", get(api::desk))
@@ -102,6 +109,13 @@ fn router(app: App) -> Router {
         .route("/points/{point}/trend", get(api::trend))
         .route("/journal", get(api::journal))
         .route("/alarms/ack", post(ack::acknowledge))
+        .route("/login", post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/me", get(login::me))
+        .route("/me/password", post(login::new_password))
+        .route("/users", get(users::list).post(users::add))
+        .route("/users/{name}/{deed}", post(users::change))
+        .route("/audit", get(audit::audit))
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))
@@ -114,12 +128,14 @@ fn router(app: App) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .route("/basic", get(basic::page).post(basic::acknowledge))
+        .route("/basic/login", post(basic::log_in))
+        .route("/basic/logout", post(basic::log_out))
         .route("/healthz", get(api::healthz))
         .route("/metrics", get(api::metrics))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn(guard))
-        .layer(from_fn(known_host))
+        .layer(from_fn_with_state(app.clone(), guard::guard))
+        .layer(from_fn(guard::known_host))
         .layer(same(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(same(header::REFERRER_POLICY, "same-origin"))
         .layer(same(header::X_FRAME_OPTIONS, "DENY"))
@@ -128,44 +144,4 @@ fn router(app: App) -> Router {
             "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
         ))
         .with_state(app)
-}
-
-/// Refuses names that are not ours: a foreign name that was pointed at this address (DNS
-/// rebinding) would make a foreign page one of this server. An address cannot be re-pointed.
-async fn known_host(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    let known = name.is_empty() || name == "localhost" || address.parse::<IpAddr>().is_ok();
-    if known { next.run(request).await } else { Problem::foreign_host(host).into_response() }
-}
-
-/// Refuses what a foreign page could make a browser send.
-async fn guard(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Identity::local());
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return next.run(request).await;
-    }
-    let headers = request.headers();
-    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
-    // The no-script form carries a secret of its own, see `basic`; browsers send it with an
-    // Origin, with `null`, or with none.
-    let form = request.uri().path() == "/basic";
-    let origin_is_ours = match text(header::ORIGIN) {
-        None => true,
-        Some("null") => form,
-        Some(origin) => origin.split_once("://").is_some_and(|(_, from)| from == host),
-    };
-    if !origin_is_ours {
-        return Problem::foreign_origin().into_response();
-    }
-    let marked = text(HeaderName::from_static("x-fengsui")) == Some("1");
-    if !marked && !form {
-        return Problem::unmarked().into_response();
-    }
-    next.run(request).await
 }

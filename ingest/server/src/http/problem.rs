@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::accounts::Role;
+
 /// What went wrong with a request.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
@@ -90,6 +92,29 @@ impl Problem {
         let title = "来源不符 / foreign origin";
         let fix = "从本服务器的页面操作 / act from a page of this server";
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", title, "Origin", "", fix)
+    }
+
+    pub(super) fn log_in_needed() -> Self {
+        let title = "请先登录 / log in first";
+        let fix = "POST /api/v1/login {\"name\":\"…\",\"password\":\"…\"}, or Authorization: Bearer fengsui_…";
+        Self::new(StatusCode::UNAUTHORIZED, "log_in_needed", title, "session", "", fix)
+    }
+
+    pub(super) fn role_needed(role: Role) -> Self {
+        let title = "权限不足 / your role may not do this";
+        let detail = format!("需要 {} / needs {}", role.people(), role.word());
+        let fix = "请有此权限的人操作 / ask somebody who may";
+        Self::new(StatusCode::FORBIDDEN, "role_needed", title, "role", detail, fix)
+    }
+
+    pub(super) fn nobody_may(path: &str) -> Self {
+        let title = "没有人有此权限 / nobody may do this";
+        let fix = "查看接口路径与方法 / check path and method";
+        Self::new(StatusCode::FORBIDDEN, "nobody_may", title, "path", path, fix)
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(super) fn unmarked() -> Self {

@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
@@ -15,14 +17,19 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tracing::warn;
 
 use super::problem::wants_english;
 use super::{App, Problem};
+use crate::accounts::{Accounts, Credential};
 use crate::counters::{Counters, add};
 use crate::desk::{StreamEvent, follow};
 
 /// Streams at once: two hundred desks, and browsers that forgot to close theirs.
 const STREAMS_MAX: u64 = 400;
+
+/// How often a stream asks whether its session holds.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 pub(super) struct After {
@@ -40,6 +47,7 @@ impl Drop for Counted {
 
 pub(super) async fn stream(
     State(app): State<App>,
+    credential: Option<Extension<Credential>>,
     query: Result<Query<After>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
@@ -59,13 +67,35 @@ pub(super) async fn stream(
         return Problem::unavailable("desk").into_response();
     };
     let events = events(follow.missed, follow.events, app.counters.clone());
-    let events = events.map(move |event| {
+    let credential = credential.map(|Extension(credential)| credential);
+    let events = events.take_until(Box::pin(gone(app.accounts, credential))).map(move |event| {
         let _held = &counted;
         Ok::<_, Infallible>(event)
     });
     let mut response = Sse::new(events).into_response();
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     response
+}
+
+/// Ends when whoever reads the stream has logged out, was disabled, or their time is over. A
+/// stream that is read counts as use: a quiet night logs no desk out.
+async fn gone(accounts: Arc<Accounts>, credential: Option<Credential>) {
+    // A demo's visitor has no session that could end.
+    let Some(credential) = credential else { return std::future::pending().await };
+    let mut changes = accounts.changes();
+    let mut turn = tokio::time::interval(ASK_EVERY);
+    loop {
+        tokio::select! {
+            _ = turn.tick() => {}
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        match accounts.who(credential).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            // What cannot be read does not blind a desk.
+            Err(fault) => warn!(%fault, "whether a stream's session holds cannot be read"),
+        }
+    }
 }
 
 fn events(
