@@ -44,6 +44,7 @@ describe('the desk', () => {
     expect(got.alarms).toHaveLength(1);
     expect(got.proof.gatewaysOnline).toBe(1);
     expect(got.user).toBe('演示值班员');
+    expect(got.role).toBe('operator');
   });
 
   test('one unreadable alarm hides no other and is named', () => {

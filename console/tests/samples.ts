@@ -68,6 +68,7 @@ export function aDesk(changes: Partial<Desk> = {}): Desk {
     zone: 'Asia/Shanghai',
     demo: false,
     user: '值班员',
+    role: 'operator',
     alarms: [],
     misread: [],
     gateways: [aGateway()],
@@ -144,7 +145,7 @@ export function wireDesk(changes: Readonly<Record<string, unknown>> = {}): Recor
       },
     ],
     proof: wireProof(),
-    user: { name: '演示值班员', role: 'duty' },
+    user: { name: '演示值班员', role: 'operator' },
     ...changes,
   };
 }

@@ -49,6 +49,9 @@ function point(id, tag, name, unit, low, high, equipment, signal, limits, base) 
   return { point: id, gateway: GATEWAY, tag, name, unit, low, high, installation: '1#罐区', equipment, signal, limits, base };
 }
 
+/** Opens the mock for every name; `viewer` looks only. */
+export const MOCK_PASSWORD = 'open sesame';
+
 /** RFC 3339 in the zone that centres use. */
 export function stamp(ms) {
   return new Date(ms + 8 * 3_600_000).toISOString().replace('Z', '+08:00');
@@ -88,6 +91,7 @@ class Mock {
     this.journalOk = true;
     this.acks = [];
     this.refuse = '';
+    this.person = { name: '演示值班员', login: 'duty', role: 'operator', position: '值班台' };
   }
 
   start(script) {
@@ -225,7 +229,7 @@ class Mock {
     return {
       server_time: stamp(Date.now()), seq: this.seq, zone: 'Asia/Shanghai', demo: true, alarms: [...this.alarms.values()],
       counts: { unack: { p1: count(1), p2: count(2), p3: count(3), p4: count(4) } }, gateways: [this.gateway()],
-      proof: this.proof(), user: { name: '演示值班员', role: 'duty' },
+      proof: this.proof(), user: this.person,
     };
   }
 
@@ -290,6 +294,10 @@ class Mock {
   async answer(request, response) {
     const url = new URL(request.url, 'http://mock');
     const path = url.pathname;
+    if (path.startsWith('/api/') && !['/api/v1/login', '/api/v1/logout'].includes(path) && this.person === null) {
+      return problem(response, 401, 'log_in_needed', '请先登录 / log in first');
+    }
+    if (path === '/api/v1/me') return json(response, this.person);
     if (path === '/api/v1/stream') return this.stream(request, response);
     if (request.method === 'POST') return this.command(path, request, response);
     if (path === '/api/v1/desk') return json(response, this.desk());
@@ -314,6 +322,15 @@ class Mock {
     for await (const chunk of request) chunks.push(chunk);
     if (request.headers['x-fengsui'] !== '1') return problem(response, 403, 'guard', '缺 X-Fengsui');
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}');
+    if (path === '/api/v1/login') {
+      if (body.password !== MOCK_PASSWORD) return problem(response, 401, 'wrong_password', '名称或密码不对');
+      this.person = { name: body.name, login: body.name, role: body.name === 'viewer' ? 'viewer' : 'operator', position: '值班台' };
+      return json(response, this.person);
+    }
+    if (path === '/api/v1/logout') {
+      this.expel();
+      return json(response, {});
+    }
     if (path === '/api/v1/alarms/ack') return json(response, { results: body.acks.map((ack) => this.acknowledge(ack, body.comment)) });
     if (path === '/api/v1/demo/cable') {
       this.pullCable(body.pulled);
@@ -324,6 +341,12 @@ class Mock {
       return json(response, {});
     }
     return problem(response, 404, 'not_found', '没有这个接口');
+  }
+
+  /** The session is over: nobody is known, and the streams end. */
+  expel() {
+    this.person = null;
+    for (const client of this.clients) client.end();
   }
 
   acknowledge({ alarm: key, occurrence }, comment) {

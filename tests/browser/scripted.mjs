@@ -1,7 +1,7 @@
 // Stories that need a plant on a string: only the mock can tell them.
 import assert from 'node:assert/strict';
-import { openPage, rows, until } from './browser.mjs';
-import { stamp } from './mock.mjs';
+import { axe, openPage, rows, until } from './browser.mjs';
+import { MOCK_PASSWORD, stamp } from './mock.mjs';
 
 /** A list this long is a county on its worst day. */
 const MANY = 1_000;
@@ -29,6 +29,53 @@ export function mockStories({ live, text, shot }) {
       await until('empty and blind is not quiet', () => page.$('[data-empty=doubted]'));
       assert.match(await text(page, '[data-empty=doubted]'), /看不见: GW-01, 20/);
       await shot(page, 'blind-empty');
+      assert.deepEqual(faults, []);
+      await close();
+    },
+
+    async login({ browser, base, mock }) {
+      mock.expel();
+      mock.raise(13, 'h', { value: 27 });
+      const { page, faults, close } = await openPage(browser, `${base}/desk`);
+      await until('a stranger is asked who it is', () => page.$('form.log-in'));
+      assert.equal(await page.$('[role=grid]'), null, 'and sees no list');
+      assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'name', 'the name has the focus');
+      assert.equal(await page.getAttribute('input[name=name]', 'autocomplete'), 'username');
+      assert.equal(await page.getAttribute('input[name=password]', 'autocomplete'), 'current-password');
+      assert.deepEqual(await axe(page), [], 'the log-in page');
+      await page.keyboard.type('viewer');
+      await page.keyboard.press('Tab');
+      await page.keyboard.type('wrong');
+      await page.keyboard.press('Enter');
+      await until('a refusal has its reason', async () => /没有登录：名称或密码不对/.test(await text(page, 'form.log-in')));
+      await shot(page, 'log-in');
+      await page.fill('input[name=password]', MOCK_PASSWORD);
+      await page.keyboard.press('Enter');
+      await live(page);
+      assert.match(await text(page, '[data-role=viewer]'), /viewer 查看/);
+      await page.keyboard.press('Home');
+      await until('a viewer is told why not', () => page.$('[data-looks-only]'));
+      assert.equal(await page.isDisabled('.actions button:first-child'), true);
+      await page.keyboard.press('a');
+      await until('also by key', async () => /查看角色不能确认/.test(await text(page, '.outcome')));
+      assert.deepEqual(mock.acks, [], 'nothing was sent');
+      await shot(page, 'viewer');
+      await page.click('[data-role] button');
+      await until('logged out', async () => /已退出登录/.test(await text(page, 'form.log-in')));
+      await page.fill('input[name=name]', 'wang');
+      await page.fill('input[name=password]', MOCK_PASSWORD);
+      await page.keyboard.press('Enter');
+      await live(page);
+      const tones = await page.evaluate(() => window.__tones.length);
+      mock.expel();
+      await until('a session that ends says that nothing is seen', async () => /登录已失效/.test(await text(page, 'form.log-in')), 12_000);
+      await until('and the horn says it too', () => page.evaluate((before) => window.__tones.length > before, tones), 15_000);
+      assert.ok(await page.$('.frame.unsafe'), 'the page is hatched');
+      await page.fill('input[name=name]', 'wang');
+      await page.fill('input[name=password]', MOCK_PASSWORD);
+      await page.keyboard.press('Enter');
+      await live(page);
+      await until('the list is back', async () => (await rows(page)).length === 1);
       assert.deepEqual(faults, []);
       await close();
     },

@@ -8,7 +8,7 @@ import { json, type Door } from './shape';
 /** A request that got no usable answer, in words for the screen. */
 export class NoAnswer extends Error {
   constructor(
-    readonly reason: 'timeout' | 'unreachable' | 'refused',
+    readonly reason: 'timeout' | 'unreachable' | 'refused' | 'log_in',
     message: string,
   ) {
     super(message);
@@ -26,6 +26,15 @@ export function speak(language: string): void {
   speaks = language;
 }
 
+/** Who hears that the centre knows us no more. */
+let stranger = (): void => undefined;
+
+export function whenStranger(hear: () => void): void {
+  stranger = hear;
+}
+
+const LOG_IN = '/api/v1/login';
+
 async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Promise<T> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(), ANSWER_MAX_MS);
@@ -37,6 +46,10 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
       headers: { Accept: 'application/json', 'Accept-Language': speaks, ...init.headers },
     });
     const body = await answer.text();
+    if (answer.status === 401 && path !== LOG_IN) {
+      stranger();
+      throw new NoAnswer('log_in', path);
+    }
     if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body));
     return door(body === '' ? null : json(body, path), path);
   } catch (error) {
@@ -67,6 +80,15 @@ function post<T>(path: string, door: Door<T>, body: unknown): Promise<T> {
 
 /** An answer of which only the arrival matters. */
 const anything: Door<null> = () => null;
+
+/** Throws where the centre refuses, with its reason. */
+export function logIn(name: string, password: string): Promise<null> {
+  return post(LOG_IN, anything, { name, password });
+}
+
+export function logOut(): Promise<null> {
+  return post('/api/v1/logout', anything, {});
+}
 
 export function readDesk(): Promise<Desk> {
   return ask('/api/v1/desk', desk);

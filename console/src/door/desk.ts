@@ -96,12 +96,17 @@ export interface Proof {
   readonly journalOk: boolean;
 }
 
+/** What a person may do; each may do what the ones before may. */
+export const ROLES = ['viewer', 'operator', 'engineer', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
 export interface Desk {
   readonly serverTime: number;
   readonly seq: number;
   readonly zone: string;
   readonly demo: boolean;
   readonly user: string;
+  readonly role: Role;
   readonly alarms: readonly Alarm[];
   readonly misread: readonly string[];
   readonly gateways: readonly Gateway[];
@@ -193,6 +198,7 @@ export const desk: Door<Desk> = (value, where) => {
     zone: get('zone', zone),
     demo: get('demo', flag),
     user: field(user, 'name', textOrEmpty, `${where}.user`),
+    role: field(user, 'role', orNull(oneOf(...ROLES)), `${where}.user`) ?? 'viewer',
     alarms: read,
     misread,
     gateways,

@@ -5,9 +5,9 @@
 //   stands in.
 // - The screens read `view`; nobody but this file changes it.
 import { CentreClock, steady } from '../clock';
-import { NoAnswer, acknowledge, readDesk, readPoints, type Ack } from '../door/api';
+import { NoAnswer, acknowledge, logIn, logOut, readDesk, readPoints, whenStranger, type Ack } from '../door/api';
 import type { AckResult } from '../door/commands';
-import type { Alarm, Desk, Gateway, Proof } from '../door/desk';
+import type { Alarm, Desk, Gateway, Proof, Role } from '../door/desk';
 import type { Point } from '../door/points';
 import type { Sample } from '../door/reading';
 import { WrongShape } from '../door/shape';
@@ -38,6 +38,7 @@ export interface View {
   readonly demo: boolean;
   readonly zone: string;
   readonly user: string;
+  readonly role: Role;
   readonly alarms: ReadonlyMap<string, Alarm>;
   readonly gateways: readonly Gateway[];
   readonly lates: readonly Late[];
@@ -51,6 +52,7 @@ const NOTHING: View = {
   demo: false,
   zone: 'Asia/Shanghai',
   user: '',
+  role: 'viewer',
   alarms: new Map(),
   gateways: [],
   lates: [],
@@ -69,8 +71,13 @@ const FLASH_HALF_MS = 500;
 /** After garbled messages a snapshot is read again, at most this often. */
 const REREAD_EVERY_MS = 10_000;
 
+/** `asked`: whether the centre knows us is not told yet. `stranger`: it does not, or not any more.
+ * `left`: we have logged out. */
+export type Person = 'asked' | 'known' | 'stranger' | 'left';
+
 class Console {
   view = $state.raw<View>(NOTHING);
+  person = $state<Person>('asked');
   link = $state.raw<LinkState>({ kind: 'starting' });
   horn = $state.raw<HornState>('blocked');
   muted = $state.raw<Mute>(NOT_MUTED);
@@ -100,7 +107,7 @@ class Console {
       state: (state) => this.#linkMoved(state),
     },
   );
-  #desk: Pick<View, 'loaded' | 'demo' | 'zone' | 'user'> = NOTHING;
+  #desk: Pick<View, 'loaded' | 'demo' | 'zone' | 'user' | 'role'> = NOTHING;
   #pingedAt = 0;
   #rereadAt = -REREAD_EVERY_MS;
   #drawing = false;
@@ -109,6 +116,7 @@ class Console {
   /** Begins; the result ends it. */
   start(): () => void {
     this.#player.open();
+    whenStranger(() => this.#unknown());
     this.#link.start();
     const beat = setInterval(() => this.#beat(), BEAT_MS);
     const wake = (): void => this.#link.check();
@@ -184,6 +192,42 @@ class Console {
     this.#draw();
   }
 
+  /** True where this person may act on alarms. */
+  get mayAct(): boolean {
+    return this.view.role !== 'viewer';
+  }
+
+  /** Logs in; what went wrong, in words, or nothing. */
+  async logIn(name: string, password: string): Promise<string> {
+    try {
+      await logIn(name, password);
+    } catch (error) {
+      return why(error);
+    }
+    this.person = 'asked';
+    this.#link.stop();
+    this.#link.start();
+    return '';
+  }
+
+  /** Logs out; what went wrong, in words, or nothing. */
+  async logOut(): Promise<string> {
+    try {
+      await logOut();
+    } catch (error) {
+      if (!(error instanceof NoAnswer) || error.reason !== 'log_in') return why(error);
+    }
+    this.person = 'left';
+    this.#link.stop();
+    this.#sound();
+    return '';
+  }
+
+  /** The centre does not know us. Whoever was on duty here hears it as a broken link. */
+  #unknown(): void {
+    if (this.person !== 'left') this.person = 'stranger';
+  }
+
   /** Sends an acknowledgement. The desk changes when the centre's own event comes. */
   async acknowledge(acks: readonly Ack[], comment: string): Promise<readonly AckResult[] | string> {
     try {
@@ -194,7 +238,8 @@ class Console {
   }
 
   #loaded(desk: Desk): void {
-    this.#desk = { loaded: true, demo: desk.demo, zone: desk.zone, user: desk.user };
+    this.person = 'known';
+    this.#desk = { loaded: true, demo: desk.demo, zone: desk.zone, user: desk.user, role: desk.role };
     this.#heardClock(desk.serverTime);
     this.#announce(this.#model.load(desk));
     this.#readPoints();
@@ -255,8 +300,9 @@ class Console {
   }
 
   #sound(): void {
-    const highest = loudest(this.#model.alarms.values());
-    this.#player.want(wanted(highest, this.link.kind === 'broken', this.muted));
+    const off = this.person === 'left' || !this.#desk.loaded;
+    const highest = off ? null : loudest(this.#model.alarms.values());
+    this.#player.want(wanted(highest, !off && this.link.kind === 'broken', this.muted));
   }
 
   #beat(): void {

@@ -11,6 +11,8 @@ export function why(error: unknown): string {
       return say('why_timeout', { s: ANSWER_MAX_MS / 1000 });
     case 'unreachable':
       return say('why_unreachable');
+    case 'log_in':
+      return say('why_log_in');
     case 'refused':
       return error.message;
   }
