@@ -59,7 +59,8 @@ pub(crate) async fn measure(folder: &Path) -> anyhow::Result<Vec<Figure>> {
     let listener = {
         let (url, sent, over) =
             (format!("http://{}/api/v1/stream", centre.http), sent.clone(), over.clone());
-        own_thread("listener", move || async move { listen(&url, &sent, &over).await })?
+        let token = centre.accounts.program_token("admin", "bench").await?;
+        own_thread("listener", move || async move { listen(&url, &token, &sent, &over).await })?
     };
     let fleet = {
         let (sent, traffic) = (sent.clone(), traffic.clone());
@@ -200,8 +201,14 @@ struct Alarm {
 }
 
 /// Reads the stream until told to end; milliseconds from sending to arrival.
-async fn listen(url: &str, sent: &Sent, over: &AtomicBool) -> anyhow::Result<Vec<Heard>> {
-    let response = reqwest::get(url).await?.error_for_status()?;
+async fn listen(
+    url: &str,
+    token: &str,
+    sent: &Sent,
+    over: &AtomicBool,
+) -> anyhow::Result<Vec<Heard>> {
+    let request = reqwest::Client::new().get(url).bearer_auth(token);
+    let response = request.send().await?.error_for_status()?;
     let mut bytes = response.bytes_stream();
     let mut text = Vec::new();
     let mut latencies = Vec::new();

@@ -1,6 +1,6 @@
 //! The real `fengsui serve`, killed and started again on the same files and the same port.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,6 +40,22 @@ pub struct Centre {
     program: Option<Program>,
 }
 
+/// Makes a person of this role with a token, as an operator's script does; what to show.
+///
+/// # Errors
+/// The command line refuses.
+pub fn enrol(data: &Path, name: &str, role: &str) -> anyhow::Result<String> {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(binary("fengsui")?);
+        let output = command.arg("user").args(args).arg("--data").arg(data).output()?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::ensure!(output.status.success(), "fengsui user {args:?}: {told}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    run(&["add", name, "--role", role, "--generate"])?;
+    Ok(format!("Bearer {}", run(&["token", "add", name])?.trim()))
+}
+
 impl Centre {
     /// Writes its configuration and starts it.
     ///
@@ -57,7 +73,9 @@ impl Centre {
         let folder = scene.path().to_path_buf();
         std::fs::write(folder.join("centre.toml"), text)?;
         let data = folder.join("centre");
-        let mut centre = Self { api: Api::new(port)?, port, data, folder, program: None };
+        let mut api = Api::new(port)?;
+        api.token = Some(enrol(&data, "e2e", "admin")?);
+        let mut centre = Self { api, port, data, folder, program: None };
         centre.restart().await?;
         Ok(centre)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
 /// Longer than a handler of the centre may take.
@@ -17,6 +17,8 @@ pub struct Api {
     /// `http://127.0.0.1:PORT`
     pub base: String,
     client: Client,
+    /// What every request shows: `Bearer …`, or nothing.
+    pub token: Option<String>,
 }
 
 impl Api {
@@ -28,7 +30,15 @@ impl Api {
         crate::tls();
         // A connection each: the centre may close one whose body it did not want to read.
         let client = Client::builder().timeout(ANSWER).pool_max_idle_per_host(0).build()?;
-        Ok(Self { base: format!("http://127.0.0.1:{port}"), client })
+        Ok(Self { base: format!("http://127.0.0.1:{port}"), client, token: None })
+    }
+
+    /// A request of somebody whom the centre knows.
+    pub fn known(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header("authorization", token),
+            None => request,
+        }
     }
 
     /// Any GET.
@@ -36,7 +46,8 @@ impl Api {
     /// # Errors
     /// No answer.
     pub async fn get(&self, path: &str) -> anyhow::Result<Response> {
-        Ok(self.client.get(format!("{}{path}", self.base)).send().await?)
+        let request = self.client.get(format!("{}{path}", self.base));
+        Ok(self.known(request).send().await?)
     }
 
     /// A GET that must answer with JSON and 200.
@@ -63,7 +74,8 @@ impl Api {
         headers: &[(&str, &str)],
         body: String,
     ) -> anyhow::Result<Response> {
-        let mut request = self.client.post(format!("{}{path}", self.base)).body(body);
+        let request = self.client.post(format!("{}{path}", self.base)).body(body);
+        let mut request = self.known(request);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -87,20 +99,23 @@ impl Api {
         Ok(outcome.with_context(|| text.clone())?.to_owned())
     }
 
-    /// The whole journal, oldest row first.
+    /// The whole journal, oldest row first, without the notes about who did what.
     ///
     /// # Errors
     /// A page cannot be read.
     pub async fn journal(&self) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();
+        let mut after = 0;
         loop {
-            let after = rows.last().and_then(|row: &Value| row.get("seq")?.as_u64()).unwrap_or(0);
             let page = self.json(&format!("/api/v1/journal?after={after}&limit={PAGE}")).await?;
             let page = page.as_array().context("a page of the journal is a list")?;
             if page.is_empty() {
                 return Ok(rows);
             }
-            rows.extend(page.iter().cloned());
+            let last = page.last().and_then(|row| row.get("seq")?.as_u64());
+            after = last.with_context(|| format!("a row without seq: {page:?}"))?;
+            let audit = |row: &&Value| row.get("cause").and_then(Value::as_str) == Some("audit");
+            rows.extend(page.iter().filter(|row| !audit(row)).cloned());
         }
     }
 

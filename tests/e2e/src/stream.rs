@@ -46,7 +46,8 @@ impl Stream {
         crate::tls();
         let client = reqwest::Client::builder().build()?;
         let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        let answer = client.get(format!("{}/api/v1/stream{query}", api.base)).send().await?;
+        let request = client.get(format!("{}/api/v1/stream{query}", api.base));
+        let answer = api.known(request).send().await?;
         ensure!(answer.status().is_success(), "the stream answers {}", answer.status());
         Ok(Self { bytes: Box::pin(answer.bytes_stream()), pending: Vec::new() })
     }
@@ -112,11 +113,13 @@ fn event_of(block: &str) -> anyhow::Result<Option<StreamEvent>> {
 ///
 /// # Errors
 /// The centre does not take the connection.
-pub async fn never_read(port: u16) -> anyhow::Result<TcpStream> {
+pub async fn never_read(port: u16, token: &str) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(NARROW)?;
     let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
-    stream.write_all(b"GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await?;
+    let ask =
+        format!("GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {token}\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await?;
     Ok(stream)
 }
 

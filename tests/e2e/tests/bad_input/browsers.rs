@@ -114,7 +114,8 @@ fn twenty_browsers_that_never_read_hold_up_nobody() {
         stream.find("hello", PING, |event| event.name == "hello").await?;
         let mut deaf = Vec::new();
         for _ in 0..DEAF {
-            deaf.push(never_read(centre.port).await?);
+            let token = centre.api.token.as_deref().context("a token")?;
+            deaf.push(never_read(centre.port, token).await?);
         }
         let memory = centre.program()?.memory_kb()?;
         let mut slowest = Duration::ZERO;
