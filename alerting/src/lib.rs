@@ -34,7 +34,9 @@ mod story;
 mod tests;
 mod words;
 
+pub mod backtest;
 pub mod limits;
+pub mod tuning;
 pub mod vectors;
 
 pub use engine::Engine;

@@ -2,8 +2,11 @@
 //!
 //! Exit status: 0 fine, 1 problems found, 2 usage, 3 not reachable, 4 refused.
 
+pub mod backtest;
 mod journal;
+mod near;
 mod replay;
+mod table;
 
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
@@ -77,6 +80,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// 用实际报警引擎回放历史数据。What a limit would have done.
+    Backtest(Box<backtest::Args>),
     /// 命令补全脚本。Completion for a shell.
     Completion {
         /// bash, zsh, fish …
@@ -144,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Check { paths, json } => check(&paths, json),
         Command::Journal { command } => journal::run(&command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fengsui", &mut std::io::stdout());
             Exit::Fine
