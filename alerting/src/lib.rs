@@ -35,7 +35,13 @@ mod tests;
 mod words;
 
 pub mod backtest;
+pub mod colour;
+pub mod first_out;
+pub mod flood;
+pub mod hazard;
+pub mod kpi;
 pub mod limits;
+pub mod packs;
 pub mod tuning;
 pub mod vectors;
 
