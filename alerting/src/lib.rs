@@ -34,7 +34,15 @@ mod story;
 mod tests;
 mod words;
 
+pub mod backtest;
+pub mod colour;
+pub mod first_out;
+pub mod flood;
+pub mod hazard;
+pub mod kpi;
 pub mod limits;
+pub mod packs;
+pub mod tuning;
 pub mod vectors;
 
 pub use engine::Engine;

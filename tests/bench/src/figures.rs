@@ -41,6 +41,7 @@ pub(crate) mod aims {
         ingest_samples_per_cpu_second_mqtt = "每核接入，含 MQTT 收发两端", "samples/s", 150_000.0, Higher;
         store_samples_per_cpu_second = "每核存储（单独）", "samples/s", 1_000_000.0, Higher;
         limit_evaluations_per_cpu_second = "每核限值判断（单独）", "evaluations/s", 4_000_000.0, Higher;
+        backtest_90_days_s = "回放一点 90 天（每秒一个样本）", "s", 3.0, Lower;
         latency_change_to_sse_p50_ms = "变化到界面事件，中位", "ms", 10.0, Lower;
         latency_change_to_sse_p99_ms = "变化到界面事件，99%", "ms", 40.0, Lower;
         latency_change_to_sse_p999_ms = "变化到界面事件，99.9%", "ms", 120.0, Lower;

@@ -5,6 +5,7 @@
 //!   or not the goals are reached; a goal that is missed is shown as missed.
 //! - Files are written below the folder of the summary, on the disk that is to be measured.
 
+mod backtest;
 mod centre;
 mod clock;
 mod engine;
@@ -45,6 +46,7 @@ struct Arguments {
 enum Part {
     Engine,
     Store,
+    Backtest,
     Ingest,
     Mqtt,
     Latency,
@@ -52,13 +54,21 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Engine, Self::Store, Self::Ingest, Self::Mqtt, Self::Latency, Self::Gateway];
+    const ALL: [Self; 7] = [
+        Self::Engine,
+        Self::Store,
+        Self::Backtest,
+        Self::Ingest,
+        Self::Mqtt,
+        Self::Latency,
+        Self::Gateway,
+    ];
 
     fn title(self) -> &'static str {
         match self {
             Self::Engine => "报警引擎单独 | the engine alone",
             Self::Store => "存储单独 | the store alone",
+            Self::Backtest => "回放 | ninety days of one point through the engine",
             Self::Ingest => "接入 | ingest, end to end",
             Self::Mqtt => "接入（经 MQTT）| ingest over MQTT",
             Self::Latency => "时延与线路 | latency and wire, 5,000 samples/s",
@@ -122,6 +132,7 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
     let peer = |form| runtime.block_on(victoria::measure(peer_folder.path(), form));
     match part {
         Part::Engine => engine::measure(),
+        Part::Backtest => backtest::measure(work.path()),
         Part::Store => {
             let figures = store::measure(work.path())?;
             Ok(beside(

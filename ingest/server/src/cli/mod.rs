@@ -2,8 +2,13 @@
 //!
 //! Exit status: 0 fine, 1 problems found, 2 usage, 3 not reachable, 4 refused.
 
+pub mod backtest;
+mod gb18218;
 mod journal;
+mod near;
 mod replay;
+mod rules;
+mod table;
 mod user;
 
 use std::io::{IsTerminal, Write as _};
@@ -90,6 +95,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// 用实际报警引擎回放历史数据。What a limit would have done.
+    Backtest(Box<backtest::Args>),
+    /// 重大危险源辨识与分级（GB 18218-2018）。Major hazard sources.
+    Gb18218(gb18218::Args),
+    /// 规则包：标准对限值的要求。Rule packs: what standards ask of limits.
+    Rules {
+        #[command(subcommand)]
+        command: rules::Command,
+    },
     /// 命令补全脚本。Completion for a shell.
     Completion {
         /// bash, zsh, fish …
@@ -159,6 +173,9 @@ pub fn main() -> ExitCode {
         Command::Journal { command } => journal::run(&command),
         Command::User { command } => user::run(command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
+        Command::Backtest(args) => backtest::run(&args),
+        Command::Gb18218(args) => gb18218::run(&args),
+        Command::Rules { command } => rules::run(&command),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fengsui", &mut std::io::stdout());
             Exit::Fine
