@@ -71,6 +71,8 @@ pub struct AlarmSettings {
     pub late_horizon_ms: Option<i64>,
     /// How long an annunciation waits for the journal, ms.
     pub journal_patience_ms: Option<u64>,
+    /// The window in which announcements make a flood, ms.
+    pub flood_window_ms: Option<i64>,
 }
 
 /// One fault of a configuration: where, what, and the mend.
@@ -128,6 +130,7 @@ struct AlarmText {
     live_s: Option<u32>,
     late_horizon_s: Option<u32>,
     journal_patience_ms: Option<u32>,
+    flood_window_s: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -194,6 +197,7 @@ impl Config {
                         live_ms: text.alarm.live_s.map(|s| i64::from(s) * 1_000),
                         late_horizon_ms: text.alarm.late_horizon_s.map(|s| i64::from(s) * 1_000),
                         journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
+                        flood_window_ms: text.alarm.flood_window_s.map(|s| i64::from(s) * 1_000),
                     },
                     commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                     accounts,

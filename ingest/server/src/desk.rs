@@ -84,6 +84,8 @@ pub enum DeskInput {
         /// Occurrences that it brought to light.
         excursions: u64,
     },
+    /// More is announced than people can answer, since when; none: no longer.
+    Flood(Option<TimeMs>),
     /// A back-fill brought something to light, or ended a silence.
     Package(Package),
     /// Somebody wants everything, and the stream from here on.
@@ -105,6 +107,8 @@ pub struct Look {
     pub proof: Proof,
     /// Outage packages.
     pub packages: Vec<serde_json::Value>,
+    /// Since when there is a flood.
+    pub flood: Option<TimeMs>,
 }
 
 /// The stream: what was missed, then what comes.
@@ -195,6 +199,7 @@ struct Desk {
     proof: Proof,
     sent_values: BTreeMap<u32, TimeMs>,
     gateways: Arc<Vec<GatewayState>>,
+    flood: Option<TimeMs>,
     /// The canary in flight.
     flying: Option<(u64, Instant)>,
     /// When the newest came, and how long it took; the start counts as one.
@@ -222,6 +227,7 @@ pub fn start(
         proof: Proof { journal_ok: true, engine_ok: true, ..Proof::default() },
         sent_values: BTreeMap::new(),
         gateways: Arc::default(),
+        flood: None,
         flying: None,
         canary: (clock::monotonic(), None),
         watchdog: (0, clock::monotonic()),
@@ -273,11 +279,13 @@ impl Desk {
                 });
                 self.send("late", None, data.to_string());
             }
+            DeskInput::Flood(since) => self.flood = since,
             DeskInput::Package(package) => self.parts.packages.take(package),
             DeskInput::Look(reply) => {
                 let rows: Vec<_> = self.rows.values().cloned().collect();
                 let (packages, stamp) = (&self.parts.packages, &self.parts.stamp);
                 let look = Look {
+                    flood: self.flood,
                     packages: packages.shown(&rows, stamp, clock::now()),
                     rows,
                     seq: self.seq,

@@ -243,6 +243,11 @@ impl Core {
         let alarms = alarm_loop::start(alarm_loop::Parts {
             engine,
             chunk,
+            flood: alarm_loop::flood_restored(
+                &files.journal,
+                config.alarm.flood_window_ms,
+                clock::now(),
+            )?,
             registry,
             journal: files.journal.clone(),
             store: files.store.clone(),

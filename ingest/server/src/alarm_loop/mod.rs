@@ -8,6 +8,7 @@
 //! - A journal that fails keeps its rows here and is tried again. When too many wait, the process
 //!   ends: the log and the series store hold what is needed to come to the same state again.
 
+mod flooding;
 mod play;
 mod recorder;
 mod saving;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use fengsui_alerting::flood::Flood;
 use fengsui_alerting::{
     Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row,
 };
@@ -35,6 +37,7 @@ use crate::registry::{AlarmFacts, Registry, facts};
 use crate::steps::{Step, reached};
 use crate::view::{AlarmRow, rows_of};
 
+pub use flooding::restored as flood_restored;
 pub(crate) use play::judge;
 pub use recorder::{Recorder, Stored, journal_row};
 use recorder::{Reply, Unrecorded};
@@ -95,6 +98,8 @@ pub struct Parts {
     pub engine: Engine,
     /// The number of the next chunk of its input log.
     pub chunk: u64,
+    /// What was announced lately.
+    pub flood: Flood,
     /// Gateways and points.
     pub registry: Arc<Registry>,
     /// The journal.
@@ -124,6 +129,7 @@ struct AlarmLoop {
     /// The number that it will have there.
     chunk: u64,
     flushed_at: TimeMs,
+    flood: Flood,
     change: u64,
     snapshot_at: TimeMs,
     judged_since: usize,
@@ -149,6 +155,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
         let mut alarm_loop = AlarmLoop {
             facts: shared_facts(&parts.registry, parts.engine.plan()),
             chunk: parts.chunk,
+            flood: parts.flood.clone(),
             parts,
             behind: Cell::new(false),
             recalls,
@@ -220,6 +227,7 @@ impl AlarmLoop {
                 self.log.wake(now);
                 self.engine(Event::Wake, now);
             }
+            self.end_flood(now);
             self.canary_if_due(now);
             self.flush_if_due(now);
             self.recorder.retry();
@@ -348,6 +356,7 @@ impl AlarmLoop {
     }
 
     fn perform(&mut self, actions: Vec<Action>, reply: Option<Reply>, late: Option<(usize, Late)>) {
+        let notes = self.watch_flood(&actions, clock::now());
         let mut rows = Vec::new();
         let mut touched = Vec::new();
         let mut sounded = Vec::new();
@@ -376,6 +385,7 @@ impl AlarmLoop {
         add(&self.parts.counters.raised, rows.len() as u64);
         self.show(&rows, &mut touched, &sounded);
         let mut rows: Vec<_> = rows.iter().map(|row| self.journal_row(row)).collect();
+        rows.extend(notes);
         rows.extend(packages.iter().map(|package| package.row(TimeMs(package.known))));
         packages.into_iter().for_each(|package| self.tell(DeskInput::Package(package)));
         let inputs = self.chunk();

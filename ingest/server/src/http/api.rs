@@ -51,6 +51,7 @@ pub(super) async fn desk(State(app): State<App>, Extension(who): Extension<Ident
         "gateways": gateways,
         "proof": look.proof,
         "packages": look.packages,
+        "flood": look.flood.map(|since| json!({ "since": app.stamp.rfc3339(since) })),
         "user": {
             "name": who.display, "login": who.name, "role": who.role, "position": who.position,
         },
