@@ -34,6 +34,8 @@ mod story;
 mod tests;
 mod words;
 
+pub mod calls;
+pub mod closure;
 pub mod limits;
 pub mod vectors;
 
