@@ -226,16 +226,15 @@ impl Machine {
     /// What comes next in a ladder; a ladder that waits for a package says when.
     #[must_use]
     pub fn next(&self, ladder: &Ladder) -> Option<Next> {
-        let next = match ladder.next(self.policy(ladder)?) {
-            // What a back-fill shows is gathered first.
-            Next::At(at, step) if ladder.late.is_some() && ladder.newest().is_none() => {
-                Next::At(at + self.setup.package_ms, step)
+        // What a back-fill shows is gathered first.
+        let gathers = ladder.late.is_some() && ladder.newest().is_none();
+        let gathered = if gathers { self.setup.package_ms } else { 0 };
+        Some(match ladder.next(self.policy(ladder)?) {
+            Next::At(at, step) => {
+                let at = at + gathered;
+                Next::At(ladder.held_until.map_or(at, |held| held.max(at)), step)
             }
-            next => next,
-        };
-        Some(match (next, ladder.held_until) {
-            (Next::At(at, step), Some(held)) => Next::At(at.max(held), step),
-            (next, _) => next,
+            next @ (Next::Reached | Next::Quiet | Next::SpokenFor | Next::Settled(_)) => next,
         })
     }
 

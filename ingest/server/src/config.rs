@@ -8,6 +8,7 @@ use fengsui_alerting::limits::LimitSet;
 use fengsui_telemetry::{GatewayId, Revision};
 use serde::Deserialize;
 
+use crate::calls::config::{CallsConfig, CallsText};
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -29,6 +30,8 @@ pub struct Config {
     pub commit_ms: u64,
     /// Console files from disk instead of those in the binary.
     pub console_dist: Option<PathBuf>,
+    /// Who is called, and how.
+    pub calls: CallsConfig,
 }
 
 /// Which broker carries the gateways' messages.
@@ -91,6 +94,7 @@ struct Text {
     alarm: AlarmText,
     #[serde(default)]
     store: StoreText,
+    calls: Option<CallsText>,
     #[serde(default)]
     gateway: Vec<GatewayText>,
 }
@@ -170,6 +174,16 @@ impl Config {
                 Err(found) => found.into_iter().for_each(|why| fault("gateway", why)),
             }
         }
+        let zone_min = stamp.as_ref().map_or(0, |s| s.offset_min(crate::clock::now()));
+        let calls = match &text.calls {
+            None => CallsConfig::default(),
+            Some(calls) => {
+                crate::calls::config::load(&base, calls, zone_min).unwrap_or_else(|found| {
+                    faults.extend(found);
+                    CallsConfig::default()
+                })
+            }
+        };
         match (stamp, listen, mqtt) {
             (Ok(stamp), Ok(listen), Ok(mqtt)) if faults.is_empty() => Ok(Self {
                 data: base.join(text.data),
@@ -184,6 +198,7 @@ impl Config {
                 },
                 commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                 console_dist: text.http.console_dist.map(|dist| base.join(dist)),
+                calls,
             }),
             _ => Err(faults),
         }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 
 fn packages(host: &Host) -> Vec<(u64, Why, Vec<Member>)> {
-    let package = |(_, event): &(TimeMs, Event)| match event {
-        Event::Ledger(Entry::Package { number, why, members, .. }, _) => {
-            Some((*number, *why, members.clone()))
-        }
-        _ => None,
+    let package = |(_, event): &(TimeMs, Event)| {
+        let Event::Ledger(Entry::Package { number, why, members, .. }, _) = event else {
+            return None;
+        };
+        Some((*number, *why, members.clone()))
     };
     host.journal.iter().filter_map(package).collect()
 }

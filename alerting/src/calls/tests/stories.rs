@@ -175,9 +175,9 @@ fn the_same_answer_twice_has_one_effect() {
     host.until(s(180));
     host.answer(HH, Outcome::Answered, "nonsense", "a");
     let rows = host.journal.len();
-    let repeat = host.journal.iter().rev().find_map(|(_, event)| match event {
-        Event::Ledger(entry @ Entry::Answer { .. }, _) => Some(entry.clone()),
-        _ => None,
+    let repeat = host.journal.iter().rev().find_map(|(_, event)| {
+        let Event::Ledger(entry @ Entry::Answer { .. }, _) = event else { return None };
+        Some(entry.clone())
     });
     host.ledger(repeat.unwrap());
     assert_eq!(host.journal.len(), rows);

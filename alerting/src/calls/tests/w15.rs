@@ -19,7 +19,7 @@ fn to_wrong_digits(setup: Setup) -> Host {
     let mut host = Host::new(setup);
     host.open(occurrence(HH, 1, 1));
     let first = (0, "wang".to_owned(), Kind::Message, Reason::First);
-    assert_eq!(host.attempts(HH), [first.clone()]);
+    assert_eq!(host.attempts(HH), std::slice::from_ref(&first));
     let over: Vec<_> = host.hands.iter().map(|(_, hand)| hand.channel.clone()).collect();
     assert_eq!(over, ["push", "sms"]);
     assert_eq!(host.state(HH, 1), Delivery::Intended);
@@ -29,7 +29,7 @@ fn to_wrong_digits(setup: Setup) -> Host {
     host.ledger(receipt(Receipt::Delivered));
     assert_eq!(host.state(HH, 1), Delivery::Delivered);
     host.until(s(179));
-    assert_eq!(host.attempts(HH), [first.clone()]);
+    assert_eq!(host.attempts(HH), std::slice::from_ref(&first));
     host.until(s(180));
     let second = (180, "wang".to_owned(), Kind::Voice, Reason::Unread);
     assert_eq!(host.attempts(HH), [first, second]);

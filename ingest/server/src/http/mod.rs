@@ -8,6 +8,8 @@ mod ack;
 mod api;
 mod assets;
 mod basic;
+mod calls;
+mod closure;
 mod problem;
 mod stream;
 
@@ -31,6 +33,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::accounts::Identity;
 use crate::alarm_loop::Input;
+use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::demo::Control;
 use crate::desk::DeskInput;
@@ -48,6 +51,8 @@ const HANDLER_MAX: Duration = Duration::from_secs(20);
 /// What handlers work with.
 #[derive(Clone)]
 pub struct App {
+    /// Calls and hidden dangers.
+    pub calls: Calls,
     /// The desk.
     pub desk: mpsc::Sender<DeskInput>,
     /// The alarm loop.
@@ -102,6 +107,8 @@ fn router(app: App) -> Router {
         .route("/points/{point}/trend", get(api::trend))
         .route("/journal", get(api::journal))
         .route("/alarms/ack", post(ack::acknowledge))
+        .merge(calls::routes())
+        .merge(closure::routes())
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))
@@ -146,7 +153,9 @@ async fn known_host(request: Request, next: Next) -> Response {
 /// Refuses what a foreign page could make a browser send.
 async fn guard(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Identity::local());
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    // A provider shows its channel's token and is no browser.
+    if safe || request.uri().path() == calls::RECEIPT {
         return next.run(request).await;
     }
     let headers = request.headers();

@@ -74,6 +74,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, "server", what, fix)
     }
 
+    pub(super) fn role_needed(role: &str) -> Self {
+        let title = "权限不足 / this needs another role";
+        let fix = "请有权限的人操作 / ask somebody who may";
+        Self::new(StatusCode::FORBIDDEN, "role_needed", title, "role", role, fix)
+    }
+
     pub(super) fn no_demo() -> Self {
         let title = "不是演示环境 / not a demo";
         let fix = "fengsui demo";
