@@ -265,7 +265,7 @@ impl Machine {
         let sends = intent.channels.iter().map(send).collect();
         ladder.number = ladder.number.max(intent.attempt + 1);
         if intent.reason != Reason::Manual {
-            ladder.round = intent.round;
+            (ladder.round, ladder.set_back_ms) = (intent.round, 0);
         }
         if intent.reason == Reason::ReplyOverdue {
             // Whoever was reached has not replied: from here on somebody else must be reached.
@@ -294,12 +294,13 @@ impl Machine {
     fn answered(
         &mut self,
         key: &Key,
-        attempt: u64,
+        number: u64,
         (outcome, digits): (Outcome, &str),
         now: TimeMs,
     ) {
         let Some(ladder) = self.ladders.get_mut(key) else { return };
-        let Some(attempt) = ladder.attempt_mut(attempt) else { return };
+        ladder.set_back_ms = 0;
+        let Some(attempt) = ladder.attempt_mut(number) else { return };
         attempt.outcome = Some((outcome, now));
         if outcome != Outcome::Answered {
             return;

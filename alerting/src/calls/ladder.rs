@@ -241,6 +241,8 @@ pub struct Ladder {
     pub settled: Option<(Settled, TimeMs)>,
     /// Not before this: a package waits for its time.
     pub(super) held_until: Option<TimeMs>,
+    /// How far the clock was set back since the row that the next deadline counts from, ms.
+    pub(super) set_back_ms: i64,
 }
 
 impl Ladder {
@@ -264,6 +266,7 @@ impl Ladder {
             replied_at: None,
             settled: None,
             held_until: None,
+            set_back_ms: 0,
         }
     }
 
@@ -275,6 +278,7 @@ impl Ladder {
         self.round = 0;
         (self.answered_at, self.confirmed_at, self.replied_at) = (None, None, None);
         (self.settled, self.held_until, self.spoken_for) = (None, None, false);
+        self.set_back_ms = 0;
     }
 
     /// When the state that stops the escalation was reached.
@@ -295,7 +299,7 @@ impl Ladder {
             ReplyFrom::Confirmed => self.confirmed_at,
         };
         let awaited = self.replied_at.is_none().then_some(policy.reply_ms).flatten();
-        awaited.map(|ms| from.unwrap_or(reached) + ms)
+        awaited.map(|ms| from.unwrap_or(reached) + (ms - self.set_back_ms))
     }
 
     /// The newest attempt that the ladder itself made since it was announced.
@@ -325,17 +329,17 @@ impl Ladder {
             let step = Step { go: Go::After(rung), kind: Kind::Both, reason: Reason::ReplyOverdue };
             return self.reply_due(policy).map_or(Next::Reached, |due| Next::At(due, step));
         }
-        match newest {
-            Some(attempt) => self.after(attempt, policy),
-            None => {
+        let (at, step) = newest.map_or_else(
+            || {
                 let (rung, kind) = self.start;
-                let step = Step { go: Go::Here(rung), kind, reason: Reason::First };
-                Next::At(self.opened_at, step)
-            }
-        }
+                (self.opened_at, Step { go: Go::Here(rung), kind, reason: Reason::First })
+            },
+            |attempt| self.after(attempt, policy),
+        );
+        Next::At(at - self.set_back_ms, step)
     }
 
-    fn after(&self, last: &Attempt, policy: &Policy) -> Next {
+    fn after(&self, last: &Attempt, policy: &Policy) -> (TimeMs, Step) {
         let rung = last.intent.rung;
         let further = Step { go: Go::After(rung), kind: Kind::Both, reason: Reason::Unanswered };
         let ring = |reason| Step { go: Go::Here(rung), kind: Kind::Voice, reason };
@@ -344,20 +348,20 @@ impl Ladder {
                 // Wrong digits are called again at once; none may still come.
                 let at = if last.wrong > 0 { at } else { at + policy.unanswered_ms };
                 let again = self.repeats(rung) < policy.repeats;
-                Next::At(at, if again { ring(Reason::NotConfirmed) } else { further })
+                (at, if again { ring(Reason::NotConfirmed) } else { further })
             }
             (Some((Outcome::NoAnswer | Outcome::Busy | Outcome::InvalidNumber, at)), _) => {
-                Next::At(at, further)
+                (at, further)
             }
             (None, Kind::Message) => {
                 let unread = last.at + policy.unread_ms;
                 let read = last.read_at().map(|at| at + policy.unanswered_ms);
                 let due = read.map_or(unread, |read| read.max(unread));
-                Next::At(last.failed_at().unwrap_or(due), ring(Reason::Unread))
+                (last.failed_at().unwrap_or(due), ring(Reason::Unread))
             }
             (None, Kind::Voice | Kind::Both) => {
                 let due = last.at + policy.unanswered_ms;
-                Next::At(last.failed_at().unwrap_or(due), further)
+                (last.failed_at().unwrap_or(due), further)
             }
         }
     }

@@ -13,6 +13,9 @@ use super::setup::{Policy, Setup};
 /// are in the journal.
 const SETTLED_MAX: usize = 1_000;
 
+/// Further back than this, the clock was set: rows of one moment may come a little out of order.
+const STEP_MS: i64 = 2_000;
+
 /// Names a ladder: alarm and occurrence, or the word for packages and a number.
 pub(super) type Key = (String, u64);
 
@@ -142,6 +145,8 @@ pub struct Machine {
     pub(super) packages: u64,
     /// Ladders that wait for a package of this person.
     pub(super) crowds: BTreeMap<(String, Kind), Crowd>,
+    /// The newest time of the ledger, or of the clock.
+    pub(super) newest: TimeMs,
     /// Attempts by the place of their intent in the journal.
     pub(super) by_seq: BTreeMap<u64, (Key, u64)>,
 }
@@ -162,12 +167,16 @@ impl Machine {
             packaged: BTreeMap::new(),
             packages: 0,
             crowds: BTreeMap::new(),
+            newest: TimeMs(0),
             by_seq: BTreeMap::new(),
         }
     }
 
     /// Takes one event. `now` is the time of the row, or the clock for [`Event::Wake`].
     pub fn handle(&mut self, event: Event, now: TimeMs, actions: &mut Vec<Action>) {
+        if matches!(event, Event::Ledger(..) | Event::Wake) {
+            self.mind_clock(now);
+        }
         match event {
             Event::Opened(facts, novelty) => self.opened(facts, novelty, now),
             Event::Acknowledged { alarm, occurrence, through } => {
@@ -187,6 +196,31 @@ impl Machine {
     #[must_use]
     pub fn wake_at(&self) -> Option<TimeMs> {
         self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Looks at the clock. Where it was set back, every deadline comes nearer by as much: a
+    /// ladder does not stand still until the old time has come again. The host calls this often;
+    /// set forward, a clock makes calls early, which does no harm.
+    pub fn mind_clock(&mut self, now: TimeMs) {
+        let back = self.newest.since(now);
+        let set_back = self.newest != TimeMs(0) && back > STEP_MS;
+        self.newest = if set_back { now } else { self.newest.max(now) };
+        if !set_back {
+            return;
+        }
+        for times in self.spent.values_mut() {
+            times.iter_mut().for_each(|at| *at = (*at).min(now));
+        }
+        self.packaged.values_mut().for_each(|at| *at = (*at).min(now));
+        self.crowds.clear();
+        let keys: Vec<Key> = self.ladders.keys().cloned().collect();
+        for key in keys {
+            if let Some(ladder) = self.ladders.get_mut(&key) {
+                ladder.set_back_ms = ladder.set_back_ms.saturating_add(back);
+                ladder.held_until = None;
+            }
+            self.schedule(&key);
+        }
     }
 
     /// What it is configured with.

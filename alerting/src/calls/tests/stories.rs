@@ -303,3 +303,19 @@ fn the_rows_keep_their_form() {
     let text = r#"{"call":"answer","alarm":"a","occurrence":1,"attempt":2,"outcome":"busy","digits":"","by":"王","request":"r"}"#;
     assert_eq!(Entry::from_json(text).unwrap().to_json(), text);
 }
+
+#[test]
+fn a_clock_set_back_does_not_make_a_ladder_stand_still() {
+    let mut host = Host::new(setup());
+    host.open(occurrence(HH, 1, 1));
+    host.until(s(100));
+    host.machine.mind_clock(host.now);
+    host.now = s(100 - 86_400);
+    host.machine.mind_clock(host.now);
+    assert_eq!(host.next(HH), Some(180 - 86_400), "80 s are left, as before");
+    host.until(s(180 - 86_400));
+    assert_eq!(host.attempts(HH).last().unwrap().0, 180 - 86_400);
+    assert_eq!(host.next(HH), Some(300 - 86_400));
+    // A restart sees the same from the rows alone.
+    assert_eq!(host.restarted().next(HH), Some(300 - 86_400));
+}

@@ -49,6 +49,8 @@ pub(super) struct Office {
     hands: Vec<Hand>,
     /// Hand-overs that could not even be queued.
     lost: Vec<Entry>,
+    /// False while an earlier life is read.
+    live: bool,
 }
 
 impl Office {
@@ -69,6 +71,7 @@ impl Office {
             at: 0,
             hands: Vec::new(),
             lost: Vec::new(),
+            live: false,
         }
     }
 
@@ -80,8 +83,8 @@ impl Office {
     ) {
         self.learn().await;
         self.read().await;
-        // Handed over in an earlier life, or about to be: those without a result are made again.
-        self.hands.clear();
+        // What an earlier life handed over, or was about to: without a result it is made again.
+        self.live = true;
         let repeats = self.machine.unsent();
         info!(rows = self.at, repeats = repeats.len(), "call ledger read");
         self.act(repeats).await;
@@ -106,6 +109,7 @@ impl Office {
 
     async fn turn(&mut self) {
         self.read().await;
+        self.machine.mind_clock(clock::now());
         if self.machine.wake_at().is_some_and(|at| at <= clock::now()) {
             let mut actions = Vec::new();
             self.machine.handle(Event::Wake, clock::now(), &mut actions);
@@ -127,7 +131,18 @@ impl Office {
             facts.into_iter().map(|one| (one.key.clone(), Arc::new(one))).collect::<Facts>()
         });
         match list.await {
-            Ok(facts) => self.facts = Arc::new(facts),
+            Ok(facts) => {
+                // An alarm that no limit makes any more comes to no end in the journal.
+                let matters = self.machine.matters().map(|matter| matter.facts.alarm.clone());
+                let gone: BTreeSet<String> =
+                    matters.filter(|alarm| !facts.contains_key(alarm)).collect();
+                self.facts = Arc::new(facts);
+                for alarm in gone {
+                    warn!(%alarm, "no such alarm any more; its calls end");
+                    let gone = Event::Normal { alarm };
+                    self.machine.handle(gone, clock::now(), &mut Vec::new());
+                }
+            }
             Err(fault) => error!(%fault, "alarms unknown; calls go by the last known list"),
         }
     }
@@ -159,10 +174,13 @@ impl Office {
                 for event in events {
                     self.machine.handle(event, now, &mut actions);
                 }
-                self.hands.extend(actions.into_iter().filter_map(|action| match action {
+                let hands = actions.into_iter().filter_map(|action| match action {
                     Action::Hand(hand) => Some(hand),
                     Action::Record(_) => None,
-                }));
+                });
+                if self.live {
+                    self.hands.extend(hands);
+                }
             }
         }
     }
