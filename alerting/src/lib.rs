@@ -35,6 +35,8 @@ mod tests;
 mod words;
 
 pub mod backtest;
+pub mod calls;
+pub mod closure;
 pub mod colour;
 pub mod first_out;
 pub mod flood;

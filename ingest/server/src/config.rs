@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::accounts::Settings;
 use crate::accounts::settings::SettingsText;
+use crate::calls::config::{CallsConfig, CallsText};
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -35,6 +36,8 @@ pub struct Config {
     pub console_dist: Option<PathBuf>,
     /// Who speaks when the centre does not.
     pub watchdog: Option<crate::watchdog::Settings>,
+    /// Who is called, and how.
+    pub calls: CallsConfig,
 }
 
 /// Which broker carries the gateways' messages.
@@ -99,6 +102,7 @@ struct Text {
     alarm: AlarmText,
     #[serde(default)]
     store: StoreText,
+    calls: Option<CallsText>,
     #[serde(default)]
     accounts: SettingsText,
     #[serde(default)]
@@ -185,6 +189,16 @@ impl Config {
         }
         let watchdog = text.watchdog.map(|watchdog| watchdog.settings(&base, listen.ok()));
         let watchdog = watchdog.transpose().map_err(|why| fault("watchdog", why));
+        let zone_min = stamp.as_ref().map_or(0, |s| s.offset_min(crate::clock::now()));
+        let calls = match &text.calls {
+            None => CallsConfig::default(),
+            Some(calls) => {
+                crate::calls::config::load(&base, calls, zone_min).unwrap_or_else(|found| {
+                    faults.extend(found);
+                    CallsConfig::default()
+                })
+            }
+        };
         match (stamp, listen, mqtt, watchdog, accounts) {
             (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog), Ok(accounts)) if faults.is_empty() => {
                 Ok(Self {
@@ -201,6 +215,7 @@ impl Config {
                     },
                     commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                     accounts,
+                    calls,
                     console_dist: text.http.console_dist.map(|dist| base.join(dist)),
                     watchdog,
                 })

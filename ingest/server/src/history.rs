@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fengsui_alerting::{Cause, Letter};
-use fengsui_store::StoredRow;
+use fengsui_store::{RowKind, StoredRow};
 use fengsui_telemetry::TimeMs;
 
 /// One occurrence: from, to (none while it lasts), and whether late data brought it.
@@ -49,9 +49,10 @@ pub fn occurrences(rows: &[StoredRow]) -> Vec<Span> {
     spans
 }
 
-/// The letter that an alarm's newest row shows.
+/// The letter that an alarm's newest row shows; notes about it show none.
 #[must_use]
 pub fn letter(rows: &[StoredRow]) -> Letter {
-    let newest = rows.iter().max_by_key(|row| row.seq);
+    let told = rows.iter().filter(|row| row.row.kind == RowKind::Alarm);
+    let newest = told.max_by_key(|row| row.seq);
     newest.and_then(|row| Letter::from_char(row.row.to)).unwrap_or(Letter::A)
 }

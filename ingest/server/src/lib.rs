@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod alarm_loop;
 pub mod broker;
+pub mod calls;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -118,6 +119,7 @@ impl Centre {
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
         let core = Core::start(&config, &files, extras.latencies, &stopped)?;
+        let calls = start_calls(&config, &files, &core, &stopped)?;
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
@@ -145,6 +147,7 @@ impl Centre {
         tokio::spawn(accounts.clone().tend(stopped.clone()));
         let app = http::App {
             accounts: accounts.clone(),
+            calls,
             desk: core.desk.clone(),
             alarms: core.alarms.clone(),
             registry: core.registry.clone(),
@@ -266,6 +269,23 @@ impl Core {
             notices,
         })
     }
+}
+
+fn start_calls(
+    config: &Config,
+    files: &Files,
+    core: &Core,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<calls::Calls> {
+    let parts = calls::Parts {
+        config: config.calls.clone(),
+        journal: files.journal.clone(),
+        registry: core.registry.clone(),
+        settings: config.alarm,
+        desk: core.desk.clone(),
+        stamp: config.stamp.clone(),
+    };
+    calls::start(parts, stopped.clone())
 }
 
 struct Files {

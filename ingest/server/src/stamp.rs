@@ -42,6 +42,13 @@ impl Stamp {
         }
     }
 
+    /// Minutes east of UTC at a time.
+    #[must_use]
+    pub fn offset_min(&self, at: TimeMs) -> i32 {
+        let stamp = Timestamp::from_millisecond(at.0).unwrap_or_default();
+        self.0.to_offset(stamp).seconds() / 60
+    }
+
     /// Reads RFC 3339, or milliseconds since 1970.
     #[must_use]
     pub fn parse(text: &str) -> Option<TimeMs> {

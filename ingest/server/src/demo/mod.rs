@@ -32,7 +32,8 @@ const ARRIVE_STEP: Duration = Duration::from_millis(100);
 const GATEWAY_STOP: Duration = Duration::from_secs(10);
 
 /// The site of `configs/demo`, carried along so that the demo needs no files.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
+    ("calls.toml", include_str!("../../../../configs/demo/calls.toml")),
     ("site.toml", include_str!("../../../../configs/demo/site.toml")),
     ("points.csv", include_str!("../../../../configs/demo/points.csv")),
     ("limits.csv", include_str!("../../../../configs/demo/limits.csv")),
@@ -129,7 +130,7 @@ impl Demo {
                 .with_context(|| format!("cannot write {name}"))?;
         }
         let centre_toml = format!(
-            "data = \"../centre\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n"
+            "data = \"../centre\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n[calls]\nfile = \"calls.toml\"\n"
         );
         std::fs::write(site.join("centre.toml"), centre_toml)?;
         let config = Config::load(&site.join("centre.toml"))

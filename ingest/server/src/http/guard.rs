@@ -17,15 +17,14 @@ use crate::accounts::audit::Act;
 use crate::accounts::password::Way;
 use crate::accounts::settings::Metrics;
 use crate::accounts::throttle::Network;
+// Providers show a token of their channel, which its handler checks, and cannot be taught our
+// header.
+use super::calls::RECEIPT;
 use crate::accounts::{Credential, Identity, Peer, Role, secret};
 
 /// The cookie of a session over https, and over plain HTTP.
 pub(super) const COOKIE_SECURE: &str = "__Host-fengsui";
 pub(super) const COOKIE_PLAIN: &str = "fengsui";
-
-/// Where providers send receipts: they show a token of their channel, which its handler checks, and
-/// cannot be taught our header.
-const RECEIPT: &str = "/api/v1/calls/receipt";
 
 /// Who may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ mod api;
 mod assets;
 mod audit;
 mod basic;
+mod calls;
+mod closure;
 mod guard;
 mod login;
 mod problem;
@@ -35,6 +37,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::accounts::Accounts;
 use crate::alarm_loop::Input;
+use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::demo::Control;
 use crate::desk::DeskInput;
@@ -52,6 +55,8 @@ const HANDLER_MAX: Duration = Duration::from_secs(20);
 /// What handlers work with.
 #[derive(Clone)]
 pub struct App {
+    /// Calls and hidden dangers.
+    pub calls: Calls,
     /// The desk.
     pub desk: mpsc::Sender<DeskInput>,
     /// The alarm loop.
@@ -116,6 +121,8 @@ fn router(app: App) -> Router {
         .route("/users", get(users::list).post(users::add))
         .route("/users/{name}/{deed}", post(users::change))
         .route("/audit", get(audit::audit))
+        .merge(calls::routes())
+        .merge(closure::routes())
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))

@@ -1,0 +1,459 @@
+//! The one owner of the ladders: reads rows, wakes the machine, records, hands over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fengsui_alerting::calls::{
+    Action, AnswerRequest, CallRequest, Entry, Event, Finding, Hand, Machine, Open, PACKAGE,
+    Refusal, SendResult, audit,
+};
+use fengsui_alerting::closure::{self, Cases};
+use fengsui_store::StoredRow;
+use fengsui_telemetry::TimeMs;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::channels::{Done, Job};
+use super::rows::{CALL, CLOSURE, Facts, Told, told};
+use super::{Ask, Parts, ReceiptRequest, Said, message, view};
+use crate::clock;
+use crate::note::{self, Note};
+
+/// Between two looks at the journal: what a person notices as "at once" is ten times as long.
+const POLL: Duration = Duration::from_millis(100);
+/// Rows read at once.
+const PAGE: usize = 1_000;
+/// Results recorded in one transaction.
+const RESULTS_MAX: usize = 64;
+/// Between two audits.
+const AUDIT_EVERY_MS: i64 = 10_000;
+/// A desk that does not answer must not hold the ladders.
+const DESK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// All ladders and cases, and the ways out.
+pub(super) struct Office {
+    pub(super) machine: Machine,
+    pub(super) cases: Cases,
+    pub(super) parts: Parts,
+    pub(super) facts: Arc<Facts>,
+    pub(super) findings: BTreeMap<Finding, TimeMs>,
+    channels: BTreeMap<String, mpsc::Sender<Job>>,
+    /// Seen once: a finding if it is seen again.
+    suspects: BTreeSet<Finding>,
+    audit_at: TimeMs,
+    /// Read up to here.
+    at: u64,
+    /// Read from the journal, to be handed over.
+    hands: Vec<Hand>,
+    /// Hand-overs that could not even be queued.
+    lost: Vec<Entry>,
+    /// False while an earlier life is read.
+    live: bool,
+}
+
+impl Office {
+    pub(super) fn new(
+        parts: Parts,
+        channels: BTreeMap<String, mpsc::Sender<Job>>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            machine: Machine::new(parts.config.setup.clone(), seed),
+            cases: Cases::default(),
+            parts,
+            facts: Arc::default(),
+            findings: BTreeMap::new(),
+            channels,
+            suspects: BTreeSet::new(),
+            audit_at: clock::now() + AUDIT_EVERY_MS,
+            at: 0,
+            hands: Vec::new(),
+            lost: Vec::new(),
+            live: false,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut asks: mpsc::Receiver<Ask>,
+        mut results: mpsc::Receiver<Done>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        self.learn().await;
+        self.read().await;
+        // What an earlier life handed over, or was about to: without a result it is made again.
+        self.live = true;
+        let repeats = self.machine.unsent();
+        info!(rows = self.at, repeats = repeats.len(), "call ledger read");
+        self.act(repeats).await;
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = crate::stop::asked(&mut stop) => return,
+                _ = poll.tick() => self.turn().await,
+                Some(done) = results.recv() => {
+                    let mut list = vec![done];
+                    while list.len() < RESULTS_MAX && let Ok(done) = results.try_recv() {
+                        list.push(done);
+                    }
+                    self.results(list).await;
+                }
+                Some(ask) = asks.recv() => self.asked(ask).await,
+            }
+        }
+    }
+
+    async fn turn(&mut self) {
+        self.read().await;
+        self.machine.mind_clock(clock::now());
+        if self.machine.wake_at().is_some_and(|at| at <= clock::now()) {
+            let mut actions = Vec::new();
+            self.machine.handle(Event::Wake, clock::now(), &mut actions);
+            self.act(actions).await;
+        }
+        self.hand_over().await;
+        if clock::now() >= self.audit_at || self.audit_at.since(clock::now()) > AUDIT_EVERY_MS {
+            self.audit_at = clock::now() + AUDIT_EVERY_MS;
+            self.audit().await;
+        }
+    }
+
+    /// Which alarms there are: their priorities and places.
+    async fn learn(&mut self) {
+        let registry = self.parts.registry.borrow_and_update().clone();
+        let settings = self.parts.settings;
+        let list = tokio::task::spawn_blocking(move || {
+            let facts = crate::registry::facts(&registry, &registry.plan(settings));
+            facts.into_iter().map(|one| (one.key.clone(), Arc::new(one))).collect::<Facts>()
+        });
+        match list.await {
+            Ok(facts) => {
+                // An alarm that no limit makes any more comes to no end in the journal.
+                let matters = self.machine.matters().map(|matter| matter.facts.alarm.clone());
+                let gone: BTreeSet<String> =
+                    matters.filter(|alarm| !facts.contains_key(alarm)).collect();
+                self.facts = Arc::new(facts);
+                for alarm in gone {
+                    warn!(%alarm, "no such alarm any more; its calls end");
+                    let gone = Event::Normal { alarm };
+                    self.machine.handle(gone, clock::now(), &mut Vec::new());
+                }
+            }
+            Err(fault) => error!(%fault, "alarms unknown; calls go by the last known list"),
+        }
+    }
+
+    /// Reads everything that is durable and not yet read.
+    async fn read(&mut self) {
+        if self.parts.registry.has_changed().unwrap_or(false) {
+            self.learn().await;
+        }
+        while self.parts.journal.last_seq() > self.at {
+            let (journal, after) = (self.parts.journal.clone(), self.at);
+            let page = tokio::task::spawn_blocking(move || journal.page(after, PAGE)).await;
+            match page {
+                Ok(Ok(page)) if page.is_empty() => return,
+                Ok(Ok(page)) => page.iter().for_each(|row| self.take(row)),
+                Ok(Err(fault)) => return warn!(%fault, "the journal cannot be read; trying again"),
+                Err(fault) => return warn!(%fault, "the journal cannot be read; trying again"),
+            }
+        }
+    }
+
+    fn take(&mut self, stored: &StoredRow) {
+        self.at = stored.seq;
+        let now = stored.row.ti;
+        match told(&stored.row, stored.seq, &self.facts) {
+            Told::Case(row) => self.cases.fold(row, now),
+            Told::Call(events) => {
+                let mut actions = Vec::new();
+                for event in events {
+                    self.machine.handle(event, now, &mut actions);
+                }
+                let hands = actions.into_iter().filter_map(|action| match action {
+                    Action::Hand(hand) => Some(hand),
+                    Action::Record(_) => None,
+                });
+                if self.live {
+                    self.hands.extend(hands);
+                }
+            }
+        }
+    }
+
+    /// Records what the machine asks for, and reads it back.
+    async fn act(&mut self, actions: Vec<Action>) {
+        let entries = actions.into_iter().filter_map(|action| match action {
+            Action::Record(entry) => Some(entry),
+            Action::Hand(_) => None,
+        });
+        let entries: Vec<Entry> = entries.collect();
+        if let Err(Said::NotRecorded(why)) = self.record(entries).await {
+            error!(%why, "calls are not recorded and wait; call by hand");
+        }
+        self.hand_over().await;
+    }
+
+    /// Records rows of the ledger; for each, whether it was new.
+    async fn record(&mut self, entries: Vec<Entry>) -> Result<Vec<bool>, Said> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let notes = entries.iter().map(|entry| self.note(entry)).collect();
+        let seqs = self.write(notes).await?;
+        let now = clock::now();
+        for (entry, seq) in entries.into_iter().zip(&seqs) {
+            if seq.is_none() {
+                self.machine.handle(Event::Known(entry), now, &mut Vec::new());
+            }
+        }
+        Ok(seqs.iter().map(Option::is_some).collect())
+    }
+
+    async fn write(&mut self, notes: Vec<Note>) -> Result<Vec<Option<u64>>, Said> {
+        let seqs = note::record(&self.parts.journal, notes, clock::now()).await;
+        let seqs = seqs.map_err(|fault| Said::NotRecorded(fault.to_string()))?;
+        self.read().await;
+        Ok(seqs)
+    }
+
+    fn note(&self, entry: &Entry) -> Note {
+        let (alarm, occurrence) = entry.ladder();
+        let alarm = if alarm == PACKAGE { "" } else { alarm };
+        let name = |person: &String| {
+            let known = self.machine.setup().persons.get(person);
+            known.map_or(person.clone(), |known| known.name.clone())
+        };
+        let (by, comment) = match entry {
+            Entry::Intent { intent, .. } => {
+                let by = (!intent.by.is_empty()).then(|| intent.by.clone());
+                let person = name(&intent.person);
+                (by, message::comment(&person, &intent.channels, intent.reason))
+            }
+            Entry::Package { members, .. } => {
+                (None, format!("合并通知 {} 条 / package of {}", members.len(), members.len()))
+            }
+            Entry::Again { channel, again, .. } => {
+                (None, format!("重复 {again}（{channel}）/ repeat"))
+            }
+            Entry::Result { channel, result, .. } => (
+                None,
+                match result {
+                    SendResult::Accepted { .. } => format!("已提交 {channel}，不等于叫应 / sent"),
+                    SendResult::Failed { why } => format!("未发出 {channel}：{why} / failed"),
+                },
+            ),
+            Entry::Receipt { channel, state, .. } => {
+                (None, format!("回执 {channel}：{} / receipt", state.word()))
+            }
+            Entry::Answer { outcome, by, .. } => {
+                (Some(by.clone()), format!("应答：{} / answer", outcome.word()))
+            }
+            Entry::Finding { fault, .. } => (None, format!("叫应核查：{fault} / audit")),
+        };
+        Note {
+            id: entry.id(),
+            cause: CALL,
+            alarm: alarm.to_owned(),
+            occurrence,
+            by,
+            comment,
+            body: Some(entry.to_json()),
+        }
+    }
+
+    /// Gives what was read to the channels. What a full queue refuses has failed.
+    async fn hand_over(&mut self) {
+        for hand in std::mem::take(&mut self.hands) {
+            let said = message::of(&self.machine, &hand, &self.facts, &self.parts.stamp);
+            let Some(said) = said else { continue };
+            let refused = match self.channels.get(&hand.channel) {
+                None => Some("渠道已不存在 / no such channel"),
+                Some(channel) => {
+                    let job = Job { hand: hand.clone(), message: said };
+                    channel.try_send(job).is_err().then_some("渠道队列已满 / queue full")
+                }
+            };
+            if let Some(why) = refused {
+                warn!(channel = %hand.channel, why, "not handed over");
+                self.lost.push(result(hand, SendResult::Failed { why: why.to_owned() }));
+            }
+        }
+        let lost = std::mem::take(&mut self.lost);
+        if let Err(Said::NotRecorded(why)) = self.record(lost).await {
+            warn!(%why, "a failed hand-over is not recorded; the next start repeats it");
+        }
+    }
+
+    async fn results(&mut self, list: Vec<Done>) {
+        let entries = list.into_iter().map(|done| result(done.hand, done.result)).collect();
+        if let Err(Said::NotRecorded(why)) = self.record(entries).await {
+            warn!(%why, "results of channels are not recorded; the next start repeats them");
+        }
+        self.turn().await;
+    }
+
+    async fn asked(&mut self, ask: Ask) {
+        // Whoever asked may have gone; what they asked is done all the same.
+        match ask {
+            Ask::Ladders { open, reply } => drop(reply.send(view::ladders(self, open))),
+            Ask::Ladder { alarm, occurrence, reply } => {
+                drop(reply.send(view::named(self, &alarm, occurrence)));
+            }
+            Ask::Answer(request, reply) => drop(reply.send(self.answer(request).await)),
+            Ask::Call(request, reply) => drop(reply.send(self.call(&request).await)),
+            Ask::Receipt(request, reply) => drop(reply.send(self.receipt(&request).await)),
+            Ask::Cases { open, reply } => drop(reply.send(view::cases(self, open))),
+            Ask::Step(request, reply) => drop(reply.send(self.step(request).await)),
+        }
+    }
+
+    async fn answer(&mut self, request: AnswerRequest) -> Result<Value, Said> {
+        self.read().await;
+        let entry = self.machine.answer(request).map_err(|why| refusal(&why))?;
+        self.told_by_a_person(entry).await
+    }
+
+    async fn call(&mut self, request: &CallRequest) -> Result<Value, Said> {
+        self.read().await;
+        let (alarm, occurrence) = (request.alarm.clone(), request.occurrence);
+        match self.machine.call(request).map_err(|why| refusal(&why))? {
+            Some(entry) => self.told_by_a_person(entry).await,
+            None => Ok(view::named(self, &alarm, occurrence).unwrap_or_default()),
+        }
+    }
+
+    async fn told_by_a_person(&mut self, entry: Entry) -> Result<Value, Said> {
+        let (alarm, occurrence) = entry.ladder();
+        let (alarm, occurrence) = (alarm.to_owned(), occurrence);
+        self.record(vec![entry]).await?;
+        self.turn().await;
+        Ok(view::named(self, &alarm, occurrence).unwrap_or_default())
+    }
+
+    async fn receipt(&mut self, request: &ReceiptRequest) -> Result<bool, Said> {
+        self.read().await;
+        let unknown = || Said::Unknown(request.reference.clone());
+        let (seq, channel) = request.reference.split_once('-').ok_or_else(unknown)?;
+        let seq: u64 = seq.parse().map_err(|_| unknown())?;
+        if channel != request.channel {
+            return Err(unknown());
+        }
+        let (alarm, occurrence, attempt) = self.machine.by_seq(seq).ok_or_else(unknown)?;
+        let alarm = alarm.to_owned();
+        let mut entries = Vec::new();
+        if let Some(state) = request.state {
+            entries.push(self.machine.receipt(seq, channel, state).ok_or_else(unknown)?);
+        }
+        if let Some(outcome) = request.outcome {
+            let digits = request.digits.trim().to_owned();
+            // The provider may tell the same again: its request is what it tells.
+            let told = format!("{channel}/{}/{digits}", outcome.word());
+            entries.push(Entry::Answer {
+                alarm,
+                occurrence,
+                attempt,
+                outcome,
+                digits,
+                reply: fengsui_alerting::calls::Reply::default(),
+                by: format!("渠道 {channel}"),
+                request: told,
+            });
+        }
+        let new = self.record(entries).await?;
+        self.turn().await;
+        Ok(new.into_iter().any(|new| new))
+    }
+
+    async fn step(&mut self, request: closure::Request) -> Result<Value, Said> {
+        self.read().await;
+        let case = request.case.clone();
+        let row = self.cases.step(request, clock::now()).map_err(|refusal| match refusal {
+            closure::Refusal::NoCase(_) => Said::Unknown(refusal.to_string()),
+            closure::Refusal::Taken(_)
+            | closure::Refusal::BadName
+            | closure::Refusal::NotAllowed { .. }
+            | closure::Refusal::Missing(_)
+            | closure::Refusal::Past => Said::Refused(refusal.to_string()),
+        })?;
+        if let Some(row) = row {
+            let known = self.cases.get(&case).map(|known| (known.alarm.clone(), known.occurrence));
+            let (alarm, occurrence) =
+                if let closure::Step::Find { alarm, occurrence, .. } = &row.step {
+                    (alarm.clone(), *occurrence)
+                } else {
+                    known.unwrap_or_default()
+                };
+            let note = Note {
+                id: row.id(),
+                cause: CLOSURE,
+                alarm,
+                occurrence,
+                by: Some(row.by.clone()),
+                comment: format!("隐患 {case}：{}", row.step.word()),
+                body: Some(row.to_json()),
+            };
+            if self.write(vec![note]).await?.contains(&None) {
+                let why =
+                    "别人刚刚处理了这一步，请刷新 / somebody else has just taken a step: reload";
+                return Err(Said::Refused(why.to_owned()));
+            }
+        }
+        Ok(view::case(self, &case).unwrap_or_default())
+    }
+
+    /// Asks the desk what stands open. What is found twice running is a finding.
+    async fn audit(&mut self) {
+        let look = tokio::time::timeout(DESK_PATIENCE, crate::desk::look(&self.parts.desk)).await;
+        let Ok(Some(look)) = look else { return warn!("the desk does not answer the call audit") };
+        let open: Vec<Open> = look
+            .rows
+            .iter()
+            .filter(|row| row.wants_person())
+            .map(|row| Open {
+                alarm: row.facts.0.key.clone(),
+                occurrence: row.occurrence,
+                priority: row.facts.0.priority,
+            })
+            .collect();
+        let now = clock::now();
+        let found: BTreeSet<Finding> = audit(&self.machine, &open, now).into_iter().collect();
+        let again: Vec<Finding> = found.intersection(&self.suspects).cloned().collect();
+        self.findings.retain(|finding, _| found.contains(finding));
+        let mut entries = Vec::new();
+        for finding in again {
+            if self.findings.contains_key(&finding) {
+                continue;
+            }
+            let fault = finding.fault.word();
+            error!(alarm = %finding.alarm, occurrence = finding.occurrence, fault, "nobody will be called");
+            entries.push(Entry::Finding {
+                alarm: finding.alarm.clone(),
+                occurrence: finding.occurrence,
+                fault: fault.to_owned(),
+                at: now.0,
+            });
+            self.findings.insert(finding, now);
+        }
+        self.suspects = found;
+        if let Err(Said::NotRecorded(why)) = self.record(entries).await {
+            warn!(%why, "findings of the call audit are not recorded");
+        }
+    }
+}
+
+fn result(hand: Hand, result: SendResult) -> Entry {
+    let Hand { alarm, occurrence, attempt, channel, again } = hand;
+    Entry::Result { alarm, occurrence, attempt, channel, again, result }
+}
+
+fn refusal(refusal: &Refusal) -> Said {
+    match refusal {
+        Refusal::NoLadder { .. } | Refusal::NoAttempt { .. } => Said::Unknown(refusal.to_string()),
+        Refusal::NoPerson(_) | Refusal::Unreachable { .. } => Said::Refused(refusal.to_string()),
+    }
+}

@@ -1,0 +1,228 @@
+//! Calls: what was tried and what comes next, answers recorded by hand, receipts of providers.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use fengsui_alerting::calls::{AnswerRequest, CallRequest, Outcome, Receipt, Reply};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::problem::wants_english;
+use super::{App, Problem};
+use crate::accounts::{Identity, Role};
+use crate::calls::{ReceiptRequest, Said};
+
+/// Where providers send receipts: they show a token and no session.
+pub(super) const RECEIPT: &str = "/api/v1/calls/receipt";
+/// Characters of any text of an answer.
+const TEXT_MAX: usize = 2_000;
+/// Bytes of a request's id.
+const REQUEST_MAX: usize = 100;
+/// Digits that anybody reads back.
+const DIGITS_MAX: usize = 32;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/calls", get(list))
+        .route("/calls/{alarm}/{occurrence}", get(one))
+        .route("/calls/answer", post(answer))
+        .route("/calls/call", post(call))
+        .route("/calls/receipt", post(receipt))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    /// 1: only what has not ended.
+    open: Option<u8>,
+}
+
+impl Which {
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some_and(|open| open > 0)
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    which: Result<Query<Which>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let which = match which {
+        Ok(Query(which)) => which,
+        Err(fault) => return Problem::bad_query(&fault, wants_english(&headers)).into_response(),
+    };
+    match app.calls.ladders(which.is_open()).await {
+        Some(json) => Json(json).into_response(),
+        None => Problem::unavailable("calls").into_response(),
+    }
+}
+
+async fn one(State(app): State<App>, Path((alarm, occurrence)): Path<(String, u64)>) -> Response {
+    match app.calls.ladder(alarm.clone(), occurrence).await {
+        Some(Some(json)) => Json(json).into_response(),
+        Some(None) => no_ladder(&format!("{alarm} #{occurrence}")).into_response(),
+        None => Problem::unavailable("calls").into_response(),
+    }
+}
+
+fn no_ladder(what: &str) -> Problem {
+    let title = "没有这条叫应 / no such call";
+    let fix = "GET /api/v1/calls?open=1";
+    Problem::new(StatusCode::NOT_FOUND, "no_such_call", title, "alarm", what, fix)
+}
+
+/// What the office said of a request, as an answer.
+pub(super) fn said<T: serde::Serialize>(said: Option<Result<T, Said>>) -> Response {
+    match said {
+        Some(Ok(json)) => Json(json).into_response(),
+        Some(Err(Said::Unknown(what))) => no_ladder(&what).into_response(),
+        Some(Err(Said::Refused(why))) => {
+            let (title, fix) = ("不能这样做 / refused", "按说明修改后重试 / mend it and try again");
+            Problem::new(StatusCode::CONFLICT, "refused", title, "body", why, fix).into_response()
+        }
+        Some(Err(Said::NotRecorded(why))) => Problem::unavailable(&why).into_response(),
+        None => Problem::unavailable("calls").into_response(),
+    }
+}
+
+/// May this person act, and is their request named?
+pub(super) fn may_act(who: &Identity, request: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    if !who.may(Role::Operator) {
+        return Err(Problem::role_needed(Role::Operator));
+    }
+    if request.is_empty() || request.len() > REQUEST_MAX {
+        let fix = if wants_english(headers) {
+            "any id of 1 to 100 bytes, new for each request"
+        } else {
+            "每次请求一个新编号，1 至 100 字节"
+        };
+        return Err(Problem::bad_field("request", request, wants_english(headers), fix));
+    }
+    Ok(())
+}
+
+/// The body of a request, or what is wrong with it.
+pub(super) fn body<T>(
+    body: Result<Json<T>, JsonRejection>,
+    headers: &HeaderMap,
+    fix: &str,
+) -> Result<T, Problem> {
+    match body {
+        Ok(Json(body)) => Ok(body),
+        Err(fault) => {
+            Err(Problem::bad_field("body", &fault.body_text(), wants_english(headers), fix))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    alarm: String,
+    occurrence: u64,
+    attempt: Option<u64>,
+    outcome: Option<Outcome>,
+    #[serde(default)]
+    digits: String,
+    #[serde(default)]
+    reply: Reply,
+    request: String,
+}
+
+async fn answer(
+    State(app): State<App>,
+    Extension(who): Extension<Identity>,
+    headers: HeaderMap,
+    json: Result<Json<Answer>, JsonRejection>,
+) -> Response {
+    const FIX: &str = r#"{"alarm":"GW-01/TK-101.LT/HH","occurrence":1,"attempt":2,"outcome":"answered","digits":"4821","reply":{"commander":"李强","affected":0,"moved":false,"text":""},"request":"id"}"#;
+    let answer = match body(json, &headers, FIX) {
+        Ok(answer) => answer,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = may_act(&who, &answer.request, &headers) {
+        return problem.into_response();
+    }
+    let long = |text: &str| text.chars().count() > TEXT_MAX;
+    if long(&answer.reply.text) || long(&answer.reply.commander) || answer.digits.len() > DIGITS_MAX
+    {
+        let fix = "不超过 2000 字，核对码不超过 32 位 / at most 2,000 characters and 32 digits";
+        let english = wants_english(&headers);
+        return Problem::bad_field("reply", "", english, fix).into_response();
+    }
+    let Answer { alarm, occurrence, attempt, outcome, digits, reply, request } = answer;
+    let by = who.display;
+    let request = AnswerRequest { alarm, occurrence, attempt, outcome, digits, reply, by, request };
+    said(app.calls.answer(request).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByHand {
+    alarm: String,
+    occurrence: u64,
+    person: String,
+    channel: String,
+    request: String,
+}
+
+async fn call(
+    State(app): State<App>,
+    Extension(who): Extension<Identity>,
+    headers: HeaderMap,
+    json: Result<Json<ByHand>, JsonRejection>,
+) -> Response {
+    const FIX: &str = r#"{"alarm":"GW-01/TK-101.LT/HH","occurrence":1,"person":"wang","channel":"sms","request":"id"}"#;
+    let ByHand { alarm, occurrence, person, channel, request } = match body(json, &headers, FIX) {
+        Ok(by_hand) => by_hand,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = may_act(&who, &request, &headers) {
+        return problem.into_response();
+    }
+    let by = who.display;
+    said(app.calls.call(CallRequest { alarm, occurrence, person, channel, by, request }).await)
+}
+
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "ref")]
+    reference: String,
+    state: Option<Receipt>,
+    outcome: Option<Outcome>,
+    #[serde(default)]
+    digits: String,
+}
+
+/// `Authorization: Bearer TOKEN` names the channel. The same receipt twice has one effect and the
+/// same answer.
+async fn receipt(
+    State(app): State<App>,
+    headers: HeaderMap,
+    json: Result<Json<Told>, JsonRejection>,
+) -> Response {
+    const FIX: &str = r#"{"ref":"123-sms","state":"delivered|read|failed","outcome":"answered|no_answer|busy|invalid_number","digits":"4821"}"#;
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let Some(channel) = app.calls.channel_of(token) else {
+        let title = "回执令牌不符 / unknown token";
+        let fix = "Authorization: Bearer <channel.token>";
+        let status = StatusCode::UNAUTHORIZED;
+        return Problem::new(status, "bad_token", title, "Authorization", "", fix).into_response();
+    };
+    let told = match body(json, &headers, FIX) {
+        Ok(told) => told,
+        Err(problem) => return problem.into_response(),
+    };
+    if told.digits.len() > DIGITS_MAX || (told.state.is_none() && told.outcome.is_none()) {
+        let english = wants_english(&headers);
+        return Problem::bad_field("state", "", english, FIX).into_response();
+    }
+    let Told { reference, state, outcome, digits } = told;
+    let request = ReceiptRequest { reference, channel, state, outcome, digits };
+    let new = app.calls.receipt(request).await;
+    said(new.map(|new| new.map(|new| json!({ "taken": true, "new": new }))))
+}
