@@ -4,10 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use fengsui_alerting::limits::LimitSet;
+use fengsui_alerting::Priority;
+use fengsui_alerting::limits::{LimitSet, SecondPerson};
 use fengsui_telemetry::{GatewayId, Revision};
 use serde::Deserialize;
 
+use crate::limits::Policy;
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -29,6 +31,8 @@ pub struct Config {
     pub commit_ms: u64,
     /// Console files from disk instead of those in the binary.
     pub console_dist: Option<PathBuf>,
+    /// Who may change limits, and how.
+    pub limits: Policy,
 }
 
 /// Which broker carries the gateways' messages.
@@ -54,6 +58,8 @@ pub struct KnownGateway {
     pub limits: LimitSet,
     /// Names them.
     pub limits_revision: Revision,
+    /// The file itself.
+    pub limits_text: String,
 }
 
 /// The engine's constants, where a site needs others than the usual.
@@ -92,6 +98,8 @@ struct Text {
     #[serde(default)]
     store: StoreText,
     #[serde(default)]
+    limits: LimitsText,
+    #[serde(default)]
     gateway: Vec<GatewayText>,
 }
 
@@ -127,6 +135,15 @@ struct StoreText {
     commit_ms: Option<u32>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsText {
+    second_person: Option<Vec<u8>>,
+    second_person_unless_tighter: Option<bool>,
+    #[serde(default)]
+    release: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GatewayText {
@@ -157,6 +174,7 @@ impl Config {
         let listen = socket(text.http.listen.as_deref(), "127.0.0.1:8080")
             .map_err(|why| fault("http.listen", why));
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
+        let limits = policy(text.limits).map_err(|why| fault("limits.second_person", why));
         let mut gateways: Vec<KnownGateway> = Vec::new();
         if text.gateway.is_empty() {
             fault("gateway", "no [[gateway]] is named, so nobody would be missed; add one".into());
@@ -170,8 +188,8 @@ impl Config {
                 Err(found) => found.into_iter().for_each(|why| fault("gateway", why)),
             }
         }
-        match (stamp, listen, mqtt) {
-            (Ok(stamp), Ok(listen), Ok(mqtt)) if faults.is_empty() => Ok(Self {
+        match (stamp, listen, mqtt, limits) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(limits)) if faults.is_empty() => Ok(Self {
                 data: base.join(text.data),
                 stamp,
                 listen,
@@ -184,6 +202,7 @@ impl Config {
                 },
                 commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                 console_dist: text.http.console_dist.map(|dist| base.join(dist)),
+                limits,
             }),
             _ => Err(faults),
         }
@@ -220,6 +239,22 @@ fn mqtt(text: &MqttText) -> Result<Mqtt, String> {
     }
 }
 
+fn policy(text: LimitsText) -> Result<Policy, String> {
+    let mut second = SecondPerson::default();
+    if let Some(numbers) = text.second_person {
+        second.priorities = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let all = [Priority::P1, Priority::P2, Priority::P3, Priority::P4];
+            let found = all.into_iter().find(|priority| priority.number() == number);
+            second
+                .priorities
+                .push(found.ok_or_else(|| format!("{number} is not 1 to 4; write [1, 2]"))?);
+        }
+    }
+    second.unless_tighter = text.second_person_unless_tighter.unwrap_or(second.unless_tighter);
+    Ok(Policy { second, release: text.release })
+}
+
 fn known_gateway(base: &Path, text: &GatewayText) -> Result<KnownGateway, Vec<String>> {
     let id = GatewayId::parse(&text.id).map_err(|why| vec![format!("id {:?} {why}", text.id)])?;
     let path = base.join(&text.limits);
@@ -227,7 +262,8 @@ fn known_gateway(base: &Path, text: &GatewayText) -> Result<KnownGateway, Vec<St
         .map_err(|e| vec![format!("{id}: limits {}: {e}", path.display())])?;
     let limits = LimitSet::parse(&path.display().to_string(), &bytes)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    Ok(KnownGateway { id, limits, limits_revision: revision(bytes.as_bytes()) })
+    let limits_revision = revision(bytes.as_bytes());
+    Ok(KnownGateway { id, limits, limits_revision, limits_text: bytes })
 }
 
 /// The head of the SHA-256 of bytes: the name of a catalogue or of a set of limits.

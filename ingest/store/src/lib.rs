@@ -12,6 +12,7 @@ mod clock;
 mod codec;
 mod config;
 mod error;
+mod limits;
 mod model;
 mod series;
 mod sqlite;
@@ -22,6 +23,7 @@ pub use alarms::{
 pub use codec::{Damage, decode_chunk, encode_chunk};
 pub use config::{Catalogued, ConfigDb};
 pub use error::{Full, StoreError};
+pub use limits::{Decided, LimitsDecision, LimitsProposal, LimitsRevision, LimitsStatus};
 pub use model::{
     Bucket, Counts, GapReason, GapRow, Intake, LedgerRow, Sample, StoreHealth, StoreOptions,
 };

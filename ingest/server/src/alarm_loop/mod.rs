@@ -416,6 +416,9 @@ impl AlarmLoop {
                 self.facts = shared_facts(&self.parts.registry, self.parts.engine.plan());
                 self.dirty = true;
                 self.resync();
+                // A replay after a kill begins behind the change: what was judged before it was
+                // judged by the old limits.
+                self.snapshot(clock::now(), None);
             }
             Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
         }

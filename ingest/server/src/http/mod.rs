@@ -8,6 +8,7 @@ mod ack;
 mod api;
 mod assets;
 mod basic;
+mod limits;
 mod problem;
 mod stream;
 
@@ -60,6 +61,8 @@ pub struct App {
     pub journal: AlarmJournal,
     /// Catalogues, accounts, limits.
     pub config_db: Arc<ConfigDb>,
+    /// Limits: propose, approve, put in force.
+    pub limits: crate::limits::Office,
     /// Zone.
     pub stamp: Stamp,
     /// Counters.
@@ -102,6 +105,7 @@ fn router(app: App) -> Router {
         .route("/points/{point}/trend", get(api::trend))
         .route("/journal", get(api::journal))
         .route("/alarms/ack", post(ack::acknowledge))
+        .merge(limits::routes())
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))
