@@ -3,6 +3,7 @@
 //! Exit status: 0 fine, 1 problems found, 2 usage, 3 not reachable, 4 refused.
 
 mod journal;
+mod limits;
 mod replay;
 
 use std::io::{IsTerminal, Write as _};
@@ -67,6 +68,11 @@ enum Command {
         #[command(subcommand)]
         command: journal::Command,
     },
+    /// 限值：提交、导出、比较、历史、批准。Limits and their revisions.
+    Limits {
+        #[command(subcommand)]
+        command: limits::Command,
+    },
     /// 用报警引擎重放测试向量。Runs alarm vectors through the engine.
     #[command(after_help = "例 Example: fengsui replay --vectors tests/data/alarm-vectors.jsonl")]
     Replay {
@@ -111,6 +117,8 @@ pub(crate) enum Exit {
     Problems,
     /// 2
     Usage,
+    /// 3
+    Unreachable,
     /// 4
     Refused,
 }
@@ -121,6 +129,7 @@ impl From<Exit> for ExitCode {
             Exit::Fine => 0,
             Exit::Problems => 1,
             Exit::Usage => 2,
+            Exit::Unreachable => 3,
             Exit::Refused => 4,
         })
     }
@@ -143,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { paths, json } => check(&paths, json),
         Command::Journal { command } => journal::run(&command),
+        Command::Limits { command } => limits::run(&command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fengsui", &mut std::io::stdout());
