@@ -13,11 +13,11 @@ use fengsui_telemetry::TimeMs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Problem;
 use super::problem::wants_english;
-use super::{App, Problem};
 use crate::accounts::Identity;
 use crate::limits::{
-    CSV_MAX, Draft, EVIDENCE_MAX, OfficeFault, Proposed, Refusal, WORDS_MAX, diff_json,
+    CSV_MAX, Draft, EVIDENCE_MAX, Office, OfficeFault, Proposed, Refusal, WORDS_MAX, diff_json,
     revision_json,
 };
 use refused::{answer_fault, put};
@@ -27,8 +27,8 @@ const BODY_MAX: usize = CSV_MAX + 2 * EVIDENCE_MAX;
 /// Revisions in one answer of the history.
 const HISTORY_MAX: usize = 500;
 
-/// The routes below `/api/v1`.
-pub(super) fn routes() -> Router<App> {
+/// The routes below `/api/v1`. They know the office and nothing else.
+pub(super) fn routes<S>(office: Office) -> Router<S> {
     Router::new()
         .route("/limits", get(overview))
         .route("/limits/key", get(key))
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/limits/propose", post(propose).layer(DefaultBodyLimit::max(BODY_MAX)))
         .route("/limits/{number}/approve", post(approve))
         .route("/limits/{number}/reject", post(reject))
+        .with_state(office)
 }
 
 #[derive(Deserialize)]
@@ -64,14 +65,14 @@ struct Word {
 }
 
 /// The public key that a gateway's file is given.
-async fn key(State(app): State<App>) -> Response {
-    Json(json!({ "algorithm": "Ed25519", "public_key": app.limits.parts().key.public() }))
+async fn key(State(office): State<Office>) -> Response {
+    Json(json!({ "algorithm": "Ed25519", "public_key": office.parts().key.public() }))
         .into_response()
 }
 
 /// Per gateway: what is in force, what the gateway runs, what waits. With `gateway` also the file.
 async fn overview(
-    State(app): State<App>,
+    State(office): State<Office>,
     headers: HeaderMap,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
@@ -80,12 +81,12 @@ async fn overview(
         Ok(Query(which)) => which.gateway,
         Err(fault) => return Problem::bad_query(&fault, english).into_response(),
     };
-    let listed = match app.limits.history(which.clone(), HISTORY_MAX).await {
+    let listed = match office.history(which.clone(), HISTORY_MAX).await {
         Ok(listed) => listed,
         Err(fault) => return answer_fault(&fault, english),
     };
-    let registry = app.registry.borrow().clone();
-    let states = app.limits.parts().gateways.borrow().clone();
+    let registry = office.parts().registry.borrow().clone();
+    let states = office.parts().gateways.borrow().clone();
     let mut gateways = Vec::new();
     for known in &registry.gateways {
         if which.as_ref().is_some_and(|which| which != known.id.as_str()) {
@@ -95,13 +96,13 @@ async fn overview(
         let in_force = own().find(|r| r.status() == LimitsStatus::InForce);
         let waiting: Vec<Value> = own()
             .filter(|r| matches!(r.status(), LimitsStatus::Proposed | LimitsStatus::Approved))
-            .map(|r| revision_json(r, &app.stamp))
+            .map(|r| revision_json(r, &office.parts().stamp))
             .collect();
         let state = states.iter().find(|state| state.gateway == known.id.as_str());
         let running = state.and_then(|state| state.limits_running);
         let mut one = json!({
             "gateway": known.id.as_str(),
-            "in_force": in_force.map(|r| revision_json(r, &app.stamp)),
+            "in_force": in_force.map(|r| revision_json(r, &office.parts().stamp)),
             "wanted": known.limits_revision.to_string(),
             "running": running.map(|running| running.to_string()),
             "delivered": running == Some(known.limits_revision),
@@ -109,7 +110,7 @@ async fn overview(
             "waiting": waiting,
         });
         if let (Some(_), Some(in_force)) = (&which, in_force)
-            && let Ok(found) = app.limits.find(known.id.as_str(), in_force.number).await
+            && let Ok(found) = office.find(known.id.as_str(), in_force.number).await
         {
             put(&mut one, "csv", Value::String(found.revision.proposal.csv));
         }
@@ -122,7 +123,7 @@ async fn overview(
 }
 
 async fn history(
-    State(app): State<App>,
+    State(office): State<Office>,
     headers: HeaderMap,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
@@ -131,10 +132,12 @@ async fn history(
         Ok(Query(which)) => which.gateway,
         Err(fault) => return Problem::bad_query(&fault, english).into_response(),
     };
-    match app.limits.history(which, HISTORY_MAX).await {
+    match office.history(which, HISTORY_MAX).await {
         Ok(listed) => {
-            let revisions: Vec<Value> =
-                listed.iter().map(|revision| revision_json(revision, &app.stamp)).collect();
+            let revisions: Vec<Value> = listed
+                .iter()
+                .map(|revision| revision_json(revision, &office.parts().stamp))
+                .collect();
             Json(json!({ "revisions": revisions })).into_response()
         }
         Err(fault) => answer_fault(&fault, english),
@@ -143,22 +146,22 @@ async fn history(
 
 /// A revision whole: its file, and what it changed.
 async fn revision(
-    State(app): State<App>,
+    State(office): State<Office>,
     Path(number): Path<u64>,
     headers: HeaderMap,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
     let english = wants_english(&headers);
     let found = match which {
-        Ok(Query(which)) => match named(&app, which.gateway) {
-            Ok(gateway) => app.limits.find(&gateway, number).await,
+        Ok(Query(which)) => match named(&office, which.gateway) {
+            Ok(gateway) => office.find(&gateway, number).await,
             Err(fault) => Err(fault),
         },
         Err(fault) => return Problem::bad_query(&fault, english).into_response(),
     };
     match found {
         Ok(found) => {
-            let mut json = proposed_json(&app, &found);
+            let mut json = proposed_json(&office, &found);
             put(&mut json, "csv", Value::String(found.revision.proposal.csv));
             Json(json).into_response()
         }
@@ -167,7 +170,7 @@ async fn revision(
 }
 
 async fn propose(
-    State(app): State<App>,
+    State(office): State<Office>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
     body: Result<Json<Body>, JsonRejection>,
@@ -190,57 +193,57 @@ async fn propose(
             other.to_string()
         }
     };
-    let proposed = match named(&app, body.gateway) {
+    let proposed = match named(&office, body.gateway) {
         Ok(gateway) => {
             let (csv, reason) = (body.csv, body.reason);
-            app.limits.propose(&who, Draft { gateway, csv, reason, evidence, valid_from }).await
+            office.propose(&who, Draft { gateway, csv, reason, evidence, valid_from }).await
         }
         Err(fault) => Err(fault),
     };
     match proposed {
-        Ok(found) => (StatusCode::CREATED, Json(proposed_json(&app, &found))).into_response(),
+        Ok(found) => (StatusCode::CREATED, Json(proposed_json(&office, &found))).into_response(),
         Err(fault) => answer_fault(&fault, english),
     }
 }
 
 async fn approve(
-    State(app): State<App>,
+    State(office): State<Office>,
     Path(number): Path<u64>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
     body: Result<Json<Word>, JsonRejection>,
 ) -> Response {
     let english = wants_english(&headers);
-    let (gateway, comment) = match word(&app, body, english) {
+    let (gateway, comment) = match word(&office, body, english) {
         Ok(word) => word,
         Err(response) => return *response,
     };
-    match app.limits.approve(&who, &gateway, number, &comment).await {
-        Ok(found) => Json(proposed_json(&app, &found)).into_response(),
+    match office.approve(&who, &gateway, number, &comment).await {
+        Ok(found) => Json(proposed_json(&office, &found)).into_response(),
         Err(fault) => answer_fault(&fault, english),
     }
 }
 
 async fn reject(
-    State(app): State<App>,
+    State(office): State<Office>,
     Path(number): Path<u64>,
     Extension(who): Extension<Identity>,
     headers: HeaderMap,
     body: Result<Json<Word>, JsonRejection>,
 ) -> Response {
     let english = wants_english(&headers);
-    let (gateway, comment) = match word(&app, body, english) {
+    let (gateway, comment) = match word(&office, body, english) {
         Ok(word) => word,
         Err(response) => return *response,
     };
-    match app.limits.reject(&who, &gateway, number, &comment).await {
-        Ok(found) => Json(proposed_json(&app, &found)).into_response(),
+    match office.reject(&who, &gateway, number, &comment).await {
+        Ok(found) => Json(proposed_json(&office, &found)).into_response(),
         Err(fault) => answer_fault(&fault, english),
     }
 }
 
 fn word(
-    app: &App,
+    office: &Office,
     body: Result<Json<Word>, JsonRejection>,
     english: bool,
 ) -> Result<(String, String), Box<Response>> {
@@ -251,16 +254,17 @@ fn word(
         let fault = Refusal::Field { field: "comment", why }.into();
         return Err(Box::new(answer_fault(&fault, english)));
     }
-    let gateway = named(app, gateway).map_err(|fault| Box::new(answer_fault(&fault, english)))?;
+    let gateway =
+        named(office, gateway).map_err(|fault| Box::new(answer_fault(&fault, english)))?;
     Ok((gateway, comment))
 }
 
 /// The gateway of a request; where there is only one, it need not be named.
-fn named(app: &App, gateway: Option<String>) -> Result<String, OfficeFault> {
+fn named(office: &Office, gateway: Option<String>) -> Result<String, OfficeFault> {
     if let Some(gateway) = gateway {
         return Ok(gateway);
     }
-    let registry = app.registry.borrow().clone();
+    let registry = office.parts().registry.borrow().clone();
     match registry.gateways.as_slice() {
         [only] => Ok(only.id.to_string()),
         _ => {
@@ -270,9 +274,9 @@ fn named(app: &App, gateway: Option<String>) -> Result<String, OfficeFault> {
     }
 }
 
-fn proposed_json(app: &App, found: &Proposed) -> Value {
-    let mut json = revision_json(&found.revision, &app.stamp);
-    let diff = diff_json(&found.diff, &app.limits.parts().policy.second);
+fn proposed_json(office: &Office, found: &Proposed) -> Value {
+    let mut json = revision_json(&found.revision, &office.parts().stamp);
+    let diff = diff_json(&found.diff, &office.parts().policy.second);
     put(&mut json, "diff", diff);
     json
 }
@@ -287,3 +291,6 @@ fn bad_body(fault: &JsonRejection, english: bool) -> Response {
     let fix = "{\"gateway\":\"GW-01\",\"csv\":\"…\",\"reason\":\"…\",\"evidence\":…}";
     Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
 }
+
+#[cfg(test)]
+mod tests;

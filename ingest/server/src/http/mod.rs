@@ -105,7 +105,7 @@ fn router(app: App) -> Router {
         .route("/points/{point}/trend", get(api::trend))
         .route("/journal", get(api::journal))
         .route("/alarms/ack", post(ack::acknowledge))
-        .merge(limits::routes())
+        .merge(limits::routes(app.limits.clone()))
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))
