@@ -14,8 +14,8 @@
 use fengsui_telemetry::ledger::Durable;
 use fengsui_telemetry::wire::{
     Ack, Batch, BatchHead, Beat, Birth, DeviceHealth, Entry, Sealed, catalogue_bytes, decode_ack,
-    decode_batch, decode_beat, decode_birth, decode_catalogue, decode_record, encode_ack,
-    encode_batch, encode_beat, encode_birth, seal,
+    decode_batch, decode_beat, decode_birth, decode_catalogue, decode_limits, decode_limits_order,
+    decode_record, encode_ack, encode_batch, encode_beat, encode_birth, seal,
 };
 use fengsui_telemetry::{
     Body, Catalogue, ClockChange, ClockQuality, Doubt, Epoch, Fault, Gap, GapCause, GatewayId,
@@ -34,6 +34,7 @@ const BIRTH: &str = include_str!("../golden/birth.hex");
 const WILL: &str = include_str!("../golden/will.hex");
 const BEAT: &str = include_str!("../golden/beat.hex");
 const ACK: &str = include_str!("../golden/ack.hex");
+const LIMITS: &str = include_str!("../golden/limits.hex");
 const WIRE_MD: &str = include_str!("../../docs/wire.md");
 
 /// 2026-11-21 22:14:05.120 in Shanghai.
@@ -228,6 +229,7 @@ fn beat() -> Beat {
             DeviceHealth { name: "gas".into(), last_good: TimeMs(0), fault: "timeout".into() },
         ],
         counter: 17,
+        limits_fault: String::new(),
     }
 }
 
@@ -310,7 +312,13 @@ fn beat_and_acknowledgement_are_their_bytes() {
 /// file, with remarks of its own.
 #[test]
 fn the_examples_of_the_document_are_the_bytes_of_the_files() {
-    let files = [("record-scan", SCAN), ("batch-plain", PLAIN), ("ack", ACK), ("will", WILL)];
+    let files = [
+        ("record-scan", SCAN),
+        ("batch-plain", PLAIN),
+        ("ack", ACK),
+        ("will", WILL),
+        ("limits", LIMITS),
+    ];
     let mut quoted = Vec::new();
     let mut blocks = WIRE_MD.split("```hex golden/").skip(1);
     for block in &mut blocks {
@@ -338,6 +346,7 @@ fn the_codes_and_limits_of_the_document_are_those_of_the_code() {
         ("BATCH_BYTES_MAX", wire::BATCH_BYTES_MAX),
         ("UNPACKED_MAX", wire::UNPACKED_MAX),
         ("BIRTH_UNPACKED_MAX", wire::BIRTH_UNPACKED_MAX),
+        ("LIMITS_UNPACKED_MAX", wire::LIMITS_UNPACKED_MAX),
         ("RECORD_BYTES_MAX", wire::RECORD_BYTES_MAX),
         ("BATCH_RECORDS_MAX", wire::BATCH_RECORDS_MAX),
         ("BATCH_READINGS_MAX", wire::BATCH_READINGS_MAX),
@@ -366,6 +375,7 @@ mod damage {
             decode_ack(bytes).is_ok(),
             decode_record(bytes).is_ok(),
             decode_catalogue(bytes).is_ok(),
+            decode_limits(bytes).is_ok_and(|signed| decode_limits_order(&signed.order).is_ok()),
         );
     }
 
@@ -387,8 +397,10 @@ mod damage {
     }
 
     fn goldens() -> Vec<Vec<u8>> {
-        let all =
-            [SCAN, MIXED, TRANSITION, GAP, CLOCK, PLAIN, ZSTD, CATALOGUE, BIRTH, WILL, BEAT, ACK];
+        let all = [
+            SCAN, MIXED, TRANSITION, GAP, CLOCK, PLAIN, ZSTD, CATALOGUE, BIRTH, WILL, BEAT, ACK,
+            LIMITS,
+        ];
         all.iter().map(|hex| bytes_of(hex)).collect()
     }
 

@@ -57,6 +57,8 @@ pub struct Engine {
     pub(crate) requests: Requests,
     /// The first event, or the newest restart: silence is counted from here.
     pub(crate) watch_from: Option<TimeMs>,
+    /// Limits before a change judge up to here at the latest.
+    pub(crate) changed_until: i64,
     /// The newest tick: held values are trusted up to here, less the lag.
     pub(crate) last_tick: i64,
     /// The latest time of any event.

@@ -36,6 +36,9 @@ impl Engine {
             // Only an estimated time stands before it: in its place, and nothing late about it.
             return self.insert_live(index, Sample::of(te.0, reading), out);
         }
+        if te.0 < self.changed_until {
+            self.new_limits_from(index, te.0);
+        }
         let (keep, asked) = (self.keep, self.keep_asked);
         let Some(state) = self.points.get_mut(index) else { return };
         state.newest = te.0;
@@ -51,6 +54,21 @@ impl Engine {
         }
         if stale_on && freshens {
             self.maybe_fresh(index, te, out);
+        }
+    }
+
+    /// A live sample that was on its way while limits changed is judged by the new ones: for its
+    /// point they begin with it, so that judging again comes to the same.
+    fn new_limits_from(&mut self, index: usize, te: i64) {
+        let Some(state) = self.points.get(index) else { return };
+        for place in state.places() {
+            let Some(hot) = self.hot.get(place) else { continue };
+            let alarm = self.alarms.get_mut(hot.alarm as usize);
+            if let Some(story) = alarm.and_then(|alarm| alarm.story.as_mut()) {
+                for (until, _) in &mut story.earlier {
+                    *until = (*until).min(te);
+                }
+            }
         }
     }
 

@@ -38,6 +38,7 @@ impl Engine {
             if let Some(story) = self.alarms.get_mut(place).and_then(|a| a.story.as_mut()) {
                 for (until, _) in &mut story.earlier {
                     *until = (*until).min(now.0);
+                    self.changed_until = self.changed_until.max(*until);
                 }
             }
         }

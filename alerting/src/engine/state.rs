@@ -231,6 +231,7 @@ impl Engine {
             standing: BTreeSet::new(),
             requests: Requests::default(),
             watch_from: None,
+            changed_until: i64::MIN,
             last_tick: i64::MIN,
             latest: i64::MIN,
             keep: HELD_MAX,

@@ -4,12 +4,14 @@
 //! - A missing limit stays missing: no number is invented for HH, H, L or LL.
 //! - Every point gets STALE and every gateway OFFLINE, whether or not the file names them.
 
+mod diff;
 mod fault;
 mod parse;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{Change, Direction, FieldChange, LimitsDiff, RowChange, SecondPerson, diff};
 pub use fault::{LimitFault, LimitTrouble};
 
 use crate::model::Priority;
@@ -121,6 +123,8 @@ pub struct PointLimit {
     pub source: String,
     /// How sure that is.
     pub confidence: String,
+    /// Set by a rule of law: may be made stricter, never looser.
+    pub statutory: bool,
 }
 
 /// One row of the file.

@@ -13,7 +13,7 @@ use crate::limits::{LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
 
 /// The columns, in the order in which files are written.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "tag",
     "kind",
     "limit",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 10] = [
     "latch",
     "source",
     "confidence",
+    "statutory",
 ];
 /// Columns that must be there.
 const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
@@ -162,7 +163,8 @@ impl Reader<'_> {
         let on_delay_ms = self.seconds(cells, "on_delay_s", on_delay_s);
         let off_delay_ms = self.seconds(cells, "off_delay_s", off_delay_s);
         let priority = self.priority(cells, kind);
-        let latch = self.latch(cells);
+        let latch = self.yes_or_no(cells, "latch");
+        let statutory = self.yes_or_no(cells, "statutory");
         if !level && latch {
             self.fault(cells.line, "latch", cells.get("latch"), LimitTrouble::NoMeaning(name));
         }
@@ -183,6 +185,7 @@ impl Reader<'_> {
                 latch,
                 source,
                 confidence,
+                statutory,
             },
         })
     }
@@ -278,13 +281,13 @@ impl Reader<'_> {
         priority
     }
 
-    fn latch(&mut self, cells: &Cells<'_>) -> bool {
-        let text = cells.get("latch");
+    fn yes_or_no(&mut self, cells: &Cells<'_>, column: &str) -> bool {
+        let text = cells.get(column);
         match text.to_ascii_lowercase().as_str() {
             "" | "false" | "0" | "no" | "否" => false,
             "true" | "1" | "yes" | "是" => true,
             _ => {
-                self.fault(cells.line, "latch", text, LimitTrouble::NotYesOrNo);
+                self.fault(cells.line, column, text, LimitTrouble::NotYesOrNo);
                 false
             }
         }

@@ -163,6 +163,7 @@ fn silence(kind: LimitKind, ms: i64) -> PointLimit {
         latch: false,
         source: "默认".to_owned(),
         confidence: String::new(),
+        statutory: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the whole engine: stories, and seeded runs against an oracle of its own.
 
 mod bounds;
+mod limits_change;
 mod oracle;
 mod random;
 mod stories;

@@ -7,9 +7,13 @@
 //! - When the spool's queue is full, transitions wait here, telemetry is counted and named by a
 //!   Gap.
 
+mod limits;
+
 use std::collections::{BTreeSet, VecDeque};
 
-use fengsui_alerting::{Action, AlarmId, Command, Engine, Event, GatewayRef, PointRef, Row, Verb};
+use fengsui_alerting::{
+    Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
+};
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockChange, Gap, GapCause, Lane, LocalTransition, Reading, Record, Revision, Scan,
@@ -47,6 +51,8 @@ pub(crate) struct LoopState {
     pub(crate) turns: u64,
     /// The devices, in the order of the site.
     pub(crate) devices: Vec<DeviceHealth>,
+    /// The limits by which it judges.
+    pub(crate) limits: Revision,
 }
 
 /// Stored samples that the engine had asked for.
@@ -111,7 +117,11 @@ impl AlarmLoop {
             sounding: BTreeSet::new(),
             waiting: VecDeque::new(),
             dropped: None,
-            state: LoopState { turns: 0, devices: devices.iter().map(health).collect() },
+            state: LoopState {
+                turns: 0,
+                devices: devices.iter().map(health).collect(),
+                limits: revision,
+            },
             silent: (0..devices.len()).collect(),
             skew_ms: skew(&clock),
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
@@ -141,6 +151,7 @@ impl AlarmLoop {
         mut self,
         mut scans: mpsc::Receiver<Scanned>,
         mut button: mpsc::Receiver<()>,
+        mut limits: mpsc::Receiver<Plan>,
     ) {
         let mut recalled = self.recalls.1.take();
         let caught_up_at = self.clock.mono_ms() + CATCH_UP_MS;
@@ -160,6 +171,7 @@ impl AlarmLoop {
                     self.handle(Event::History { point, from, samples });
                 }
                 Some(()) = button.recv() => self.acknowledge(),
+                Some(plan) = limits.recv() => self.replan(plan),
                 scanned = scans.recv() => match scanned {
                     Some(scanned) => self.scanned(scanned),
                     None => break,

@@ -13,6 +13,7 @@ use fengsui_scan::{Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
 
+use crate::orders::CentreKey;
 pub use crate::spool::SpoolConfig;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
@@ -40,6 +41,8 @@ pub struct Config {
     pub spool: SpoolConfig,
     /// The engine's time rules.
     pub alarm: AlarmSettings,
+    /// Whose limits are taken; none: those of the site file alone.
+    pub centre_key: Option<CentreKey>,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -132,6 +135,13 @@ struct OwnFile {
     local: Option<LocalFile>,
     spool: Option<SpoolFile>,
     alarm: Option<AlarmFile>,
+    centre: Option<CentreFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CentreFile {
+    public_key: String,
 }
 
 #[derive(Deserialize)]
@@ -179,6 +189,12 @@ impl Config {
             faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
             SpoolConfig::default()
         });
+        let centre_key = own.centre.map(|centre| CentreKey::parse(&centre.public_key)).transpose();
+        let centre_key = centre_key.unwrap_or_else(|why| {
+            let why = format!("centre.public_key = {why}");
+            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
+            None
+        });
         let base = path.parent().unwrap_or(Path::new("."));
         match SiteFiles::load(&base.join(&own.site)) {
             Ok(files) if faults.is_empty() => Ok(Self {
@@ -190,6 +206,7 @@ impl Config {
                 local: own.local.map_or(LocalOutput::Sim, |l| l.output),
                 spool,
                 alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
+                centre_key,
             }),
             Ok(_) => Err(faults),
             Err(more) => {

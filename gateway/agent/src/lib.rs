@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs, signed limits and
+//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs,
 //!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
@@ -16,6 +16,7 @@ mod bus;
 mod check;
 mod clock;
 mod config;
+mod orders;
 mod run;
 mod siren;
 mod spool;
@@ -23,5 +24,6 @@ mod uplink;
 
 pub use check::{Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
+pub use orders::CentreKey;
 pub use run::run;
 pub use spool::{SPOOL_FILE, each_record};

@@ -13,6 +13,7 @@ use crate::alarm::{AlarmLoop, LoopState, Outputs};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::orders::{self, Keeper, ORDERS_MAX};
 use crate::siren::{self, SirenState};
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
 use crate::uplink::{self, Identity, Inputs};
@@ -35,11 +36,17 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// The data folder cannot be used, or a part ended that must not: the caller restarts the program.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     let clock = Clock::start();
+    let recall = tokio::task::spawn_blocking(move || orders::recall(config));
+    let (config, held) = recall.await.context("start")?;
     let (mut alarm_loop, spool, thread, outputs) = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
     };
-    let Begun { siren, state, old_catalogues } = outputs;
+    let Begun { siren, state, old_catalogues, numbers } = outputs;
+    let (to_loop, limits) = mpsc::channel(1);
+    let (fault, limits_fault) = watch::channel(String::new());
+    let keeper = Keeper { config: config.clone(), numbers, held, to_loop, fault };
+    let orders = start_keeper(keeper);
     let (pressed, button) = mpsc::channel(1);
     let (alone_out, alone) = watch::channel(false);
     let siren = tokio::spawn(siren::run(config.data.clone(), siren, alone, pressed));
@@ -55,9 +62,14 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         let identity = identity_of(&config, old_catalogues);
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
-            let (spool, alarms) = (spool.clone(), state.clone());
-            let (alone, drain) = (alone_out.clone(), drained.clone());
-            let inputs = Inputs { spool, alarms, alone, drain };
+            let inputs = Inputs {
+                alone: alone_out.clone(),
+                spool: spool.clone(),
+                alarms: state.clone(),
+                drain: drained.clone(),
+                orders: orders.clone(),
+                limits_fault: limits_fault.clone(),
+            };
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
     });
@@ -69,7 +81,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     );
     let mut loop_task = tokio::spawn(async move {
         alarm_loop.begin();
-        alarm_loop.run(inbox, button).await;
+        alarm_loop.run(inbox, button, limits).await;
     });
     let ended = wait(shutdown, &mut loop_task).await;
     stop_buses.send_replace(true);
@@ -108,6 +120,7 @@ struct Begun {
     siren: watch::Receiver<SirenState>,
     state: watch::Receiver<LoopState>,
     old_catalogues: Vec<(Offset, Catalogue)>,
+    numbers: Vec<u32>,
 }
 
 type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
@@ -144,14 +157,16 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let old_catalogues = spool.old_catalogues();
     let (spool, thread) = spool.start().context("spool thread")?;
     let (siren, siren_state) = watch::channel(SirenState::default());
-    let (state, loop_state) = watch::channel(LoopState::default());
+    let limits = config.limits_revision;
+    let (state, loop_state) = watch::channel(LoopState { limits, ..LoopState::default() });
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
     let out = Outputs { siren, state, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, numbers, &names, clock, out);
+    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out);
     for record in kept {
         alarm_loop.replay(record);
     }
-    Ok((alarm_loop, spool, thread, Begun { siren: siren_state, state: loop_state, old_catalogues }))
+    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers };
+    Ok((alarm_loop, spool, thread, begun))
 }
 
 fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
@@ -175,9 +190,21 @@ fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Ide
         gateway: config.site.gateway.clone(),
         catalogue_revision: uplink::catalogue_revision(&catalogue),
         catalogue,
-        limits_revision: config.limits_revision,
         old_catalogues,
     }
+}
+
+/// Limits of the centre are taken only where a key is configured.
+fn start_keeper(keeper: Keeper) -> Option<mpsc::Sender<Vec<u8>>> {
+    if keeper.config.centre_key.is_none() {
+        if keeper.config.uplink.is_some() {
+            info!("no [centre] public_key: limits of the centre are not taken");
+        }
+        return None;
+    }
+    let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+    tokio::spawn(keeper.run(inbox));
+    Some(orders)
 }
 
 /// A failing uplink silences nothing: it begins again after a pause.

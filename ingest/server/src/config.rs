@@ -4,13 +4,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use fengsui_alerting::limits::LimitSet;
+use fengsui_alerting::Priority;
+use fengsui_alerting::limits::{LimitSet, SecondPerson};
 use fengsui_telemetry::{GatewayId, Revision};
 use serde::Deserialize;
 
 use crate::accounts::Settings;
 use crate::accounts::settings::SettingsText;
 use crate::calls::config::{CallsConfig, CallsText};
+use crate::limits::Policy;
 use crate::stamp::Stamp;
 
 /// Everything that `fengsui serve` needs.
@@ -38,6 +40,8 @@ pub struct Config {
     pub watchdog: Option<crate::watchdog::Settings>,
     /// Who is called, and how.
     pub calls: CallsConfig,
+    /// Who may change limits, and how.
+    pub limits: Policy,
 }
 
 /// Which broker carries the gateways' messages.
@@ -63,6 +67,8 @@ pub struct KnownGateway {
     pub limits: LimitSet,
     /// Names them.
     pub limits_revision: Revision,
+    /// The file itself.
+    pub limits_text: String,
 }
 
 /// The engine's constants, where a site needs others than the usual.
@@ -106,6 +112,8 @@ struct Text {
     #[serde(default)]
     accounts: SettingsText,
     #[serde(default)]
+    limits: LimitsText,
+    #[serde(default)]
     gateway: Vec<GatewayText>,
     watchdog: Option<crate::watchdog::Text>,
 }
@@ -143,6 +151,15 @@ struct StoreText {
     commit_ms: Option<u32>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsText {
+    second_person: Option<Vec<u8>>,
+    second_person_unless_tighter: Option<bool>,
+    #[serde(default)]
+    release: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GatewayText {
@@ -174,6 +191,7 @@ impl Config {
             .map_err(|why| fault("http.listen", why));
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
         let accounts = text.accounts.settle().map_err(|why| fault("accounts", why));
+        let limits = policy(text.limits).map_err(|why| fault("limits.second_person", why));
         let mut gateways: Vec<KnownGateway> = Vec::new();
         if text.gateway.is_empty() {
             fault("gateway", "no [[gateway]] is named, so nobody would be missed; add one".into());
@@ -199,8 +217,10 @@ impl Config {
                 })
             }
         };
-        match (stamp, listen, mqtt, watchdog, accounts) {
-            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog), Ok(accounts)) if faults.is_empty() => {
+        match (stamp, listen, mqtt, watchdog, accounts, limits) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog), Ok(accounts), Ok(limits))
+                if faults.is_empty() =>
+            {
                 Ok(Self {
                     data: base.join(text.data),
                     stamp,
@@ -216,6 +236,7 @@ impl Config {
                     commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                     accounts,
                     calls,
+                    limits,
                     console_dist: text.http.console_dist.map(|dist| base.join(dist)),
                     watchdog,
                 })
@@ -255,6 +276,22 @@ fn mqtt(text: &MqttText) -> Result<Mqtt, String> {
     }
 }
 
+fn policy(text: LimitsText) -> Result<Policy, String> {
+    let mut second = SecondPerson::default();
+    if let Some(numbers) = text.second_person {
+        second.priorities = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let all = [Priority::P1, Priority::P2, Priority::P3, Priority::P4];
+            let found = all.into_iter().find(|priority| priority.number() == number);
+            second
+                .priorities
+                .push(found.ok_or_else(|| format!("{number} is not 1 to 4; write [1, 2]"))?);
+        }
+    }
+    second.unless_tighter = text.second_person_unless_tighter.unwrap_or(second.unless_tighter);
+    Ok(Policy { second, release: text.release })
+}
+
 fn known_gateway(base: &Path, text: &GatewayText) -> Result<KnownGateway, Vec<String>> {
     let id = GatewayId::parse(&text.id).map_err(|why| vec![format!("id {:?} {why}", text.id)])?;
     let path = base.join(&text.limits);
@@ -262,7 +299,8 @@ fn known_gateway(base: &Path, text: &GatewayText) -> Result<KnownGateway, Vec<St
         .map_err(|e| vec![format!("{id}: limits {}: {e}", path.display())])?;
     let limits = LimitSet::parse(&path.display().to_string(), &bytes)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    Ok(KnownGateway { id, limits, limits_revision: revision(bytes.as_bytes()) })
+    let limits_revision = revision(bytes.as_bytes());
+    Ok(KnownGateway { id, limits, limits_revision, limits_text: bytes })
 }
 
 /// The head of the SHA-256 of bytes: the name of a catalogue or of a set of limits.

@@ -18,6 +18,7 @@ pub mod desk;
 pub mod history;
 pub mod http;
 pub mod intake;
+pub mod limits;
 pub mod link;
 pub mod note;
 pub mod outage;
@@ -70,6 +71,8 @@ pub struct Centre {
     pub gateways: watch::Receiver<Arc<Vec<GatewayState>>>,
     /// The desk.
     pub desk: mpsc::Sender<desk::DeskInput>,
+    /// Limits: propose, approve, put in force.
+    pub limits: limits::Office,
     /// Messages for the intake beside those of the broker: a bench measures without one.
     pub messages: mpsc::Sender<link::Incoming>,
     /// Who may log in.
@@ -112,14 +115,18 @@ impl Centre {
     ///
     /// # Errors
     /// A file, an address or the limits cannot be used.
-    pub async fn start(config: Config, extras: Extras) -> anyhow::Result<Self> {
+    pub async fn start(mut config: Config, extras: Extras) -> anyhow::Result<Self> {
         if let Some(warning) = config.exposure() {
             warn!("{warning}");
         }
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
+        let (key, orders) = limits::begin(&mut config, &files.config_db)?;
         let core = Core::start(&config, &files, extras.latencies, &stopped)?;
         let calls = start_calls(&config, &files, &core, &stopped)?;
+        let (to_change, changes) = mpsc::channel(limits::CHANGES_MAX);
+        let office = office(&config, &files, &core, key, to_change);
+        tokio::spawn(office.clone().run(stopped.clone()));
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
@@ -138,6 +145,8 @@ impl Centre {
                 answers,
                 counters: counters.clone(),
                 quarantine: intake::Quarantine::open(&config.data.join("quarantine"))?,
+                orders,
+                changes,
             },
             messages,
             core.notices,
@@ -154,6 +163,7 @@ impl Centre {
             store: files.store.clone(),
             journal: files.journal.clone(),
             config_db: files.config_db.clone(),
+            limits: office.clone(),
             stamp: config.stamp.clone(),
             counters: counters.clone(),
             demo: extras.demo,
@@ -173,6 +183,7 @@ impl Centre {
             registry: core.registry,
             gateways,
             desk: core.desk,
+            limits: office,
             messages: to_intake,
             accounts,
             alarms: core.alarms,
@@ -286,6 +297,25 @@ fn start_calls(
         stamp: config.stamp.clone(),
     };
     calls::start(parts, stopped.clone())
+}
+
+fn office(
+    config: &Config,
+    files: &Files,
+    core: &Core,
+    key: limits::SigningKey,
+    changes: mpsc::Sender<limits::Change>,
+) -> limits::Office {
+    limits::Office::new(limits::Parts {
+        db: files.config_db.clone(),
+        journal: files.journal.clone(),
+        registry: core.registry.clone(),
+        gateways: core.gateways.clone(),
+        policy: config.limits.clone(),
+        key,
+        changes,
+        stamp: config.stamp.clone(),
+    })
 }
 
 struct Files {

@@ -1,4 +1,4 @@
-//! The centre's connection to the broker: messages in, acknowledgements out. It decides nothing.
+//! The centre's connection to the broker: messages in, acknowledgements and limits out. It decides nothing.
 //!
 //! - A message that the intake has no room for is dropped here, counted, and offered again by its
 //!   gateway: only the backlog lane is dropped at once, the others wait for room a little.
@@ -48,6 +48,12 @@ impl Answers {
         if self.0.try_publish(topic, QoS::AtLeastOnce, false, encode_ack(ack)).is_err() {
             debug!(%gateway, "acknowledgement left out, it is repeated");
         }
+    }
+
+    /// Publishes signed limits, retained; false where there is no room.
+    pub fn send_limits(&self, gateway: &GatewayId, payload: Vec<u8>) -> bool {
+        let topic = Topic { gateway: gateway.clone(), channel: Channel::Limits }.to_string();
+        self.0.try_publish(topic, QoS::AtLeastOnce, true, payload).is_ok()
     }
 }
 
@@ -125,7 +131,7 @@ async fn run(
 async fn hand_over(to_intake: &mpsc::Sender<Incoming>, incoming: Incoming, counters: &Counters) {
     let taken = match incoming.topic.channel {
         Channel::Backlog => to_intake.try_send(incoming).is_ok(),
-        Channel::Live | Channel::Birth | Channel::Beat | Channel::Ack => {
+        Channel::Live | Channel::Birth | Channel::Beat | Channel::Ack | Channel::Limits => {
             to_intake.send_timeout(incoming, LIVE_PATIENCE).await.is_ok()
         }
     };

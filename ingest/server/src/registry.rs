@@ -112,6 +112,14 @@ impl Registry {
         }
     }
 
+    /// Other limits of a gateway.
+    pub fn limit(&mut self, gateway: usize, limits: LimitSet, revision: Revision) {
+        let Some(known) = self.gateways.get_mut(gateway) else { return };
+        known.limits = limits;
+        known.limits_revision = revision;
+        self.list_points(gateway);
+    }
+
     fn list_points(&mut self, gateway: usize) {
         let Some(known) = self.gateways.get(gateway) else { return };
         let Some(numbered) = known.numbered() else { return };

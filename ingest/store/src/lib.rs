@@ -13,6 +13,7 @@ mod clock;
 mod codec;
 mod config;
 mod error;
+mod limits;
 mod model;
 mod series;
 mod sqlite;
@@ -24,6 +25,7 @@ pub use alarms::{
 pub use codec::{Damage, EngineInput, InputLog, Inputs, decode_chunk, encode_chunk};
 pub use config::{Catalogued, ConfigDb};
 pub use error::{Full, StoreError};
+pub use limits::{Decided, LimitsDecision, LimitsProposal, LimitsRevision, LimitsStatus};
 pub use model::{
     Bucket, Counts, GapReason, GapRow, Intake, LedgerRow, Sample, StoreHealth, StoreOptions,
 };

@@ -67,6 +67,8 @@ pub struct Beat {
     pub devices: Vec<DeviceHealth>,
     /// Counts beats.
     pub counter: u64,
+    /// Why the last order on `limits` was refused, in words; empty = none was.
+    pub limits_fault: String,
 }
 
 /// How one device of a gateway does.
@@ -268,6 +270,7 @@ pub fn encode_beat(beat: &Beat) -> Vec<u8> {
             })
             .collect(),
         counter: beat.counter,
+        limits_fault: beat.limits_fault.clone(),
     }
     .encode_to_vec()
 }
@@ -304,6 +307,7 @@ pub fn decode_beat(bytes: &[u8]) -> Result<Beat, WireFault> {
             })
             .collect(),
         counter: wire.counter,
+        limits_fault: wire.limits_fault,
     })
 }
 

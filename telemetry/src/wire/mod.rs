@@ -9,6 +9,7 @@
 mod batch;
 mod envelope;
 mod fields;
+mod limits;
 mod record;
 mod scan;
 mod topic;
@@ -25,6 +26,10 @@ pub use batch::{Batch, BatchHead, Entry, decode_batch, encode_batch};
 pub use envelope::{
     Ack, Beat, Birth, DeviceHealth, catalogue_bytes, decode_ack, decode_beat, decode_birth,
     decode_catalogue, encode_ack, encode_beat, encode_birth,
+};
+pub use limits::{
+    LimitsOrder, OrderBytes, SignedLimits, decode_limits, decode_limits_order, encode_limits,
+    encode_limits_order,
 };
 pub use record::{Sealed, decode_record, seal, span};
 pub use topic::{Channel, Topic};
@@ -43,6 +48,8 @@ pub const BATCH_RECORDS_MAX: usize = 10_000;
 pub const BATCH_READINGS_MAX: usize = 500_000;
 /// Bytes that a birth may unpack to: 120,000 points of 130 bytes.
 pub const BIRTH_UNPACKED_MAX: usize = 16 * PACKET_MAX;
+/// Bytes of a file of limits: 120,000 points with two limits each.
+pub const LIMITS_UNPACKED_MAX: usize = 16 * PACKET_MAX;
 /// Readings of one scan.
 pub const SCAN_READINGS_MAX: usize = 125_000;
 

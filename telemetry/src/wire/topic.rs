@@ -17,6 +17,8 @@ pub enum Channel {
     Beat,
     /// From the centre: what is durable.
     Ack,
+    /// From the centre, retained and signed: the limits by which to judge.
+    Limits,
 }
 
 impl Channel {
@@ -29,11 +31,14 @@ impl Channel {
             Self::Birth => "birth",
             Self::Beat => "beat",
             Self::Ack => "ack",
+            Self::Limits => "limits",
         }
     }
 
     /// Channels that a gateway publishes.
     pub const UP: [Self; 4] = [Self::Live, Self::Backlog, Self::Birth, Self::Beat];
+    /// Channels that the centre publishes.
+    pub const DOWN: [Self; 2] = [Self::Ack, Self::Limits];
 }
 
 /// One topic.
@@ -51,10 +56,8 @@ impl Topic {
     pub fn parse(name: &str) -> Option<Self> {
         let (gateway, channel) = name.strip_prefix("fengsui/1/")?.split_once('/')?;
         let gateway = GatewayId::parse(gateway).ok()?;
-        let channel = [Channel::UP.as_slice(), &[Channel::Ack]]
-            .concat()
-            .into_iter()
-            .find(|known| known.word() == channel)?;
+        let channel =
+            Channel::UP.into_iter().chain(Channel::DOWN).find(|known| known.word() == channel)?;
         Some(Self { gateway, channel })
     }
 
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn topics_come_back_and_strangers_do_not() {
-        for channel in [Channel::Live, Channel::Ack] {
+        for channel in [Channel::Live, Channel::Ack, Channel::Limits] {
             let topic = Topic { gateway: GatewayId::parse("GW-01").unwrap(), channel };
             assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
         }

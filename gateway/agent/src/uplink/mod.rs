@@ -54,7 +54,6 @@ pub(crate) struct Identity {
     pub(crate) gateway: GatewayId,
     pub(crate) catalogue: Catalogue,
     pub(crate) catalogue_revision: Revision,
-    pub(crate) limits_revision: Revision,
     /// Catalogues of kept records from before, each with the offset at which the next begins.
     pub(crate) old_catalogues: Vec<(Offset, Catalogue)>,
 }
@@ -68,6 +67,10 @@ pub(crate) struct Inputs {
     pub(crate) alone: watch::Sender<bool>,
     /// True once everything is in the spool and the end is near.
     pub(crate) drain: watch::Receiver<bool>,
+    /// Where limits of the centre go; none: they are not asked for.
+    pub(crate) orders: Option<mpsc::Sender<Vec<u8>>>,
+    /// Why the last of them was refused.
+    pub(crate) limits_fault: watch::Receiver<String>,
 }
 
 /// A read on its way from the spool.
@@ -82,6 +85,8 @@ struct Task {
     client: AsyncClient,
     spool: SpoolHandle,
     alarms: watch::Receiver<LoopState>,
+    orders: Option<mpsc::Sender<Vec<u8>>>,
+    limits_fault: watch::Receiver<String>,
     state: SpoolState,
     machine: Uplink,
     connected: bool,
@@ -127,6 +132,8 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         client,
         spool: inputs.spool,
         alarms: inputs.alarms,
+        orders: inputs.orders,
+        limits_fault: inputs.limits_fault,
         state,
         machine,
         connected: false,
@@ -288,6 +295,7 @@ impl Task {
                 self.machine.disconnected();
             }
             Said::Ack(bytes) => self.acknowledged(&bytes),
+            Said::Limits(bytes) => self.ordered(bytes),
             Said::Refused(why) => {
                 if why != self.refusal {
                     warn!(why, "broker refuses publications");
@@ -305,8 +313,20 @@ impl Task {
     }
 
     fn subscribe(&self) -> bool {
-        let ack = Topic { gateway: self.identity.gateway.clone(), channel: Channel::Ack };
-        self.client.try_subscribe(ack.to_string(), QoS::AtLeastOnce).is_ok()
+        let ask = |channel| {
+            let topic = Topic { gateway: self.identity.gateway.clone(), channel };
+            self.client.try_subscribe(topic.to_string(), QoS::AtLeastOnce).is_ok()
+        };
+        ask(Channel::Ack) && (self.orders.is_none() || ask(Channel::Limits))
+    }
+
+    /// The centre repeats what was not taken.
+    fn ordered(&self, payload: Vec<u8>) {
+        if let Some(orders) = &self.orders
+            && orders.try_send(payload).is_err()
+        {
+            warn!("limits of the centre are left out: others are still being checked");
+        }
     }
 
     /// The present catalogue, retained; before it those of older records that the centre may not
@@ -331,7 +351,7 @@ impl Task {
             boot: self.clock.boot(),
             catalogue_revision: revision,
             catalogue: Some(catalogue.clone()),
-            limits_revision: self.identity.limits_revision,
+            limits_revision: self.alarms.borrow().limits,
             software: format!("fengsui-gateway {}", env!("CARGO_PKG_VERSION")),
         };
         match encode_birth(&birth) {
@@ -360,11 +380,12 @@ impl Task {
             spool_bytes: self.state.bytes,
             oldest_unacked_ms: unacked_for,
             catalogue_revision: self.identity.catalogue_revision,
-            limits_revision: self.identity.limits_revision,
+            limits_revision: alarms.limits,
             alarm_loop_turns: alarms.turns,
             clock: now,
             devices: alarms.devices,
             counter: self.beats,
+            limits_fault: self.limits_fault.borrow().clone(),
         };
         if !self.send(Channel::Beat, false, encode_beat(&beat)) {
             debug!("no room for a beat");

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fengsui_telemetry::wire::{PACKET_MAX, Topic};
+use fengsui_telemetry::wire::{Channel, PACKET_MAX, Topic};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
@@ -41,6 +41,8 @@ pub(super) enum Said {
     Gone,
     /// An acknowledgement of the centre, undecoded.
     Ack(Vec<u8>),
+    /// Limits of the centre, undecoded.
+    Limits(Vec<u8>),
     /// The broker refused a publication.
     Refused(String),
 }
@@ -112,7 +114,14 @@ async fn pump(mut events: EventLoop, say: mpsc::Sender<Said>) {
 fn heard(packet: Packet) -> Option<Said> {
     match packet {
         Packet::ConnAck(_) => Some(Said::Connected),
-        Packet::Publish(publish) => Some(Said::Ack(publish.payload.to_vec())),
+        Packet::Publish(publish) => {
+            let topic = Topic::parse(&String::from_utf8_lossy(&publish.topic))?;
+            match topic.channel {
+                Channel::Ack => Some(Said::Ack(publish.payload.to_vec())),
+                Channel::Limits => Some(Said::Limits(publish.payload.to_vec())),
+                Channel::Live | Channel::Backlog | Channel::Birth | Channel::Beat => None,
+            }
+        }
         Packet::Disconnect(_) => Some(Said::Gone),
         Packet::PubAck(ack) => {
             use rumqttc::v5::mqttbytes::v5::PubAckReason::{NoMatchingSubscribers, Success};

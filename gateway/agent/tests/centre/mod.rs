@@ -102,7 +102,7 @@ impl Taken {
             }
             Channel::Live => Lane2::Live,
             Channel::Backlog => Lane2::Backlog,
-            Channel::Ack => return,
+            Channel::Ack | Channel::Limits => return,
         };
         self.lanes.insert(lane);
         let batch = decode_batch(payload).unwrap();

@@ -468,6 +468,9 @@ impl AlarmLoop {
                 // The log before this belongs to the other plan.
                 self.snapshot(clock::now(), None);
                 self.resync();
+                // A replay after a kill begins behind the change: what was judged before it was
+                // judged by the old limits.
+                self.snapshot(clock::now(), None);
             }
             Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
         }

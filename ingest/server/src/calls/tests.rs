@@ -34,6 +34,7 @@ fn registry() -> Registry {
         id: GatewayId::parse("GW-01").unwrap(),
         limits: LimitSet::parse("limits.csv", LIMITS).unwrap(),
         limits_revision: Revision(1),
+        limits_text: LIMITS.to_owned(),
     }])
 }
 

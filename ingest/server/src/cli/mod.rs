@@ -5,6 +5,7 @@
 pub mod backtest;
 mod gb18218;
 mod journal;
+mod limits;
 mod near;
 mod replay;
 mod rules;
@@ -85,6 +86,11 @@ enum Command {
         #[command(subcommand)]
         command: user::Command,
     },
+    /// 限值：提交、导出、比较、历史、批准。Limits and their revisions.
+    Limits {
+        #[command(subcommand)]
+        command: limits::Command,
+    },
     /// 用报警引擎重放测试向量。Runs alarm vectors through the engine.
     #[command(after_help = "例 Example: fengsui replay --vectors tests/data/alarm-vectors.jsonl")]
     Replay {
@@ -138,6 +144,8 @@ pub(crate) enum Exit {
     Problems,
     /// 2
     Usage,
+    /// 3
+    Unreachable,
     /// 4
     Refused,
 }
@@ -148,6 +156,7 @@ impl From<Exit> for ExitCode {
             Exit::Fine => 0,
             Exit::Problems => 1,
             Exit::Usage => 2,
+            Exit::Unreachable => 3,
             Exit::Refused => 4,
         })
     }
@@ -172,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Check { paths, json } => check(&paths, json),
         Command::Journal { command } => journal::run(&command),
         Command::User { command } => user::run(command),
+        Command::Limits { command } => limits::run(&command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
         Command::Backtest(args) => backtest::run(&args),
         Command::Gb18218(args) => gb18218::run(&args),

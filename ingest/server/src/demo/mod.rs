@@ -154,6 +154,8 @@ impl Demo {
             );
         }
         gateway.data = folder.join("gateway");
+        let key = centre.limits.parts().key.public();
+        gateway.centre_key = fengsui_gateway::CentreKey::parse(&key).ok();
         let spool = gateway.data.clone();
         gateway.uplink = Some(fengsui_gateway::UplinkConfig {
             host: uplink.ip().to_string(),

@@ -13,6 +13,7 @@ mod basic;
 mod calls;
 mod closure;
 mod guard;
+mod limits;
 mod login;
 mod problem;
 mod stream;
@@ -69,6 +70,8 @@ pub struct App {
     pub journal: AlarmJournal,
     /// Catalogues, accounts, limits.
     pub config_db: Arc<ConfigDb>,
+    /// Limits: propose, approve, put in force.
+    pub limits: crate::limits::Office,
     /// Zone.
     pub stamp: Stamp,
     /// Counters.
@@ -123,6 +126,7 @@ fn router(app: App) -> Router {
         .route("/audit", get(audit::audit))
         .merge(calls::routes())
         .merge(closure::routes())
+        .merge(limits::routes(app.limits.clone()))
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))

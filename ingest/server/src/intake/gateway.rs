@@ -10,6 +10,7 @@ use fengsui_telemetry::wire::{Ack, Batch, Beat, Birth, Entry};
 use fengsui_telemetry::{Body, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
 use tracing::warn;
 
+use super::orders::Sending;
 use super::{GatewayState, Parts};
 use crate::alarm_loop::{Judge, Stored};
 use crate::clock;
@@ -53,6 +54,8 @@ pub(super) struct Watched {
     skew_ms: Option<i64>,
     gaps: u64,
     limits: Option<Revision>,
+    limits_fault: String,
+    pub(super) sending: Sending,
     caught_up: bool,
     unsettled: Option<Instant>,
 }
@@ -75,6 +78,8 @@ impl Watched {
             skew_ms: None,
             gaps: 0,
             limits: None,
+            limits_fault: String::new(),
+            sending: Sending::new(None),
             caught_up: false,
             unsettled: None,
         }
@@ -271,6 +276,7 @@ impl Watched {
         self.epoch = Some(birth.epoch);
         self.next = birth.next;
         self.limits = Some(birth.limits_revision);
+        self.sending.born();
         self.caught_up = false;
         let lost = self.ledger.lost_below(birth.epoch, birth.oldest);
         if lost.is_empty() {
@@ -295,6 +301,10 @@ impl Watched {
         self.ack_due = true;
         self.skew_ms = Some(beat.clock.since(now));
         self.limits = Some(beat.limits_revision);
+        if beat.limits_fault != self.limits_fault && !beat.limits_fault.is_empty() {
+            warn!(gateway = %self.id, fault = beat.limits_fault, "the gateway refuses limits");
+        }
+        self.limits_fault.clone_from(&beat.limits_fault);
         if self.epoch == Some(beat.epoch) {
             self.next = self.next.max(beat.next);
         }
@@ -343,6 +353,11 @@ impl Watched {
         })
     }
 
+    /// Heard, and running others than these.
+    pub(super) fn runs_other_limits(&self, wanted: Revision) -> bool {
+        self.limits.is_some_and(|running| running != wanted)
+    }
+
     pub(super) fn state(&self, gateway: &Gateway, now: TimeMs) -> GatewayState {
         let state = match self.heard {
             None => "never_seen",
@@ -358,7 +373,9 @@ impl Watched {
             backlog: self.epoch.map_or(0, |epoch| self.ledger.missing_below(epoch, self.next)),
             clock_skew_ms: self.skew_ms,
             gaps: self.gaps,
-            limits_differ: self.limits.is_some_and(|limits| limits != gateway.limits_revision),
+            limits_differ: self.runs_other_limits(gateway.limits_revision),
+            limits_running: self.limits,
+            limits_fault: self.limits_fault.clone(),
         }
     }
 }

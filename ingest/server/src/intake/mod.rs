@@ -5,6 +5,7 @@
 //! - Nothing is acknowledged but what the store has committed.
 
 mod gateway;
+mod orders;
 mod quarantine;
 mod state;
 
@@ -24,6 +25,7 @@ use crate::alarm_loop::{Input, Judge, Stored};
 use crate::clock;
 use crate::config::AlarmSettings;
 use crate::counters::{Counters, add};
+use crate::limits::Change;
 use crate::link::{Answers, Incoming};
 use crate::registry::{Numbered, Registry};
 
@@ -63,6 +65,10 @@ pub struct Parts {
     pub counters: Arc<Counters>,
     /// Where unusable messages go.
     pub quarantine: Quarantine,
+    /// The signed limits of each gateway, as far as there are any.
+    pub orders: Vec<Option<Vec<u8>>>,
+    /// Limits that come into force.
+    pub changes: mpsc::Receiver<Change>,
 }
 
 struct Intake {
@@ -75,13 +81,16 @@ struct Intake {
 /// # Errors
 /// The store's ledger cannot be read.
 pub async fn run(
-    parts: Parts,
+    mut parts: Parts,
     mut messages: mpsc::Receiver<Incoming>,
     mut notices: mpsc::Receiver<Stored>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut watched: Vec<Watched> =
         parts.registry.gateways.iter().map(|gateway| Watched::new(gateway.id.clone())).collect();
+    for (gateway, order) in watched.iter_mut().zip(parts.orders.drain(..)) {
+        gateway.sending = orders::Sending::new(order);
+    }
     for row in parts.store.ledgers()? {
         if let Some(gateway) = watched.iter_mut().find(|w| w.id.as_str() == row.gateway) {
             gateway.ledger.restore(Epoch(row.epoch), row.lo, row.hi);
@@ -100,6 +109,7 @@ pub async fn run(
                 }
                 intake.acknowledge(false);
             }
+            Some(change) = intake.parts.changes.recv() => intake.change(change).await,
             message = messages.recv() => match message {
                 Some(message) => intake.take(message).await,
                 None => return Ok(()),
@@ -107,6 +117,7 @@ pub async fn run(
             _ = repeat.tick() => {
                 intake.settle_waiting().await;
                 intake.acknowledge(true);
+                intake.send_orders();
                 intake.publish_states();
             }
         }
@@ -127,7 +138,7 @@ impl Intake {
             Channel::Backlog => self.batch(index, Lane::Backlog, &message).await,
             Channel::Birth => self.birth(index, &message).await,
             Channel::Beat => self.beat(index, &message),
-            Channel::Ack => Ok(()),
+            Channel::Ack | Channel::Limits => Ok(()),
         };
         if let Err(fault) = result {
             self.refuse(index, &message, &fault);
@@ -242,6 +253,7 @@ impl Intake {
         }
         self.unpark(index).await;
         self.acknowledge(false);
+        self.send_orders();
         self.publish_states();
         Ok(())
     }

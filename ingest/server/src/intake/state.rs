@@ -1,6 +1,6 @@
 //! How one gateway does, as screens show it.
 
-use fengsui_telemetry::TimeMs;
+use fengsui_telemetry::{Revision, TimeMs};
 use serde::Serialize;
 
 use crate::stamp::Stamp;
@@ -26,6 +26,10 @@ pub struct GatewayState {
     pub gaps: u64,
     /// Its limits differ from the centre's.
     pub limits_differ: bool,
+    /// The limits by which it judges; none: it was not heard.
+    pub limits_running: Option<Revision>,
+    /// Why it refused the last limits that it was sent; empty = it did not.
+    pub limits_fault: String,
 }
 
 /// The wire form.

@@ -40,6 +40,7 @@ impl ConfigDb {
         }
         sql::create(&conn).map_err(database("make the tables", path))?;
         crate::accounts::create(&conn).map_err(database("make the tables", path))?;
+        crate::limits::create(&conn).map_err(database("make the tables of limits", path))?;
         let found = sql::format(&conn).map_err(database("read its format", path))?;
         if found != sql::FORMAT {
             return Err(StoreError::Format {
@@ -96,6 +97,15 @@ impl ConfigDb {
     /// The file cannot be read.
     pub fn catalogues(&self) -> Result<Vec<Catalogued>, StoreError> {
         sql::catalogues(&self.conn()).map_err(database("read the catalogues", &self.path))
+    }
+
+    /// Work of the other tables of this file.
+    pub(crate) fn with<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        work(&mut self.conn()).map_err(database(doing, &self.path))
     }
 
     pub(crate) fn conn(&self) -> MutexGuard<'_, Connection> {

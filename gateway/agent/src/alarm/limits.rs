@@ -1,0 +1,45 @@
+//! Other limits while the loop runs.
+
+use std::collections::BTreeMap;
+
+use fengsui_alerting::{AlarmId, Engine, Plan};
+use tracing::{error, info, warn};
+
+use super::AlarmLoop;
+
+impl AlarmLoop {
+    /// Judges by another plan from the next event on: whole, or not at all. What stands stays as
+    /// it stood; data from before are judged by the limits that held then.
+    pub(crate) fn replan(&mut self, plan: Plan) {
+        let revision = plan.revision;
+        let engine = match Engine::restore(plan, &self.engine.snapshot()) {
+            Ok(engine) => engine,
+            Err(fault) => {
+                error!(%fault, %revision, "limits cannot be judged by; the old ones stay");
+                return;
+            }
+        };
+        let sounding: Vec<String> = self.sounding.iter().map(|alarm| self.key(*alarm)).collect();
+        self.engine = engine;
+        self.revision = revision;
+        self.state.limits = revision;
+        let numbers: BTreeMap<&str, AlarmId> = (0..)
+            .zip(&self.engine.plan().alarms)
+            .map(|(number, spec)| (spec.key.as_str(), AlarmId(number)))
+            .collect();
+        self.sounding = sounding
+            .iter()
+            .filter_map(|key| {
+                let number = numbers.get(key.as_str()).copied();
+                if number.is_none() {
+                    warn!(alarm = key, "the limits no longer have an alarm that sounds");
+                }
+                number
+            })
+            .collect();
+        info!(%revision, alarms = self.engine.plan().alarms.len(), "limits in force");
+        self.show();
+        // No record tells of the change: a replay must begin after it.
+        self.save();
+    }
+}

@@ -1,0 +1,287 @@
+//! Limits from the centre: checked at the door, kept on disk, handed to the alarm loop whole.
+//!
+//! - Only what the configured key has signed, for this gateway, later than what is in force, and
+//!   without a fault against this site's own points. Anything else changes nothing, and the
+//!   heartbeat says why.
+//! - Kept before it judges, so that a restart finds it; a disk that refuses does not keep it out.
+//! - Without a key in the gateway's own file nothing is taken.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use fengsui_alerting::limits::{LimitFault, LimitSet};
+use fengsui_alerting::{Engine, Plan, PlanFault};
+use fengsui_telemetry::wire::{LimitsOrder, WireFault, decode_limits, decode_limits_order};
+use fengsui_telemetry::{GatewayId, Revision, TimeMs};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, revision_of};
+
+/// Orders that wait for their check. One is made in a day; when full, the newest is dropped and
+/// the centre sends it again.
+pub(crate) const ORDERS_MAX: usize = 4;
+/// The order in force, as it came.
+const FILE: &str = "limits.order";
+/// Where the next one is written before it takes that name.
+const NEXT: &str = "limits.order.next";
+
+/// The centre's public key, Ed25519, as the gateway's own file gives it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CentreKey([u8; 32]);
+
+impl CentreKey {
+    /// Reads 64 hex digits, or base64.
+    ///
+    /// # Errors
+    /// What is wrong, and the mend.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bytes = if text.len() == 64 { from_hex(text) } else { from_base64(text) };
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
+            format!(
+                "{text:?}：应为 64 位十六进制或 base64 的 32 字节公钥，由 fengsui limits key 给出  |  is \
+                 no key of 32 bytes in hex or base64; `fengsui limits key` prints it"
+            )
+        })
+    }
+}
+
+impl fmt::Debug for CentreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    digits?
+        .chunks_exact(2)
+        .map(|pair| u8::try_from(pair.iter().fold(0, |n, d| n * 16 + d)).ok())
+        .collect()
+}
+
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut held, mut bits) = (Vec::new(), 0_usize, 0);
+    for c in text.trim_end_matches('=').chars() {
+        held = (held << 6 | DIGITS.find(c)?) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+/// Why an order changes nothing.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub(crate) enum Refusal {
+    /// Not the message.
+    #[error("报文无法解读 / not readable: {0}")]
+    Unreadable(#[from] WireFault),
+    /// Signed by nobody we know.
+    #[error(
+        "签名无效，不是本网关所配置的中心 / the signature is not that of the configured centre"
+    )]
+    Signature,
+    /// For another gateway.
+    #[error("发给 {0} / is for {0}")]
+    OtherGateway(GatewayId),
+    /// The file is not the one that the revision names.
+    #[error("文件与版本号不符 / the file is not revision {0}")]
+    Hash(Revision),
+    /// A replay.
+    #[error(
+        "第 {number} 版签发于 {issued}，不晚于在用版本的 {held} / number {number} was issued at {issued}, not after {held} of the one in force"
+    )]
+    NotNewer {
+        /// Its number.
+        number: u64,
+        /// When it was issued, ms.
+        issued: TimeMs,
+        /// When the one in force was.
+        held: TimeMs,
+    },
+    /// The file.
+    #[error("第 {number} 版有 {} 处错误 / number {number} has {} faults: {}", .faults.len(), .faults.len(), first(.faults))]
+    Limits {
+        /// Its number.
+        number: u64,
+        /// Every fault.
+        faults: Vec<LimitFault>,
+    },
+    /// The engine.
+    #[error("第 {number} 版不能用于判断 / number {number} cannot be judged by: {}", first(.faults))]
+    Plan {
+        /// Its number.
+        number: u64,
+        /// Every fault.
+        faults: Vec<PlanFault>,
+    },
+}
+
+fn first<T: ToString>(faults: &[T]) -> String {
+    faults.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What an order turned out to be.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Checked {
+    /// In force already.
+    Again,
+    /// To be put in force.
+    New {
+        /// As it came.
+        order: LimitsOrder,
+        /// Read.
+        limits: LimitSet,
+    },
+}
+
+/// Checks an order against everything but the engine.
+pub(crate) fn check(
+    payload: &[u8],
+    key: CentreKey,
+    config: &Config,
+    held: Option<&LimitsOrder>,
+) -> Result<Checked, Refusal> {
+    let signed = decode_limits(payload)?;
+    UnparsedPublicKey::new(&ED25519, key.0)
+        .verify(&signed.order.message(), &signed.signature)
+        .map_err(|_| Refusal::Signature)?;
+    let order = decode_limits_order(&signed.order)?;
+    if order.gateway != config.site.gateway {
+        return Err(Refusal::OtherGateway(order.gateway));
+    }
+    if revision_of(order.csv.as_bytes()) != order.revision {
+        return Err(Refusal::Hash(order.revision));
+    }
+    if held.is_some_and(|held| *held == order) {
+        return Ok(Checked::Again);
+    }
+    let LimitsOrder { number, issued, .. } = order;
+    if let Some(held) = held.filter(|held| issued <= held.issued) {
+        return Err(Refusal::NotNewer { number, issued, held: held.issued });
+    }
+    let name = format!("limits #{number}");
+    let faults = |faults| Refusal::Limits { number, faults };
+    let limits = LimitSet::parse(&name, &order.csv).map_err(faults)?;
+    let misfits = limits.check_against(&config.site.catalogue);
+    if !misfits.is_empty() {
+        return Err(faults(misfits));
+    }
+    Ok(Checked::New { order, limits })
+}
+
+/// Brings a configuration to the limits that the centre ordered before the restart.
+pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
+    let path = config.data.join(FILE);
+    let Ok(payload) = fs::read(&path) else { return (config, None) };
+    let Some(key) = config.centre_key else {
+        warn!(
+            "limits from the centre are kept, but no [centre] public_key is configured: the file of the site judges"
+        );
+        return (config, None);
+    };
+    let checked = check(&payload, key, &config, None).and_then(|checked| match checked {
+        Checked::New { order, limits } => Ok((order, limits)),
+        Checked::Again => Err(Refusal::Signature),
+    });
+    match checked {
+        Ok((order, limits)) => {
+            let LimitsOrder { number, revision, .. } = order;
+            info!(number, %revision, file = %config.limits_revision, "limits of the centre are in force, not the file of the site");
+            (config.limits, config.limits_revision) = (limits, revision);
+            (config, Some(order))
+        }
+        Err(refusal) => {
+            error!(%refusal, "kept limits of the centre cannot be used: the file of the site judges");
+            (config, None)
+        }
+    }
+}
+
+/// Takes orders until nobody can send any.
+pub(crate) struct Keeper {
+    /// As in force.
+    pub(crate) config: Config,
+    /// The engine's number of each point.
+    pub(crate) numbers: Vec<u32>,
+    /// The order in force.
+    pub(crate) held: Option<LimitsOrder>,
+    /// The alarm loop.
+    pub(crate) to_loop: mpsc::Sender<Plan>,
+    /// Why the last one was refused, for the heartbeat.
+    pub(crate) fault: watch::Sender<String>,
+}
+
+impl Keeper {
+    /// Runs beside the alarm loop: a check may take long, a disk longer.
+    pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Vec<u8>>) {
+        while let Some(payload) = orders.recv().await {
+            let Some(key) = self.config.centre_key else { continue };
+            let work = tokio::task::spawn_blocking(move || {
+                let taken = self.take(&payload, key);
+                (self, taken)
+            });
+            let taken;
+            (self, taken) = match work.await {
+                Ok(done) => done,
+                Err(fault) => return error!(%fault, "limits of the centre are no longer taken"),
+            };
+            let plan = match taken {
+                Ok(plan) => plan,
+                Err(refusal) => {
+                    warn!(%refusal, "limits of the centre are refused; the old ones stay");
+                    self.fault.send_replace(refusal.to_string());
+                    continue;
+                }
+            };
+            self.fault.send_replace(String::new());
+            if let Some(plan) = plan
+                && self.to_loop.send(plan).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// The plan to judge by from now on; none where it is in force already.
+    fn take(&mut self, payload: &[u8], key: CentreKey) -> Result<Option<Plan>, Refusal> {
+        let (order, limits) = match check(payload, key, &self.config, self.held.as_ref())? {
+            Checked::Again => return Ok(None),
+            Checked::New { order, limits } => (order, limits),
+        };
+        let LimitsOrder { number, revision, .. } = order;
+        let next = Config { limits, limits_revision: revision, ..self.config.clone() };
+        let plan = next.plan_numbered(&self.numbers);
+        // The engine's own check; what it would build is thrown away.
+        if let Err(faults) = Engine::new(plan.clone()) {
+            return Err(Refusal::Plan { number, faults });
+        }
+        if let Err(fault) = keep(&self.config.data, payload) {
+            error!(%fault, number, "limits of the centre are not on disk: they judge until the next restart");
+        }
+        info!(number, %revision, "limits of the centre are taken");
+        (self.config, self.held) = (next, Some(order));
+        Ok(Some(plan))
+    }
+}
+
+/// On disk under its name, or not at all.
+fn keep(data: &Path, payload: &[u8]) -> std::io::Result<()> {
+    let next = data.join(NEXT);
+    let mut file = File::create(&next)?;
+    file.write_all(payload)?;
+    file.sync_all()?;
+    fs::rename(&next, data.join(FILE))?;
+    File::open(data)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Orders of the right and of the wrong hand.
+
+use super::*;
+use fengsui_scan::Site;
+use fengsui_telemetry::wire::{SignedLimits, encode_limits, encode_limits_order};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+
+use crate::config::{AlarmSettings, LocalOutput, SpoolConfig};
+
+const OLD: &str = "tag,kind,limit\nTK-101.LT,H,85\n";
+const NEW: &str = "tag,kind,limit\nTK-101.LT,H,80\n";
+
+fn pair(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+}
+
+fn key(seed: u8) -> CentreKey {
+    CentreKey(pair(seed).public_key().as_ref().try_into().unwrap())
+}
+
+fn order(number: u64, issued: i64, csv: &str) -> LimitsOrder {
+    LimitsOrder {
+        gateway: GatewayId::parse("GW-01").unwrap(),
+        revision: revision_of(csv.as_bytes()),
+        number,
+        csv: csv.to_owned(),
+        valid_from: TimeMs(issued),
+        issued: TimeMs(issued),
+    }
+}
+
+fn signed(seed: u8, order: &LimitsOrder) -> Vec<u8> {
+    let order = encode_limits_order(order).unwrap();
+    let signature = pair(seed).sign(&order.message()).as_ref().to_vec();
+    encode_limits(&SignedLimits { order, signature })
+}
+
+fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>) {
+    let site = "[site]\nenterprise = \"示例\"\ngateway = \"GW-01\"\npoints = \"points.csv\"\n\
+        limits = \"limits.csv\"\n[[installation]]\nname = \"1#罐区\"\nkind = \"tank_farm\"\n\
+        hazard_class = 3\n[[device]]\nname = \"plc\"\nkind = \"modbus-tcp\"\n\
+        host = \"127.0.0.1\"\nport = 1502\nunit = 1\n";
+    let points = include_str!("../../../../configs/demo/points.csv");
+    let mut lines = points.lines();
+    let heads: Vec<&str> = lines.by_ref().take(2).collect();
+    let tank = lines.find(|line| line.contains("TK-101.LT")).unwrap();
+    let points = format!("{}\n{}\n", heads.join("\n"), tank.replace("plc-tank", "plc"));
+    let site = Site::load("site.toml", site, &mut |_| Ok(points.clone())).unwrap();
+    let limits = LimitSet::parse("limits.csv", OLD).unwrap();
+    let config = Config {
+        site,
+        limits,
+        limits_revision: revision_of(OLD.as_bytes()),
+        data: data.to_owned(),
+        uplink: None,
+        local: LocalOutput::Sim,
+        spool: SpoolConfig::default(),
+        alarm: AlarmSettings::default(),
+        centre_key: Some(key(1)),
+    };
+    let (to_loop, plans) = mpsc::channel(1);
+    let (fault, faults) = watch::channel(String::new());
+    (Keeper { config, numbers: vec![7], held: None, to_loop, fault }, plans, faults)
+}
+
+#[test]
+fn an_order_is_taken_once_and_comes_back_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper, _plans, _faults) = keeper(folder.path());
+    let (config, first) = (keeper.config.clone(), order(2, 1_000, NEW));
+    let plan = keeper.take(&signed(1, &first), key(1)).unwrap().expect("new");
+    assert_eq!(plan.revision, revision_of(NEW.as_bytes()));
+    let high = plan.alarms.iter().find(|alarm| alarm.key == "GW-01/TK-101.LT/H").unwrap();
+    assert_eq!(high.condition.limit(), Some(80.0));
+    assert_eq!(keeper.take(&signed(1, &first), key(1)), Ok(None), "the same order again");
+
+    let (recalled, held) = recall(config.clone());
+    assert_eq!((recalled.limits_revision, held), (first.revision, Some(first)));
+    // Another key was configured meanwhile: the file of the site judges.
+    let (recalled, held) = recall(Config { centre_key: Some(key(2)), ..config.clone() });
+    assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
+    let (recalled, held) = recall(Config { centre_key: None, ..config.clone() });
+    assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
+}
+
+#[test]
+fn what_is_not_ours_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper, _plans, _faults) = keeper(folder.path());
+    let held = order(5, 5_000, NEW);
+    keeper.take(&signed(1, &held), key(1)).unwrap().expect("new");
+    let before = keeper.config.clone();
+    let stranger =
+        LimitsOrder { gateway: GatewayId::parse("GW-02").unwrap(), ..order(6, 6_000, OLD) };
+    let renamed = LimitsOrder { revision: Revision(7), ..order(6, 6_000, OLD) };
+    let mut damaged = signed(1, &order(6, 6_000, OLD));
+    damaged[20] ^= 1;
+    let plain = "tag,kind,limit\nTK-101.LT,H,abc\nTK-999.LT,H,1\n";
+    for (what, payload, want) in [
+        ("another hand", signed(2, &order(6, 6_000, OLD)), "Signature"),
+        ("damage", damaged, "Signature"),
+        ("noise", b"noise".to_vec(), "Unreadable"),
+        ("another gateway", signed(1, &stranger), "OtherGateway"),
+        ("another name", signed(1, &renamed), "Hash"),
+        ("an older one", signed(1, &order(4, 4_000, OLD)), "NotNewer"),
+        ("of the same moment", signed(1, &order(6, 5_000, OLD)), "NotNewer"),
+        ("no number", signed(1, &order(6, 6_000, plain)), "Limits"),
+        ("beyond the range", signed(1, &order(6, 6_000, &OLD.replace("85", "850"))), "Limits"),
+        ("unknown tag", signed(1, &order(6, 6_000, &OLD.replace("101", "999"))), "Limits"),
+    ] {
+        let refusal = keeper.take(&payload, key(1)).expect_err(what);
+        assert!(format!("{refusal:?}").starts_with(want), "{what}: {refusal:?}");
+        assert_eq!(keeper.config.limits_revision, before.limits_revision, "{what}");
+        assert_eq!(recall(before.clone()).1, Some(held.clone()), "{what}: the disk keeps the old");
+    }
+    // A centre that was restored counts lower, but later.
+    assert!(keeper.take(&signed(1, &order(3, 7_000, OLD)), key(1)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_until_an_order_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keeper, mut plans, mut faults) = keeper(folder.path());
+    let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+    tokio::spawn(keeper.run(inbox));
+    orders.send(signed(2, &order(2, 1_000, NEW))).await.unwrap();
+    faults.changed().await.unwrap();
+    assert!(faults.borrow_and_update().contains("签名无效"));
+    orders.send(signed(1, &order(2, 1_000, NEW))).await.unwrap();
+    faults.changed().await.unwrap();
+    assert_eq!(*faults.borrow_and_update(), "");
+    assert_eq!(plans.recv().await.unwrap().revision, revision_of(NEW.as_bytes()));
+}
+
+#[test]
+fn keys_are_read_in_hex_and_base64() {
+    let bytes: [u8; 32] = std::array::from_fn(|i| u8::try_from(i * 8 + 3).unwrap());
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(CentreKey::parse(&hex), Ok(CentreKey(bytes)));
+    assert_eq!(CentreKey::parse(&hex.to_uppercase()), Ok(CentreKey(bytes)));
+    let base64 = "AwsTGyMrMztDS1NbY2tze4OLk5ujq7O7w8vT2+Pr8/s=";
+    assert_eq!(CentreKey::parse(base64), Ok(CentreKey(bytes)));
+    for bad in ["", "AwsT", &hex[2..], "zz", &base64.replace('T', "!")] {
+        assert!(CentreKey::parse(bad).is_err(), "{bad}");
+    }
+}

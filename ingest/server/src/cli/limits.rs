@@ -1,0 +1,310 @@
+//! `fengsui limits`: import, export, diff, history, approve, reject, key.
+//!
+//! - With `--url` through the API of a running centre, as the person whose token it is. Without,
+//!   on `config.db` itself, as far as that is safe: a change only while the centre does not run,
+//!   and approval never, since a file knows no persons.
+//! - Both ways give the same JSON; tables are made from it.
+
+mod direct;
+mod remote;
+mod table;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tracing::{error, info};
+
+use super::{Exit, say};
+use crate::config::Config;
+use direct::Direct;
+use remote::Remote;
+
+/// What to do with limits.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// 提交限值文件，待批准。Proposes a file of limits.
+    #[command(
+        after_help = "例 Example: fengsui limits import limits.csv --reason 抖动 --evidence backtest.json --url http://127.0.0.1:8080"
+    )]
+    Import {
+        /// 限值文件 CSV, UTF-8
+        file: PathBuf,
+        /// 变更理由 why
+        #[arg(long)]
+        reason: String,
+        /// 依据文件，如回测结果 what supports it, such as the result of a back-test
+        #[arg(long)]
+        evidence: Option<PathBuf>,
+        /// 生效时间，如 2026-12-01T08:00:00+08:00  not before this
+        #[arg(long)]
+        valid_from: Option<String>,
+        /// 提出人（仅在不用 --url 时） who proposes, without --url
+        #[arg(long, env = "USER")]
+        by: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 导出某一版限值文件，默认在用版本。Writes a revision's file, by default the one in force.
+    #[command(after_help = "例 Example: fengsui limits export --config centre.toml > limits.csv")]
+    Export {
+        /// 版次 number
+        #[arg(long)]
+        number: Option<u64>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 比较：文件与在用版本，或某一版与它提出时的在用版本。What a file or a revision changes.
+    #[command(after_help = "例 Example: fengsui limits diff limits.csv --config centre.toml")]
+    Diff {
+        /// 限值文件 a file
+        #[arg(conflicts_with = "number", required_unless_present = "number")]
+        file: Option<PathBuf>,
+        /// 版次 number
+        #[arg(long)]
+        number: Option<u64>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 全部版本，新的在前。Every revision, newest first.
+    #[command(after_help = "例 Example: fengsui limits history --config centre.toml --json")]
+    History {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 批准（须经 --url）。Approves, through --url.
+    #[command(
+        after_help = "例 Example: fengsui limits approve 3 --comment 同意 --url http://127.0.0.1:8080"
+    )]
+    Approve {
+        /// 版次 number
+        number: u64,
+        /// 意见 comment
+        #[arg(long, default_value = "")]
+        comment: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 驳回（须经 --url）。Rejects, through --url.
+    #[command(
+        after_help = "例 Example: fengsui limits reject 3 --comment 依据不足 --url http://127.0.0.1:8080"
+    )]
+    Reject {
+        /// 版次 number
+        number: u64,
+        /// 意见 comment
+        #[arg(long, default_value = "")]
+        comment: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// 中心公钥，写入网关配置 [centre]。The centre's public key, for the gateways' files.
+    #[command(after_help = "例 Example: fengsui limits key --config centre.toml >> gateway.toml")]
+    Key {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where the limits are.
+#[derive(Args)]
+pub(super) struct Place {
+    /// 中心配置文件 the centre's file
+    #[arg(long, required_unless_present = "url")]
+    config: Option<PathBuf>,
+    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
+    #[arg(long)]
+    url: Option<String>,
+    /// 访问令牌 token
+    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true, requires = "url")]
+    token: Option<String>,
+    /// 网关；只有一个时可省略 which gateway, where there are several
+    #[arg(long)]
+    gateway: Option<String>,
+    /// JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command did not do its work.
+pub(super) enum Trouble {
+    /// As the API words it: `title`, `detail`, `fix`, `faults`.
+    Problem(Exit, Value),
+    /// In words.
+    Said(Exit, String),
+}
+
+impl Trouble {
+    fn said(exit: Exit, why: impl Into<String>) -> Self {
+        Self::Said(exit, why.into())
+    }
+
+    fn tell(self, as_json: bool) -> Exit {
+        let (exit, problem) = match self {
+            Self::Problem(exit, problem) => (exit, problem),
+            Self::Said(exit, why) => (exit, json!({ "detail": why })),
+        };
+        if as_json {
+            say(&problem.to_string());
+        } else {
+            table::problem(&problem).iter().for_each(|line| error!("{line}"));
+        }
+        exit
+    }
+}
+
+/// A change as the command line gives it.
+pub(super) struct Import {
+    csv: String,
+    reason: String,
+    evidence: String,
+    valid_from: Option<String>,
+    by: Option<String>,
+}
+
+enum Source {
+    Remote(Remote),
+    Direct(Box<Direct>),
+}
+
+pub(super) fn run(command: &Command) -> Exit {
+    let place = match command {
+        Command::Import { place, .. }
+        | Command::Export { place, .. }
+        | Command::Diff { place, .. }
+        | Command::History { place }
+        | Command::Approve { place, .. }
+        | Command::Reject { place, .. }
+        | Command::Key { place } => place,
+    };
+    let as_json = place.json;
+    match work(command, place) {
+        Ok(lines) => {
+            lines.iter().for_each(|line| say(line));
+            Exit::Fine
+        }
+        Err(trouble) => trouble.tell(as_json),
+    }
+}
+
+fn work(command: &Command, place: &Place) -> Result<Vec<String>, Trouble> {
+    let source = open(place)?;
+    let show = |value: &Value, lines: Vec<String>| {
+        if place.json { vec![value.to_string()] } else { lines }
+    };
+    match command {
+        Command::Import { file, reason, evidence, valid_from, by, .. } => {
+            let import = Import {
+                csv: read(file)?,
+                reason: reason.clone(),
+                evidence: evidence.as_deref().map(read).transpose()?.unwrap_or_default(),
+                valid_from: valid_from.clone(),
+                by: by.clone(),
+            };
+            let made = match &source {
+                Source::Remote(remote) => remote.import(place.gateway.as_deref(), &import)?,
+                Source::Direct(direct) => direct.import(place.gateway.as_deref(), import)?,
+            };
+            let mut lines = table::diff(&made);
+            lines.push(table::proposed(&made));
+            Ok(show(&made, lines))
+        }
+        Command::Export { number, .. } => {
+            let found = revision(&source, place, *number)?;
+            if !place.json {
+                let csv = found.get("csv").and_then(Value::as_str).unwrap_or_default();
+                // Byte for byte; a reader that has gone is no fault of ours.
+                drop(std::io::stdout().write_all(csv.as_bytes()));
+            }
+            Ok(show(&found, Vec::new()))
+        }
+        Command::Diff { file, number, .. } => {
+            let found = match (file, &source) {
+                (None, _) => revision(&source, place, *number)?,
+                (Some(file), Source::Remote(remote)) => {
+                    remote.diff(place.gateway.as_deref(), &read(file)?)?
+                }
+                (Some(file), Source::Direct(direct)) => {
+                    direct.diff(place.gateway.as_deref(), &read(file)?)?
+                }
+            };
+            Ok(show(&found, table::diff(&found)))
+        }
+        Command::History { .. } => {
+            let all = match &source {
+                Source::Remote(remote) => remote.history(place.gateway.as_deref())?,
+                Source::Direct(direct) => direct.history(place.gateway.as_deref())?,
+            };
+            Ok(show(&all, table::history(&all)))
+        }
+        Command::Approve { number, comment, .. } => {
+            let done = decide(&source, place, ("approve", *number, comment))?;
+            Ok(show(&done, vec![table::decided(&done)]))
+        }
+        Command::Reject { number, comment, .. } => {
+            let done = decide(&source, place, ("reject", *number, comment))?;
+            Ok(show(&done, vec![table::decided(&done)]))
+        }
+        Command::Key { .. } => {
+            let key = match &source {
+                Source::Remote(remote) => remote.key()?,
+                Source::Direct(direct) => direct.key()?,
+            };
+            Ok(show(&key, table::key(&key)))
+        }
+    }
+}
+
+fn revision(source: &Source, place: &Place, number: Option<u64>) -> Result<Value, Trouble> {
+    match source {
+        Source::Remote(remote) => remote.revision(place.gateway.as_deref(), number),
+        Source::Direct(direct) => direct.revision(place.gateway.as_deref(), number),
+    }
+}
+
+fn decide(
+    source: &Source,
+    place: &Place,
+    (verb, number, comment): (&str, u64, &str),
+) -> Result<Value, Trouble> {
+    match source {
+        Source::Remote(remote) => remote.decide(place.gateway.as_deref(), verb, number, comment),
+        Source::Direct(_) => Err(Trouble::said(
+            Exit::Refused,
+            "批准和驳回须以本人身份经运行中的中心进行，请加 --url 和 --token / approval needs a person: \
+             give --url and --token of a running centre",
+        )),
+    }
+}
+
+fn open(place: &Place) -> Result<Source, Trouble> {
+    if let Some(url) = &place.url {
+        info!(url, "经运行中的中心 / through the running centre");
+        return Ok(Source::Remote(Remote::new(url, place.token.as_deref())));
+    }
+    let Some(path) = &place.config else {
+        return Err(Trouble::said(
+            Exit::Usage,
+            "请给出 --config 或 --url / give --config or --url",
+        ));
+    };
+    let config = Config::load(path).map_err(|faults| {
+        let list: Vec<String> = faults.into_iter().map(|fault| fault.0).collect();
+        Trouble::said(Exit::Refused, list.join("\n"))
+    })?;
+    let direct = Direct::open(config)?;
+    info!(file = %direct.file().display(), "直接使用数据库 / on the database itself");
+    Ok(Source::Direct(Box::new(direct)))
+}
+
+fn read(path: &Path) -> Result<String, Trouble> {
+    let name = path.display();
+    let bytes =
+        std::fs::read(path).map_err(|e| Trouble::said(Exit::Usage, format!("{name}: {e}")))?;
+    String::from_utf8(bytes).map_err(|_| {
+        let why =
+            format!("{name}：不是 UTF-8，请另存为 CSV UTF-8 / is not UTF-8; save it as CSV UTF-8");
+        Trouble::said(Exit::Problems, why)
+    })
+}

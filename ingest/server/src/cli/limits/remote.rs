@@ -1,0 +1,145 @@
+//! Limits of a running centre, through its API.
+
+use std::time::Duration;
+
+use fengsui_alerting::limits::{LimitSet, SecondPerson, diff};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::{Import, Trouble};
+use crate::cli::Exit;
+use crate::limits::{diff_json, faults_json};
+
+/// How long the centre may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// A running centre.
+pub(super) struct Remote {
+    url: String,
+    token: Option<String>,
+}
+
+impl Remote {
+    pub(super) fn new(url: &str, token: Option<&str>) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) }
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
+        let unreachable = |why: String| {
+            let why = format!("{}：无法连接中心 / the centre does not answer: {why}", self.url);
+            Trouble::said(Exit::Unreachable, why)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|fault| unreachable(fault.to_string()))?;
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().timeout(ANSWER_MAX).build();
+            let client = client.map_err(|fault| unreachable(fault.to_string()))?;
+            let mut request: RequestBuilder = client
+                .request(method, format!("{}/api/v1{path}", self.url))
+                .header("X-Fengsui", "1")
+                .header("Accept-Language", "zh-CN");
+            if let Some(token) = &self.token {
+                request = request.bearer_auth(token);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.map_err(|fault| unreachable(fault.to_string()))?;
+            let status = answer.status();
+            let body = answer.text().await.map_err(|fault| unreachable(fault.to_string()))?;
+            let value: Value = serde_json::from_str(&body)
+                .map_err(|_| unreachable(format!("{status}, 不是 JSON / no JSON")))?;
+            if status.is_success() {
+                return Ok(value);
+            }
+            let exit = match status.as_u16() {
+                422 => Exit::Problems,
+                503 | 504 => Exit::Unreachable,
+                _ => Exit::Refused,
+            };
+            Err(Trouble::Problem(exit, value))
+        })
+    }
+
+    pub(super) fn import(&self, gateway: Option<&str>, import: &Import) -> Result<Value, Trouble> {
+        let evidence: Value = serde_json::from_str(&import.evidence)
+            .unwrap_or_else(|_| Value::String(import.evidence.clone()));
+        let body = json!({
+            "gateway": gateway, "csv": import.csv, "reason": import.reason,
+            "evidence": evidence, "valid_from": import.valid_from,
+        });
+        self.ask(Method::POST, "/limits/propose", Some(&body))
+    }
+
+    pub(super) fn decide(
+        &self,
+        gateway: Option<&str>,
+        verb: &str,
+        number: u64,
+        comment: &str,
+    ) -> Result<Value, Trouble> {
+        let body = json!({ "gateway": gateway, "comment": comment });
+        self.ask(Method::POST, &format!("/limits/{number}/{verb}"), Some(&body))
+    }
+
+    pub(super) fn revision(
+        &self,
+        gateway: Option<&str>,
+        number: Option<u64>,
+    ) -> Result<Value, Trouble> {
+        let (name, number) = match number {
+            Some(number) => (gateway.map(str::to_owned), number),
+            None => self.in_force(gateway).map(|(name, number)| (Some(name), number))?,
+        };
+        let path = format!("/limits/revisions/{number}{}", query(name.as_deref()));
+        self.ask(Method::GET, &path, None)
+    }
+
+    /// The only gateway, or the one that is named, and the number that judges there.
+    fn in_force(&self, gateway: Option<&str>) -> Result<(String, u64), Trouble> {
+        let all = self.ask(Method::GET, &format!("/limits{}", query(gateway)), None)?;
+        let gateways = all.get("gateways").and_then(Value::as_array).cloned().unwrap_or_default();
+        let found = match gateways.as_slice() {
+            [only] => {
+                let name = only.get("gateway").and_then(Value::as_str);
+                let number = only.pointer("/in_force/number").and_then(Value::as_u64);
+                name.map(str::to_owned).zip(number)
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = gateways
+                .iter()
+                .filter_map(|one| one.get("gateway").and_then(Value::as_str))
+                .collect();
+            let why = format!("请用 --gateway 指明 / name one by --gateway: {}", names.join(", "));
+            Trouble::said(Exit::Usage, why)
+        })
+    }
+
+    pub(super) fn diff(&self, gateway: Option<&str>, csv: &str) -> Result<Value, Trouble> {
+        let base = self.revision(gateway, None)?;
+        let old = base.get("csv").and_then(Value::as_str).unwrap_or_default();
+        let old = LimitSet::parse("centre", old).unwrap_or_default();
+        let new = LimitSet::parse("csv", csv).map_err(|faults| {
+            let detail = format!("限值文件有 {} 处错误 / {} faults", faults.len(), faults.len());
+            let problem = json!({ "detail": detail, "faults": faults_json(&faults) });
+            Trouble::Problem(Exit::Problems, problem)
+        })?;
+        let diff = diff_json(&diff(&old, &new), &SecondPerson::default());
+        Ok(json!({ "gateway": base.get("gateway"), "base": base.get("number"), "diff": diff }))
+    }
+
+    pub(super) fn history(&self, gateway: Option<&str>) -> Result<Value, Trouble> {
+        self.ask(Method::GET, &format!("/limits/history{}", query(gateway)), None)
+    }
+
+    pub(super) fn key(&self) -> Result<Value, Trouble> {
+        self.ask(Method::GET, "/limits/key", None)
+    }
+}
+
+/// A gateway's name has no character that a query would change.
+fn query(gateway: Option<&str>) -> String {
+    gateway.map(|name| format!("?gateway={name}")).unwrap_or_default()
+}

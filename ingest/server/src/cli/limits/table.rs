@@ -1,0 +1,206 @@
+//! Limits as lines for people, made from the JSON of the API.
+
+use serde_json::Value;
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn count(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Columns of a terminal: a Han character takes two.
+fn width(text: &str) -> usize {
+    text.chars().map(|c| if u32::from(c) >= 0x2e80 { 2 } else { 1 }).sum()
+}
+
+/// Rows with their columns in line.
+fn columns(rows: &[Vec<String>]) -> Vec<String> {
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |at: usize| {
+        rows.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..most).map(widest).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, wide)| format!("{cell}{}", " ".repeat(wide.saturating_sub(width(cell)))));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn direction(word: &str) -> &str {
+    match word {
+        "looser" => "放宽 looser",
+        "tighter" => "收紧 tighter",
+        "other" => "其他 other",
+        other => other,
+    }
+}
+
+fn change(word: &str) -> &str {
+    match word {
+        "added" => "新增 added",
+        "removed" => "删除 removed",
+        "changed" => "修改 changed",
+        other => other,
+    }
+}
+
+/// A difference, row by row and field by field.
+pub(super) fn diff(value: &Value) -> Vec<String> {
+    let Some(diff) = value.get("diff") else { return Vec::new() };
+    let mut rows = Vec::new();
+    for row in list(diff, "rows") {
+        let law = row.get("statutory").and_then(Value::as_bool).unwrap_or(false);
+        let name = format!("{} {}", text(row, "tag"), text(row, "kind").to_uppercase());
+        rows.push(vec![
+            change(text(row, "change")).to_owned(),
+            name.trim().to_owned(),
+            format!("P{}", count(row, "priority")),
+            direction(text(row, "direction")).to_owned(),
+            if law { "法定 statutory".to_owned() } else { String::new() },
+        ]);
+        rows.extend(list(row, "fields").iter().map(|field| {
+            vec![
+                String::new(),
+                format!("  {}", text(field, "field")),
+                String::new(),
+                direction(text(field, "direction")).to_owned(),
+                format!("{} → {}", shown(text(field, "old")), shown(text(field, "new"))),
+            ]
+        }));
+    }
+    let mut lines = columns(&rows);
+    lines.push(format!(
+        "共 {} 行：放宽 {}，收紧 {}，其他 {} / {} rows: {} looser, {} tighter, {} other",
+        count(diff, "total"),
+        count(diff, "looser"),
+        count(diff, "tighter"),
+        count(diff, "other"),
+        count(diff, "total"),
+        count(diff, "looser"),
+        count(diff, "tighter"),
+        count(diff, "other"),
+    ));
+    let second: Vec<&str> = list(diff, "second_person").iter().filter_map(Value::as_str).collect();
+    if !second.is_empty() {
+        lines.push(format!("须另一人批准 / a second person must approve: {}", second.join("、")));
+    }
+    lines
+}
+
+fn shown(text: &str) -> &str {
+    if text.is_empty() { "∅" } else { text }
+}
+
+/// What became of a proposal.
+pub(super) fn proposed(value: &Value) -> String {
+    let (gateway, number) = (text(value, "gateway"), count(value, "number"));
+    format!(
+        "已提交 {gateway} 第 {number} 版，批准后生效 / proposed as {gateway} number {number}; it judges \
+         nothing until it is approved"
+    )
+}
+
+/// What became of a decision.
+pub(super) fn decided(value: &Value) -> String {
+    format!(
+        "{} 第 {} 版：{} {}",
+        text(value, "gateway"),
+        count(value, "number"),
+        text(value, "status_zh"),
+        text(value, "status")
+    )
+}
+
+/// Every revision.
+pub(super) fn history(value: &Value) -> Vec<String> {
+    let heading =
+        ["网关", "版次", "状态", "版本", "提出人", "提出时间", "批准人", "生效时间", "理由"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for revision in list(value, "revisions") {
+        let approver = list(revision, "decisions")
+            .iter()
+            .find(|decision| text(decision, "status") == "approved")
+            .map_or("", |decision| text(decision, "name"));
+        rows.push(vec![
+            text(revision, "gateway").to_owned(),
+            count(revision, "number").to_string(),
+            text(revision, "status_zh").to_owned(),
+            text(revision, "revision").to_owned(),
+            text(revision, "author_name").to_owned(),
+            text(revision, "created").to_owned(),
+            approver.to_owned(),
+            text(revision, "valid_from").to_owned(),
+            text(revision, "reason").to_owned(),
+        ]);
+    }
+    columns(&rows)
+}
+
+/// For a gateway's file, as it stands.
+pub(super) fn key(value: &Value) -> Vec<String> {
+    vec!["[centre]".to_owned(), format!("public_key = \"{}\"", text(value, "public_key"))]
+}
+
+/// Why something was not done: what, every fault, and the mend.
+pub(super) fn problem(value: &Value) -> Vec<String> {
+    let mut lines = vec![text(value, "detail").to_owned()];
+    for fault in list(value, "faults") {
+        let row = fault.get("row").and_then(Value::as_u64);
+        let place = row.map_or_else(String::new, |row| {
+            let (field, was) = (text(fault, "field"), text(fault, "value"));
+            format!("第 {row} 行 row {row}，{field} = {was:?}：")
+        });
+        lines.push(format!("{place}{}", text(fault, "why")));
+    }
+    let fix = text(value, "fix");
+    if !fix.is_empty() {
+        lines.push(format!("→ {fix}"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_stand_in_line_with_two_scripts() {
+        let rows = [["位号", "a"], ["TK-101", "b"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), ["位号    a", "TK-101  b"]);
+    }
+
+    #[test]
+    fn a_difference_names_each_field_and_who_must_agree() {
+        let value = json!({ "diff": {
+            "rows": [{ "tag": "A", "kind": "hh", "change": "changed", "direction": "looser",
+                "priority": 1, "statutory": true,
+                "fields": [{ "field": "latch", "old": "true", "new": "", "direction": "looser" }] }],
+            "total": 1, "looser": 1, "tighter": 0, "other": 0, "second_person": ["A HH"],
+        }});
+        let lines = diff(&value).join("\n");
+        for part in ["A HH", "P1", "放宽 looser", "法定", "true → ∅", "须另一人批准"]
+        {
+            assert!(lines.contains(part), "{part}: {lines}");
+        }
+    }
+
+    #[test]
+    fn a_problem_names_row_field_value_and_mend() {
+        let value = json!({ "detail": "有错误", "fix": "修改", "faults": [
+            { "row": 3, "field": "limit", "value": "abc", "why": "is no finite number" }] });
+        let lines = problem(&value);
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].contains("第 3 行") && lines[1].contains("\"abc\""), "{lines:?}");
+    }
+}
