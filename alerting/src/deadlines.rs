@@ -74,6 +74,11 @@ impl Deadlines {
         }
     }
 
+    /// Every alarm that is shelved.
+    pub(crate) fn shelved(&self) -> impl Iterator<Item = AlarmId> {
+        self.shelves.iter().map(|(_, alarm)| *alarm)
+    }
+
     /// The end of the next shelf.
     pub(crate) fn next_shelf(&self) -> Option<(TimeMs, AlarmId)> {
         self.shelves.first().copied()

@@ -19,6 +19,7 @@
 //! 5. [`Action::Recall`] is answered from the store with [`Event::History`], complete, those of
 //!    one point in order. An answer that is lost is asked for again after 30 s.
 
+mod command;
 mod condition;
 mod deadlines;
 mod engine;
@@ -27,6 +28,7 @@ mod lifecycle;
 mod model;
 mod overlay;
 mod plan;
+mod refusal;
 mod settlement;
 mod snapshot;
 mod story;
@@ -37,9 +39,11 @@ mod words;
 pub mod limits;
 pub mod vectors;
 
+pub use command::{Command, Permit, Verb};
 pub use engine::Engine;
 pub use model::{
-    Action, AlarmId, AlarmSpec, Cause, Command, Condition, Event, Flags, GatewayRef, Letter, Level,
-    Lifecycle, Occurrence, Plan, PointRef, Priority, Row, Standing, Subject, TimeRules, Verb,
+    Action, AlarmId, AlarmSpec, Cause, Condition, Event, Flags, GatewayRef, Letter, Level,
+    Lifecycle, Occurrence, Plan, PointRef, Priority, Row, Standing, Subject, TimeRules,
 };
 pub use plan::{ALARMS_MAX, PlanFault, REFS_MAX, RestoreFault};
+pub use refusal::SHELVES_MAX;

@@ -6,6 +6,8 @@
 
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
 
+use crate::command::Command;
+
 /// A point, by the number that the host gave it. Dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PointRef(pub u32);
@@ -43,8 +45,7 @@ impl Priority {
         }
     }
 
-    /// The longest shelf that a person may give an alarm of this priority. The host refuses a
-    /// longer one and asks for a second person at P1; the engine takes what it is given.
+    /// The longest shelf that a person may give an alarm of this priority (W16).
     #[must_use]
     pub fn longest_shelf_ms(self) -> i64 {
         const MINUTE_MS: i64 = 60_000;
@@ -181,6 +182,8 @@ pub struct AlarmSpec {
     pub times: TimeRules,
     /// The limits that this alarm came from: gateways change theirs one by one.
     pub revision: Revision,
+    /// A shelf needs the number of a written permit (gas level 2, HH with interlock).
+    pub statutory: bool,
 }
 
 /// Every alarm of a host, under one revision.
@@ -238,50 +241,6 @@ pub enum Event {
     },
     /// The time that `wake_at` named has come. Needless wakes are harmless.
     Wake,
-}
-
-/// What a person can do to one alarm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Command {
-    /// Which alarm.
-    pub alarm: AlarmId,
-    /// What.
-    pub verb: Verb,
-    /// Who, as the journal names people.
-    pub by: String,
-    /// Free text.
-    pub comment: String,
-    /// Client-made id: the same command twice has one effect.
-    pub request: String,
-}
-
-/// The verbs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// "I have seen occurrence n."
-    Acknowledge {
-        /// The occurrence on the person's screen.
-        occurrence: u64,
-    },
-    /// Ends a latch whose condition is normal.
-    Reset,
-    /// Quiet for a while, by a person.
-    Shelve {
-        /// How long, ms.
-        for_ms: i64,
-        /// Ends at the first return to normal as well.
-        one_shot: bool,
-    },
-    /// Ends a shelf early.
-    Unshelve,
-    /// Suppression by design begins.
-    Suppress,
-    /// Suppression by design ends.
-    Unsuppress,
-    /// Maintenance begins.
-    OutOfService,
-    /// Maintenance ends.
-    InService,
 }
 
 /// State letters of the alarm model, overlays included.

@@ -23,6 +23,8 @@ pub(crate) struct Shelf {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct Overlays {
     pub(crate) shelf: Option<Shelf>,
+    /// The operator position that holds, or last held, the shelf.
+    pub(crate) position: String,
     pub(crate) suppressed: bool,
     pub(crate) out_of_service: bool,
     /// The gateway is offline: its points' STALE is suppressed by design until it is heard.

@@ -22,7 +22,7 @@ use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: [u8; 4] = *b"FSAE";
 /// Samples of each point that go along.
 const SAMPLES: usize = 8;
@@ -146,6 +146,7 @@ fn write_story(w: &mut Writer, story: &Story) {
     let overlays = &story.overlays;
     w.maybe(overlays.shelf.map(|shelf| shelf.until.0));
     w.flag(overlays.shelf.is_some_and(|shelf| shelf.one_shot));
+    w.text(&overlays.position);
     w.flag(overlays.suppressed);
     w.flag(overlays.out_of_service);
     w.flag(overlays.parent);
@@ -374,6 +375,7 @@ fn read_overlays(r: &mut Reader<'_>) -> Result<Overlays, RestoreFault> {
     let one_shot = r.flag()?;
     Ok(Overlays {
         shelf: until.map(|until| Shelf { until, one_shot }),
+        position: r.text()?,
         suppressed: r.flag()?,
         out_of_service: r.flag()?,
         parent: r.flag()?,

@@ -12,6 +12,7 @@ mod late;
 mod rows;
 mod samples;
 mod settle;
+mod shelve;
 mod silence;
 mod state;
 mod ticks;

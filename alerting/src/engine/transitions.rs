@@ -5,10 +5,11 @@
 
 use fengsui_telemetry::TimeMs;
 
+use crate::command::Command;
 use crate::engine::rows::Note;
 use crate::engine::{Engine, Out};
 use crate::lifecycle::{Answer, Phase, Stimulus, Turn, Under, Way, leaving, next};
-use crate::model::{Action, AlarmId, Cause, Command, Flags, Letter};
+use crate::model::{Action, AlarmId, Cause, Flags, Letter};
 use crate::overlay::Overlays;
 
 /// An edge of a condition.

@@ -201,5 +201,6 @@ fn spec(
         lifecycle: Lifecycle { latch: row.latch, ..Lifecycle::default() },
         times,
         revision,
+        statutory: false,
     }
 }

@@ -3,10 +3,9 @@
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
 
 use super::{Dice, high, plan};
+use crate::command::{Command, Verb};
 use crate::engine::Engine;
-use crate::model::{
-    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Level, PointRef, Verb,
-};
+use crate::model::{Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Level, PointRef};
 use crate::plan::{PlanFault, RestoreFault};
 use crate::story::{OCCURRENCES_MAX, RAN_MAX};
 
@@ -56,7 +55,7 @@ fn requests_are_remembered_and_a_repeat_has_no_effect() {
     sample(&mut engine, 0, 85.0, Lane::Live, 0);
     let command = Command {
         alarm: AlarmId(0),
-        verb: Verb::Acknowledge { occurrence: 1 },
+        verb: Verb::acknowledge(1),
         by: "duty".into(),
         comment: "seen".into(),
         request: "one".into(),

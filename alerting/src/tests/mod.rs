@@ -1,6 +1,7 @@
 //! Tests of the whole engine: stories, and seeded runs against an oracle of its own.
 
 mod bounds;
+mod commands;
 mod oracle;
 mod random;
 mod stories;
@@ -67,6 +68,7 @@ pub(crate) fn high(key: &str, limit: f64) -> AlarmSpec {
         lifecycle: Lifecycle::default(),
         times: TimeRules::default(),
         revision: Revision(1),
+        statutory: false,
     }
 }
 

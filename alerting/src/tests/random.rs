@@ -7,10 +7,11 @@ use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 
 use super::oracle::{Asked, occurrences};
 use super::{Dice, high, plan};
+use crate::command::{Command, Permit, Verb};
 use crate::engine::Engine;
 use crate::model::{
-    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Letter, Level, Lifecycle,
-    Plan, PointRef, Verb,
+    Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Letter, Level, Lifecycle, Plan,
+    PointRef,
 };
 
 const GATEWAY: GatewayRef = GatewayRef(0);
@@ -254,11 +255,13 @@ impl Shift {
         let occurrence = self.dice.below(6).cast_unsigned();
         let for_ms = 1000 * (1 + self.dice.below(60));
         let one_shot = self.dice.percent(30);
+        let first_level = Some(self.dice.below(6).cast_unsigned());
+        let permit = Permit { reason: "test".into(), ..Permit::default() };
         let verb = self.dice.pick(&[
-            Verb::Acknowledge { occurrence },
-            Verb::Acknowledge { occurrence },
+            Verb::acknowledge(occurrence),
+            Verb::Acknowledge { occurrence, first_level },
             Verb::Reset,
-            Verb::Shelve { for_ms, one_shot },
+            Verb::Shelve { for_ms, one_shot, permit },
             Verb::Unshelve,
             Verb::Suppress,
             Verb::Unsuppress,
@@ -266,7 +269,8 @@ impl Shift {
             Verb::InService,
         ]);
         let request = self.dice.roll().to_string();
-        let command = Command { alarm, verb, by: "duty".into(), comment: String::new(), request };
+        let comment = self.dice.pick(&["seen", "seen", ""]);
+        let command = Command { alarm, verb, by: "duty".into(), comment: comment.into(), request };
         self.handle(Event::Command(command));
     }
 

@@ -174,7 +174,8 @@ fn a_shelf_ends_by_itself_at_any_event_and_keeps_its_time() {
          10 P/H sounds #1
          20 P/H BG #1 shelved
          20 P/H is silent
-         21 P/H GG #1 refused
+         21 P/H GG #1 refused: a shelf with less than 1 min left is replaced only by an earlier end; \
+         for a later one end it and get a new approval
          22 P/H GG #1 shelved
          52 P/H GB #1 unshelved te=52
          60 P/H sounds #1",
