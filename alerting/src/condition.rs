@@ -8,6 +8,7 @@
 
 use fengsui_telemetry::Revision;
 
+use crate::derived::Threshold;
 use crate::held::{Sample, Trust};
 use crate::model::{AlarmSpec, Condition};
 
@@ -28,12 +29,24 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// The rule of a limit alarm; none for alarms about silence.
+    /// The rule of a limit or derived alarm; none for alarms about silence, clocks, gaps.
     pub(crate) fn of(spec: &AlarmSpec) -> Option<Self> {
-        let (mirrored, set, clear) = match spec.condition {
-            Condition::High { limit, deadband, .. } => (false, limit, apart(limit, -deadband)),
-            Condition::Low { limit, deadband, .. } => (true, -limit, -apart(limit, deadband)),
-            Condition::Stale { .. } | Condition::GatewayOffline { .. } => return None,
+        let (mirrored, limit, deadband) = match &spec.condition {
+            Condition::High { limit, deadband, .. } => (false, *limit, *deadband),
+            Condition::Low { limit, deadband, .. } => (true, *limit, *deadband),
+            Condition::Derived(derived) => {
+                let Threshold { mirrored, limit, deadband } = derived.threshold();
+                (mirrored, limit, deadband)
+            }
+            Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => return None,
+        };
+        let (set, clear) = if mirrored {
+            (-limit, -apart(limit, deadband))
+        } else {
+            (limit, apart(limit, -deadband))
         };
         let (on_delay, off_delay) = (spec.on_delay_ms, spec.off_delay_ms);
         Some(Self { mirrored, set, clear, on_delay, off_delay, revision: spec.revision })

@@ -22,6 +22,7 @@
 mod command;
 mod condition;
 mod deadlines;
+mod derived;
 mod engine;
 mod held;
 mod lifecycle;
@@ -30,6 +31,7 @@ mod overlay;
 mod plan;
 mod refusal;
 mod settlement;
+mod signal;
 mod snapshot;
 mod story;
 #[cfg(test)]
@@ -40,6 +42,7 @@ pub mod limits;
 pub mod vectors;
 
 pub use command::{Command, Permit, Verb};
+pub use derived::{Derived, EXPRESSION_MAX, Expression, ExpressionFault, INPUTS_MAX};
 pub use engine::Engine;
 pub use model::{
     Action, AlarmId, AlarmSpec, Cause, Condition, Event, Flags, GatewayRef, Letter, Level,

@@ -4,9 +4,12 @@
 //! - A [`Row`] is a fact for the journal; its `id` is the same however often the engine, after a
 //!   crash, comes to it again.
 
+use std::sync::Arc;
+
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
 
 use crate::command::Command;
+use crate::derived::Derived;
 
 /// A point, by the number that the host gave it. Dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,7 +68,7 @@ impl Priority {
 }
 
 /// When an alarm is true.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// On at `value >= limit`, off at `value < limit - deadband`.
     High {
@@ -96,6 +99,16 @@ pub enum Condition {
         /// Milliseconds.
         after_ms: i64,
     },
+    /// The gateway's time cannot be trusted: skew beyond this, not synchronised, or stamps from
+    /// the future (R6).
+    Clock {
+        /// Milliseconds.
+        limit_ms: i64,
+    },
+    /// A limit that must be there is missing: the point counts as blind.
+    Unset,
+    /// Something derived from several samples, points or alarms.
+    Derived(Arc<Derived>),
 }
 
 /// First or second level of a high or low alarm.
@@ -184,6 +197,24 @@ pub struct AlarmSpec {
     pub revision: Revision,
     /// A shelf needs the number of a written permit (gas level 2, HH with interlock).
     pub statutory: bool,
+    /// Key of the alarm that suppresses this one while it is on (Q26).
+    pub suppressed_by: Option<Arc<str>>,
+}
+
+impl AlarmSpec {
+    /// True where the alarm depends on others of the plan.
+    pub(crate) fn looks_at_alarms(&self) -> bool {
+        let looks = match &self.condition {
+            Condition::Derived(derived) => !derived.alarms().is_empty(),
+            Condition::High { .. }
+            | Condition::Low { .. }
+            | Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => false,
+        };
+        looks || self.suppressed_by.is_some()
+    }
 }
 
 /// Every alarm of a host, under one revision.
@@ -218,6 +249,15 @@ pub enum Event {
     Heard {
         /// Which gateway.
         gateway: GatewayRef,
+    },
+    /// What the host knows of a gateway's clock.
+    Clock {
+        /// Which gateway.
+        gateway: GatewayRef,
+        /// How far it is ahead of the host's, ms.
+        skew_ms: i64,
+        /// It says that it is synchronised.
+        synchronised: bool,
     },
     /// The engine was restored after a stop: no tick is trusted for a gateway's points until its
     /// live lane has caught up, at most five seconds (R7, Q29).

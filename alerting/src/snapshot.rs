@@ -6,6 +6,7 @@
 //! - Timers are not written: they follow from the state.
 
 mod bytes;
+mod signals;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,7 +23,7 @@ use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const MAGIC: [u8; 4] = *b"FSAE";
 /// Samples of each point that go along.
 const SAMPLES: usize = 8;
@@ -60,6 +61,12 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
             }
             None => w.flag(false),
         }
+        let signal = alarm.hot as usize;
+        let signal = engine.signal_at(signal).and_then(|n| engine.signals.get(n));
+        w.flag(signal.is_some());
+        if let Some(signal) = signal {
+            signals::write(&mut w, signal);
+        }
         w.flag(alarm.story.is_some());
         if let Some(story) = &alarm.story {
             write_story(&mut w, story);
@@ -81,6 +88,8 @@ fn write_gateway(w: &mut Writer, gateway: &GatewayState) {
     w.maybe(gateway.held_until.map(|at| at.0));
     w.signed(gateway.tick_before);
     w.flag(gateway.cover);
+    w.flag(gateway.clock_bad);
+    w.signed(gateway.future_at);
     w.maybe(gateway.uncover_at.map(|at| at.0));
 }
 
@@ -89,23 +98,7 @@ fn write_point(w: &mut Writer, point: &PointState) {
     w.signed(point.fresh);
     w.signed(point.ticked);
     w.signed(point.known_from);
-    let left_out = point.held.len().saturating_sub(SAMPLES);
-    let floor = match left_out.checked_sub(1).and_then(|last| point.held.iter().nth(last)) {
-        Some(last) => last.te().saturating_add(1).max(point.held.floor()),
-        None => point.held.floor(),
-    };
-    w.signed(floor);
-    w.count(point.held.len() - left_out);
-    for sample in point.held.iter().skip(left_out) {
-        w.signed(sample.te());
-        w.byte(match sample.trust() {
-            Trust::Number => 0,
-            Trust::Bad => 1,
-            Trust::Conflict => 2,
-            Trust::RaisesOnly => 3,
-        });
-        w.number(sample.raw_value());
-    }
+    write_held(w, &point.held, SAMPLES);
     w.flag(point.late.is_some());
     if let Some(part) = &point.late {
         w.signed(part.earliest);
@@ -114,6 +107,27 @@ fn write_point(w: &mut Writer, point: &PointState) {
         w.maybe(part.recall.map(|(from, _)| from));
         w.maybe(part.recall.map(|(_, to)| to));
         w.flag(part.grown);
+    }
+}
+
+/// The newest `most` samples.
+fn write_held(w: &mut Writer, held: &Held, most: usize) {
+    let left_out = held.len().saturating_sub(most);
+    let floor = match left_out.checked_sub(1).and_then(|last| held.iter().nth(last)) {
+        Some(last) => last.te().saturating_add(1).max(held.floor()),
+        None => held.floor(),
+    };
+    w.signed(floor);
+    w.count(held.len() - left_out);
+    for sample in held.iter().skip(left_out) {
+        w.signed(sample.te());
+        w.byte(match sample.trust() {
+            Trust::Number => 0,
+            Trust::Bad => 1,
+            Trust::Conflict => 2,
+            Trust::RaisesOnly => 3,
+        });
+        w.number(sample.raw_value());
     }
 }
 
@@ -150,6 +164,7 @@ fn write_story(w: &mut Writer, story: &Story) {
     w.flag(overlays.suppressed);
     w.flag(overlays.out_of_service);
     w.flag(overlays.parent);
+    w.flag(overlays.by_design);
     w.signed(overlays.since.0);
     w.flag(overlays.returned);
     w.stretches(&overlays.past);
@@ -197,15 +212,18 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<(), Restore
     for index in 0..r.count()? {
         let gateway = read_gateway(&mut r)?;
         if let Some(state) = engine.gateways.get_mut(index) {
-            *state = GatewayState { offline: state.offline, ..gateway };
+            let GatewayState { offline, clock, .. } = *state;
+            *state = GatewayState { offline, clock, ..gateway };
         }
     }
     for _ in 0..r.count()? {
         let index = r.plain_count()?;
         let point = read_point(&mut r)?;
         if let Some(state) = engine.points.get_mut(index) {
-            let PointState { first, count, times, gateway, stale, .. } = *state;
-            *state = PointState { first, count, times, gateway, stale, ..point };
+            let PointState { first, count, feeds_first, feeds_count, .. } = *state;
+            let PointState { times, gateway, stale, .. } = *state;
+            let place = PointState { first, count, feeds_first, feeds_count, ..point };
+            *state = PointState { times, gateway, stale, ..place };
         }
     }
     for _ in 0..r.count()? {
@@ -222,6 +240,8 @@ fn read_gateway(r: &mut Reader<'_>) -> Result<GatewayState, RestoreFault> {
         held_until: r.maybe()?.map(TimeMs),
         tick_before: r.signed()?,
         cover: r.flag()?,
+        clock_bad: r.flag()?,
+        future_at: r.signed()?,
         uncover_at: r.maybe()?.map(TimeMs),
         ..GatewayState::default()
     })
@@ -229,7 +249,14 @@ fn read_gateway(r: &mut Reader<'_>) -> Result<GatewayState, RestoreFault> {
 
 fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     let (newest, fresh, ticked) = (r.signed()?, r.signed()?, r.signed()?);
-    let (known_from, floor) = (r.signed()?, r.signed()?);
+    let known_from = r.signed()?;
+    let held = read_held(r)?;
+    let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
+    Ok(PointState { newest, fresh, ticked, known_from, held, late, ..PointState::default() })
+}
+
+fn read_held(r: &mut Reader<'_>) -> Result<Held, RestoreFault> {
+    let floor = r.signed()?;
     let mut samples = VecDeque::new();
     for _ in 0..r.count()? {
         let te = r.signed()?;
@@ -242,9 +269,7 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
         };
         samples.push_back(Sample::with_trust(te, trust, r.number()?));
     }
-    let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
-    let held = Held::restored(samples, floor);
-    Ok(PointState { newest, fresh, ticked, known_from, held, late, ..PointState::default() })
+    Ok(Held::restored(samples, floor))
 }
 
 fn read_late(r: &mut Reader<'_>) -> Result<LatePart, RestoreFault> {
@@ -281,7 +306,16 @@ fn read_alarm(
 ) -> Result<(), RestoreFault> {
     let silent = r.flag()?;
     let judged = if r.flag()? { Some((read_rule(r)?, read_judgement(r)?)) } else { None };
+    let signal = if r.flag()? { Some(signals::read(r)?) } else { None };
     let mut story = if r.flag()? { Some(Box::new(read_story(r)?)) } else { None };
+    let latest = engine.latest;
+    if let (Some(kept), Some(place)) = (signal, place) {
+        let hot = engine.alarms.get(place).map_or(NONE, |alarm| alarm.hot);
+        let signal = engine.signal_at(hot as usize).and_then(|n| engine.signals.get_mut(n));
+        if let Some(signal) = signal {
+            kept.into_signal(signal, latest);
+        }
+    }
     let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(()) };
     if let (Some((rule, judge)), Some(hot)) = (judged, engine.hot.get_mut(alarm.hot as usize)) {
         hot.judge = judge;
@@ -379,6 +413,7 @@ fn read_overlays(r: &mut Reader<'_>) -> Result<Overlays, RestoreFault> {
         suppressed: r.flag()?,
         out_of_service: r.flag()?,
         parent: r.flag()?,
+        by_design: r.flag()?,
         since: TimeMs(r.signed()?),
         returned: r.flag()?,
         past: r.stretches()?,

@@ -22,9 +22,9 @@ const LATE_POINT_FEW: usize = 16;
 /// Late samples held for all points together: 8 MiB.
 const LATE_TOTAL_MAX: usize = 524_288;
 /// An answer that has not come by then was lost, or refused by a full queue: it is asked again.
-const ASK_AGAIN_MS: i64 = 30_000;
+pub(crate) const ASK_AGAIN_MS: i64 = 30_000;
 /// After a restart what was asked before is asked again this soon.
-const ASK_SOON_MS: i64 = 1_000;
+pub(crate) const ASK_SOON_MS: i64 = 1_000;
 
 impl Engine {
     /// A sample that R1 or its lane sends down the late path.

@@ -158,7 +158,7 @@ impl Engine {
             bounds,
             cause: note.cause,
             flags: note.flags,
-            value: note.value,
+            value: note.value.filter(|value| value.is_finite()),
             by: note.by,
             comment: note.comment,
             revision: self.revision_at(id, note.te),

@@ -6,7 +6,7 @@ use crate::condition::Step;
 use crate::engine::transitions::Edge;
 use crate::engine::{Engine, Out};
 use crate::held::{Sample, Trust};
-use crate::model::{AlarmId, Cause, Flags, PointRef};
+use crate::model::{AlarmId, Cause, Flags, GatewayRef, PointRef};
 
 impl Engine {
     pub(crate) fn sample(
@@ -34,7 +34,8 @@ impl Engine {
         }
         if state.held.head().is_some_and(|head| head >= te.0) {
             // Only an estimated time stands before it: in its place, and nothing late about it.
-            return self.insert_live(index, Sample::of(te.0, reading), out);
+            self.insert_live(index, Sample::of(te.0, reading), out);
+            return self.feed(index, Sample::of(te.0, reading), out);
         }
         let (keep, asked) = (self.keep, self.keep_asked);
         let Some(state) = self.points.get_mut(index) else { return };
@@ -45,9 +46,12 @@ impl Engine {
         if freshens {
             state.fresh = te.0;
         }
-        let stale_on = state.stale_on;
+        let (stale_on, fed) = (state.stale_on, state.feeds_count > 0);
         for place in state.places() {
             self.judge_in_order(index, place, te.0, value, out);
+        }
+        if fed {
+            self.feed(index, Sample::of(te.0, reading), out);
         }
         if stale_on && freshens {
             self.maybe_fresh(index, te, out);
@@ -128,6 +132,9 @@ impl Engine {
     ) {
         let flags = Flags { est_time: true, ..Flags::default() };
         self.note_sample(index, Cause::FutureStamp, te.0, flags, out);
+        if let Some(gateway) = self.points.get(index).map(|state| GatewayRef(state.gateway)) {
+            self.future_stamp(gateway, out);
+        }
         let (Some(state), Some(value)) = (self.points.get_mut(index), reading.value()) else {
             return;
         };

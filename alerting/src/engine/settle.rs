@@ -22,11 +22,11 @@ pub(crate) enum Lateness {
 }
 
 /// What a recomputation of one alarm looks at.
-struct Window<'a> {
-    start: i64,
-    samples: &'a [Sample],
-    trusted: i64,
-    lateness: Lateness,
+pub(crate) struct Window<'a> {
+    pub(crate) start: i64,
+    pub(crate) samples: &'a [Sample],
+    pub(crate) trusted: i64,
+    pub(crate) lateness: Lateness,
 }
 
 impl Engine {
@@ -91,9 +91,13 @@ impl Engine {
         state.held.refill(&all);
         state.held.trim(keep);
         state.newest = state.newest.max(part.latest);
+        let fed = state.feeds_count > 0;
+        if fed && lateness == Lateness::Late {
+            self.feed_late(index, part, out);
+        }
     }
 
-    fn rejudge(
+    pub(crate) fn rejudge(
         &mut self,
         index: usize,
         place: usize,
@@ -111,7 +115,7 @@ impl Engine {
             hot.judge = folded.end;
         }
         self.replace_ran(id, window.start, &folded, out);
-        self.note_ticked(index, window.samples, &folded);
+        self.note_ticked(index, place, window.samples, &folded);
         let same = |(k, f): (&Happening, &Found)| k.on == f.on && k.off == f.off;
         if known.len() != folded.found.len() || !known.iter().zip(&folded.found).all(same) {
             self.reconcile(id, &known, &folded.found, window.lateness, out);
@@ -143,14 +147,12 @@ impl Engine {
     }
 
     /// Q4: what ticks had trusted beyond the newest sample stays decided.
-    fn note_ticked(&mut self, index: usize, samples: &[Sample], folded: &Folded) {
+    fn note_ticked(&mut self, index: usize, place: usize, samples: &[Sample], folded: &Folded) {
         let newest = samples.last().map_or(i64::MIN, |sample| sample.te());
         let Some(last) = folded.found.last() else { return };
         let edge = last.off.unwrap_or(last.on);
-        if edge > newest
-            && let Some(state) = self.points.get_mut(index)
-        {
-            state.ticked = state.ticked.max(edge);
+        if edge > newest {
+            self.ticked_at(index, place, edge);
         }
     }
 
@@ -197,6 +199,7 @@ impl Engine {
         if was.on == found.on && was.off == found.off {
             return;
         }
+        self.touch(id, was.on.min(found.on), lateness == Lateness::Late);
         let late = Flags { late: lateness == Lateness::Late, ..Flags::default() };
         let from = self.letter(id);
         let story = self.story_mut(id);
@@ -280,6 +283,8 @@ impl Engine {
         let story = self.story_mut(id);
         let number = story.begin(on.te, true, horizon);
         let inside = story.overlays.hid(on.te, off);
+        self.touch(id, on.te, true);
+        let story = self.story_mut(id);
         let hidden = story.overlays.any();
         if let Some(happening) = story.numbered(number) {
             happening.off = Some(off);
@@ -317,6 +322,7 @@ impl Engine {
         if let Some(happening) = self.story_mut(id).numbered(was.number) {
             happening.refuted = true;
         }
+        self.touch(id, was.on, true);
         let from = self.letter(id);
         let flags = Flags { rev: true, ..Flags::default() };
         let note = Note::at(Cause::Refuted, was.number, from, was.on, out.now).flagged(flags);

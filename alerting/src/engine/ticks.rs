@@ -40,6 +40,16 @@ impl Engine {
                     self.delay_due(id, out);
                 }
             }
+            Reason::Signal(id) => {
+                if self.defers(id) {
+                    // Armed anew when the gateway's ticks are let go.
+                    self.forget_signal_timer(id);
+                } else {
+                    self.signal_due(id, out);
+                }
+            }
+            Reason::Gather(id) => self.gather_due(id, out),
+            Reason::Clock(id) => self.clock_due(id, out),
             Reason::Stale(id) => {
                 if !self.defers(id) {
                     self.stale_due(id, out);
@@ -84,15 +94,29 @@ impl Engine {
             let horizon = self.horizon(id, out.now);
             self.story_mut(id).note_ran((since, te), horizon);
             let index = point.0 as usize;
-            if let Some(state) = self.points.get_mut(index) {
-                state.ticked = state.ticked.max(te);
-            }
+            self.ticked_at(index, place, te);
             let recovered = restarted.is_some_and(|at| te.saturating_add(lag) <= at);
             let flags = Flags { hold: true, recovered, ..Flags::default() };
             let value = self.value_now(index);
             self.edge(id, on, Edge { te, value, flags }, out);
         }
         self.rearm(place);
+    }
+
+    /// A tick has decided something at this time: what is older goes down the late path (Q4).
+    pub(crate) fn ticked_at(&mut self, index: usize, place: usize, te: i64) {
+        if let Some(signal) = self.signal_at(place).and_then(|n| self.signals.get_mut(n)) {
+            signal.ticked = signal.ticked.max(te);
+        } else if let Some(state) = self.points.get_mut(index) {
+            state.ticked = state.ticked.max(te);
+        }
+    }
+
+    fn forget_signal_timer(&mut self, id: AlarmId) {
+        let signal = self.signal_of(id).and_then(|n| self.signals.get_mut(n));
+        if let Some(signal) = signal {
+            signal.armed = NEVER;
+        }
     }
 
     /// Keeps the timer of a limit alarm in step with its delay.
@@ -151,6 +175,9 @@ impl Engine {
         }
         self.begin_watch(out.now);
         self.resume_late(Some(out.now));
+        self.resume_gathers(Some(out.now));
+        self.show_unset(out);
+        self.follow_parents(out);
     }
 
     /// The live lane is where the gateway was: held values may be trusted again.
@@ -167,7 +194,12 @@ impl Engine {
         state.held_until = None;
         for id in std::mem::take(&mut state.deferred) {
             match self.alarms.get(id.0 as usize).map(|alarm| alarm.hot as usize) {
-                Some(place) if place < self.hot.len() => self.rearm(place),
+                Some(place) if place < self.hot.len() => {
+                    self.rearm(place);
+                    if let Some(n) = self.signal_at(place) {
+                        self.rearm_signal(n);
+                    }
+                }
                 Some(_) => self.deadlines.arm(TimeMs(self.last_tick), Reason::Stale(id)),
                 None => {}
             }

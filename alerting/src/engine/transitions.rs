@@ -39,8 +39,11 @@ impl Engine {
 
     /// The condition came on.
     pub(crate) fn come_on(&mut self, id: AlarmId, edge: Edge, out: &mut Out<'_>) {
+        self.touch(id, edge.te, edge.flags.late);
         let from = self.letter(id);
         let horizon = self.horizon(id, out.now);
+        let (value, said) = self.told_by_signal(id, edge.te, edge.value);
+        let edge = Edge { value, ..edge };
         let answer = match (self.spec(id).lifecycle.ack_required, edge.flags.late) {
             (true, _) | (_, true) => Answer::Needed,
             (false, false) => Answer::NotNeeded,
@@ -61,7 +64,8 @@ impl Engine {
                 happening.wants_answer = true;
             }
         }
-        let comment = self.why_quiet(id, sounds);
+        let comment = [self.why_quiet(id, sounds), said].into_iter().filter(|s| !s.is_empty());
+        let comment = comment.collect::<Vec<_>>().join("; ");
         let note = Note::at(Cause::On, number, from, edge.te, out.now);
         self.write(id, note.flagged(edge.flags).valued(edge.value).saying(comment), out);
         if sounds {
@@ -84,7 +88,10 @@ impl Engine {
 
     /// The condition went off: the open occurrence ends.
     pub(crate) fn come_off(&mut self, id: AlarmId, edge: Edge, out: &mut Out<'_>) {
+        self.touch(id, edge.te, edge.flags.late);
         let from = self.letter(id);
+        let (value, _) = self.told_by_signal(id, edge.te, edge.value);
+        let edge = Edge { value, ..edge };
         let story = self.story_mut(id);
         story.value = edge.value.or(story.value);
         let Some(happening) = story.open() else { return };

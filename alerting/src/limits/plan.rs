@@ -202,5 +202,6 @@ fn spec(
         times,
         revision,
         statutory: false,
+        suppressed_by: None,
     }
 }

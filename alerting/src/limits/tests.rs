@@ -159,7 +159,7 @@ fn every_point_and_the_gateway_are_supervised_whether_the_file_says_so_or_not() 
     let point_of = |index: u32| PointRef(100 + index);
     let alarms = set.plan("GW-01", GatewayRef(3), &catalogue(points), &point_of, Revision(9));
     let told: Vec<(&str, Condition)> =
-        alarms.iter().map(|spec| (spec.key.as_str(), spec.condition)).collect();
+        alarms.iter().map(|spec| (spec.key.as_str(), spec.condition.clone())).collect();
     let (first, second) = (Level::First, Level::Second);
     assert_eq!(
         told,

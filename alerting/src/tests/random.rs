@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 
 use super::oracle::{Asked, occurrences};
-use super::{Dice, high, plan};
+use super::{Dice, high, plan, runs};
 use crate::command::{Command, Permit, Verb};
 use crate::engine::Engine;
 use crate::model::{
@@ -27,7 +27,11 @@ fn asked(spec: &AlarmSpec) -> Asked {
         Condition::Low { limit, deadband, .. } => {
             Asked { high: false, limit, clear: limit + deadband, on_ms, off_ms }
         }
-        Condition::Stale { .. } | Condition::GatewayOffline { .. } => unreachable!("limits only"),
+        Condition::Stale { .. }
+        | Condition::GatewayOffline { .. }
+        | Condition::Clock { .. }
+        | Condition::Unset
+        | Condition::Derived(_) => unreachable!("limits only"),
     }
 }
 
@@ -375,10 +379,7 @@ impl Shift {
 
 #[test]
 fn occurrences_do_not_depend_on_order_batches_repeats_or_restarts() {
-    let runs = std::env::var("FENGSUI_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let first = std::env::var("FENGSUI_SEED").ok().and_then(|seed| seed.parse().ok());
-    let first: u64 = first.unwrap_or(1);
-    for seed in first..first + runs.unwrap_or(3_000) {
+    for seed in runs(3_000) {
         Shift::new(seed).work();
     }
 }

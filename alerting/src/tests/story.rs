@@ -3,7 +3,7 @@
 //! Script, one input a line: `10 s 85` a live sample, `10 s 85 @4` with its own time, `10 s bad`,
 //! `10 b 4:85 6:bad` a back-fill that is settled, `10 beat`, `10 wake`, `10 restart` (snapshot,
 //! restore), `10 caught-up`, `10 ack 1`, `10 reset`, `10 shelve 60`, `10 one-shot 60`, `10 unshelve`,
-//! `10 suppress`, `10 unsuppress`, `10 out`, `10 in`. A command for another alarm than the first:
+//! `10 clock 7` (its skew), `10 clock 0 unsynchronised`, `10 suppress`, `10 unsuppress`, `10 out`, `10 in`. A command for another alarm than the first:
 //! `10 ack 1 on P/HH`; a sample of another point: `10 s 85 of 1`. With a command may go `saying=`
 //! (the comment, else "seen"), `reason=`, `at=`, `second=`, `permit=`, `with=` (the occurrence of
 //! the first level). A refusal that gives a reason shows it.
@@ -67,6 +67,14 @@ impl Told {
                 }
                 self.handle(Event::Settle { gateway: GATEWAY }, now);
             }
+            "clock" => self.handle(
+                Event::Clock {
+                    gateway: GATEWAY,
+                    skew_ms: seconds(rest[0]).0,
+                    synchronised: rest.get(1).is_none(),
+                },
+                now,
+            ),
             "beat" => self.handle(Event::Heard { gateway: GATEWAY }, now),
             "wake" => self.handle(Event::Wake, now),
             "caught-up" => self.handle(Event::CaughtUp { gateway: GATEWAY }, now),
@@ -161,8 +169,14 @@ fn told_row(key: &str, row: &Row) -> String {
     let at = shown(row.ti);
     let why = match row.comment.split_once(" / ") {
         Some((_, english)) if cause == "refused" => format!(": {english}"),
+        Some(_) | None if says_inputs(&row.comment) => format!(" ({})", row.comment),
         Some(_) | None => String::new(),
     };
     let told = format!("{at} {key} {from}{to} #{} {cause}{te} {flags}", row.occurrence);
     format!("{}{why}", told.trim_end())
+}
+
+/// What votes and expressions say about their inputs.
+fn says_inputs(comment: &str) -> bool {
+    ["oo", "no valid input", "; P/H"].iter().any(|mark| comment.contains(mark))
 }

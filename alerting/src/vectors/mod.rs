@@ -108,6 +108,7 @@ fn plan_of(config: &Config) -> Result<Plan, String> {
         times,
         revision: Revision(0),
         statutory: false,
+        suppressed_by: None,
     };
     Ok(Plan { revision: Revision(0), alarms: vec![spec] })
 }

@@ -76,6 +76,7 @@ fn plan() -> Plan {
                 times: TimeRules::default(),
                 revision: Revision(1),
                 statutory: false,
+        suppressed_by: None,
             });
         }
     }

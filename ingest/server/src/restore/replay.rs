@@ -92,11 +92,12 @@ impl<'a> Replay<'a> {
     /// Names a silence by alarm, occurrence and edge; none for other rows.
     fn silence(&self, row: &Row) -> Option<(AlarmId, u64, &'static str)> {
         let place = usize::try_from(row.alarm.0).ok()?;
-        match self.engine.plan().alarms.get(place)?.condition {
-            Condition::Stale { .. } | Condition::GatewayOffline { .. } => {
-                Some((row.alarm, row.occurrence, row.cause.word()))
-            }
-            Condition::High { .. } | Condition::Low { .. } => None,
+        match &self.engine.plan().alarms.get(place)?.condition {
+            Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => Some((row.alarm, row.occurrence, row.cause.word())),
+            Condition::High { .. } | Condition::Low { .. } | Condition::Derived(_) => None,
         }
     }
 
