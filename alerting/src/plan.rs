@@ -187,7 +187,7 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
 }
 
 /// Whom an alarm looks at: its expression's alarms, and the one that suppresses it.
-fn looks_at(spec: &AlarmSpec) -> Vec<&str> {
+pub(crate) fn looks_at(spec: &AlarmSpec) -> Vec<&str> {
     let mut named: Vec<&str> = spec.suppressed_by.as_deref().into_iter().collect();
     if let Condition::Derived(derived) = &spec.condition {
         named.extend(derived.alarms().iter().map(String::as_str));
@@ -219,7 +219,10 @@ fn check_looks(plan: &Plan, faults: &mut Vec<PlanFault>) {
 }
 
 /// The way from an alarm back to itself, if there is one.
-fn way_back<'a>(key: &'a str, lookers: &BTreeMap<&'a str, Vec<&'a str>>) -> Option<Vec<&'a str>> {
+pub(crate) fn way_back<'a>(
+    key: &'a str,
+    lookers: &BTreeMap<&'a str, Vec<&'a str>>,
+) -> Option<Vec<&'a str>> {
     let mut ways: Vec<Vec<&str>> = vec![vec![key]];
     let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop() {

@@ -13,8 +13,10 @@ use crate::model::AlarmId;
 
 /// Samples of one input that are kept beyond what counts: overtaking, and answers of the store.
 pub(crate) const SPARE_MS: i64 = 60_000;
-/// Samples of one input: an hour of one a second, and some. 64 KiB.
-pub(crate) const SAMPLES_MAX: usize = 4_096;
+/// Samples of one input: more than an hour of one a second. 128 KiB at most, taken as needed.
+pub(crate) const SAMPLES_MAX: usize = 8_192;
+/// Samples that a window may hold: what covers its beginning must fit in as well.
+pub(crate) const WINDOW_SAMPLES_MAX: usize = SAMPLES_MAX * 3 / 4;
 /// At least so many, however old.
 const SAMPLES_MIN: usize = 8;
 

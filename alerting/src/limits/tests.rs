@@ -9,7 +9,7 @@ use crate::model::{AlarmSpec, Condition, GatewayRef, Level, Plan, PointRef, Prio
 const HEAD: &str = "位号,类型,限值,回差,延时_秒,恢复延时_秒,优先级,锁存,依据,可信度\n\
                     tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence\n";
 
-fn point(tag: &str, period_ms: u32) -> Point {
+pub(super) fn point(tag: &str, period_ms: u32) -> Point {
     Point {
         tag: Tag::parse(tag).unwrap(),
         name: "液位".into(),
@@ -23,18 +23,18 @@ fn point(tag: &str, period_ms: u32) -> Point {
     }
 }
 
-fn catalogue(points: Vec<Point>) -> Catalogue {
+pub(super) fn catalogue(points: Vec<Point>) -> Catalogue {
     let installations =
         vec![Installation { name: "1#罐区".into(), hazard_class: 3, kind: "tank_farm".into() }];
     Catalogue { enterprise: "示例".into(), installations, points }
 }
 
-fn load(rows: &str) -> LimitSet {
+pub(super) fn load(rows: &str) -> LimitSet {
     LimitSet::parse("limits.csv", &format!("{HEAD}{rows}")).unwrap()
 }
 
 /// Row and column of every fault.
-fn places(faults: &[LimitFault]) -> Vec<(u64, &str)> {
+pub(super) fn places(faults: &[LimitFault]) -> Vec<(u64, &str)> {
     faults.iter().map(|fault| (fault.row, fault.column.as_str())).collect()
 }
 
