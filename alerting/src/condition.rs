@@ -11,6 +11,7 @@ use fengsui_telemetry::Revision;
 use crate::derived::Threshold;
 use crate::held::{Sample, Trust};
 use crate::model::{AlarmSpec, Condition};
+use crate::mutant::{Mutant, planted};
 
 /// No deadline, no freeze.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -136,12 +137,17 @@ impl Judgement {
     /// Takes one sample, later than every one before.
     pub(crate) fn step(&mut self, rule: &Rule, te: i64, value: Option<f64>) -> Step {
         let mut step = Step::default();
-        if let Some((since, deadline)) = self.expire(te) {
+        let tie_lost = self.deadline == te && planted(Mutant::SampleWinsTie);
+        if !planted(Mutant::SampleFiresNoDelay)
+            && !tie_lost
+            && let Some((since, deadline)) = self.expire(te)
+        {
             step.fired = Some(deadline);
             step.ran = Some((since, deadline));
         }
         let Some(value) = value else {
-            if self.deadline != NEVER && self.frozen == NEVER {
+            let freezes = !planted(Mutant::BadDoesNotFreeze);
+            if self.deadline != NEVER && self.frozen == NEVER && freezes {
                 self.frozen = te;
             }
             return step;

@@ -27,6 +27,7 @@ mod engine;
 mod held;
 mod lifecycle;
 mod model;
+mod mutant;
 mod overlay;
 mod plan;
 mod refusal;

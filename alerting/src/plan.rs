@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use crate::model::{AlarmSpec, Condition, Plan, PointRef, Subject};
+use crate::mutant::{Mutant, planted};
 
 /// Alarms of one engine: thirty thousand points of one gateway with four alarms each, ten times.
 pub const ALARMS_MAX: usize = 1_200_000;
@@ -178,6 +179,7 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
         if let Some(stale) = silences.get(&spec.subject)
             && let Condition::Stale { after_ms } = stale.condition
             && spec.on_delay_ms.max(spec.off_delay_ms) > after_ms
+            && !planted(Mutant::DelayBeyondStale)
         {
             let (key, stale) = (spec.key.clone(), stale.key.clone());
             faults.push(PlanFault::DelayBeyondStale { key, stale });

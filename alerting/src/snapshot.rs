@@ -18,6 +18,7 @@ use crate::engine::{Engine, GatewayState, LatePart, NONE, PointState};
 use crate::held::{Held, Sample, Trust};
 use crate::lifecycle::Phase;
 use crate::model::AlarmId;
+use crate::mutant::{Mutant, planted};
 use crate::overlay::{Overlays, Shelf};
 use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
@@ -142,7 +143,8 @@ fn write_rule(w: &mut Writer, rule: &Rule) {
 
 fn write_judgement(w: &mut Writer, judge: Judgement) {
     w.flag(judge.active);
-    let never = |time: i64| (time != NEVER).then_some(time);
+    let forgets = planted(Mutant::SnapshotForgetsDelay);
+    let never = |time: i64| (time != NEVER && !forgets).then_some(time);
     w.maybe(never(judge.deadline));
     w.maybe(never(judge.frozen));
     w.maybe(never(judge.since));

@@ -14,6 +14,7 @@ use crate::engine::settle::Lateness;
 use crate::engine::{Engine, LatePart, Out, QUIET_MS};
 use crate::held::{Sample, Trust};
 use crate::model::{Action, AlarmId, Cause, Flags, GatewayRef, PointRef};
+use crate::mutant::{Mutant, planted};
 
 /// Late samples held for one point. Of more, only the span is remembered.
 const LATE_POINT_MAX: usize = 1_024;
@@ -69,7 +70,7 @@ impl Engine {
         let Some(state) = self.points.get_mut(index) else { return };
         let te = sample.te();
         let part = state.late.get_or_insert_with(Box::default);
-        if te < horizon {
+        if te < horizon && !planted(Mutant::NoHorizon) {
             part.beyond = Some(part.beyond.map_or(te, |beyond| beyond.min(te)));
             return;
         }

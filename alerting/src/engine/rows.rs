@@ -11,6 +11,7 @@ use crate::condition::NEVER;
 use crate::deadlines::Reason;
 use crate::engine::{Engine, NONE, Out};
 use crate::model::{Action, AlarmId, AlarmSpec, Cause, Flags, Letter, Occurrence, Row};
+use crate::mutant::{Mutant, planted};
 use crate::story::Story;
 
 /// Notes about one point's samples in one minute (repeats, impossible stamps). More than this is
@@ -150,7 +151,10 @@ impl Engine {
         let row = Row {
             id: format!("{key}#{}/{}@{}", note.occurrence, note.cause.word(), note.mark),
             alarm: id,
-            ti: note.ti,
+            ti: match note.te {
+                Some(te) if planted(Mutant::KnewWhenItHappened) => TimeMs(te),
+                Some(_) | None => note.ti,
+            },
             te: note.te.map(TimeMs),
             from: note.from,
             to,

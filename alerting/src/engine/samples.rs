@@ -7,6 +7,7 @@ use crate::engine::transitions::Edge;
 use crate::engine::{Engine, Out};
 use crate::held::{Sample, Trust};
 use crate::model::{AlarmId, Cause, Flags, GatewayRef, PointRef};
+use crate::mutant::{Mutant, planted};
 
 impl Engine {
     pub(crate) fn sample(
@@ -26,7 +27,10 @@ impl Engine {
         let value = reading.value();
         let in_order = te.0 > state.newest && te.0 >= state.ticked;
         let live = match lane {
-            Lane::Live => in_order && out.now.since(te) <= rules.live_ms,
+            Lane::Live => {
+                let fresh = out.now.since(te) <= rules.live_ms;
+                in_order && (fresh || planted(Mutant::LiveHoweverLate))
+            }
             Lane::Backlog => false,
         };
         if !live {
@@ -143,6 +147,9 @@ impl Engine {
             Lane::Backlog => return,
         }
         state.fresh = state.fresh.max(out.now.0);
+        if planted(Mutant::FutureMovesNewest) {
+            state.newest = te.0;
+        }
         let (newest, stale_on) = (state.newest, state.stale_on);
         let live_ms = self.points.get(index).map_or(0, |state| self.rules_of(state).live_ms);
         let young = out.now.0.saturating_sub(newest) < live_ms;

@@ -10,6 +10,7 @@ use crate::engine::{Engine, LatePart, Out, QUIET_MS};
 use crate::held::{Sample, Trust, lay_together};
 use crate::lifecycle::Stimulus;
 use crate::model::{Action, AlarmId, Cause, Flags};
+use crate::mutant::{Mutant, planted};
 use crate::settlement::pair;
 use crate::story::{Happening, Story};
 
@@ -92,7 +93,7 @@ impl Engine {
         state.held.trim(keep);
         state.newest = state.newest.max(part.latest);
         let fed = state.feeds_count > 0;
-        if fed && lateness == Lateness::Late {
+        if fed && lateness == Lateness::Late && !planted(Mutant::DerivedMissesLateData) {
             self.feed_late(index, part, out);
         }
     }
@@ -196,7 +197,8 @@ impl Engine {
         lateness: Lateness,
         out: &mut Out<'_>,
     ) {
-        if was.on == found.on && was.off == found.off {
+        let same = was.on == found.on && was.off == found.off;
+        if same || planted(Mutant::BoundsNotRevised) {
             return;
         }
         self.touch(id, was.on.min(found.on), lateness == Lateness::Late);
@@ -282,7 +284,7 @@ impl Engine {
         let horizon = self.horizon(id, out.now);
         let story = self.story_mut(id);
         let number = story.begin(on.te, true, horizon);
-        let inside = story.overlays.hid(on.te, off);
+        let inside = story.overlays.hid(on.te, off) && !planted(Mutant::OverlayForgetsPast);
         self.touch(id, on.te, true);
         let story = self.story_mut(id);
         let hidden = story.overlays.any();
@@ -290,7 +292,7 @@ impl Engine {
             happening.off = Some(off);
             happening.wants_answer = !inside;
         }
-        if !inside && !hidden {
+        if !inside && !hidden && !planted(Mutant::LateClosedForgotten) {
             story.value = on.value;
             self.turn(id, Stimulus::LateClosed);
         }
@@ -305,7 +307,8 @@ impl Engine {
     fn chime(&mut self, id: AlarmId, out: &mut Out<'_>) {
         let gateway = self.spec(id).gateway;
         let Some(state) = self.gateway_mut(gateway) else { return };
-        if state.chimed && out.now.0.saturating_sub(state.chimed_at) < QUIET_MS {
+        let again = out.now.0.saturating_sub(state.chimed_at) < QUIET_MS;
+        if state.chimed && again && !planted(Mutant::ChimeForEach) {
             return;
         }
         state.chimed = true;
@@ -320,7 +323,7 @@ impl Engine {
             self.come_off(id, Edge { te: out.now.0, value: None, flags }, out);
         }
         if let Some(happening) = self.story_mut(id).numbered(was.number) {
-            happening.refuted = true;
+            happening.refuted = !planted(Mutant::NothingRefuted);
         }
         self.touch(id, was.on, true);
         let from = self.letter(id);

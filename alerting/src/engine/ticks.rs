@@ -9,6 +9,7 @@ use crate::engine::transitions::Edge;
 use crate::engine::{Engine, Out, RELEASE_MS};
 use crate::lifecycle::{Stimulus, Turn};
 use crate::model::{AlarmId, Cause, Flags, GatewayRef, Letter, Subject};
+use crate::mutant::{Mutant, planted};
 
 impl Engine {
     /// Everything that is due, in order; re-alarms last.
@@ -73,7 +74,7 @@ impl Engine {
     fn defers(&mut self, id: AlarmId) -> bool {
         let gateway = self.spec(id).gateway;
         match self.gateway_mut(gateway) {
-            Some(state) if state.held_until.is_some() => {
+            Some(state) if state.held_until.is_some() && !planted(Mutant::TicksAfterRestart) => {
                 state.deferred.push(id);
                 true
             }
@@ -84,7 +85,7 @@ impl Engine {
     /// A delay has run out on the held value.
     fn delay_due(&mut self, id: AlarmId, out: &mut Out<'_>) {
         let Subject::Point(point) = self.spec(id).subject else { return };
-        let lag = self.spec(id).times.hold_lag_ms;
+        let lag = if planted(Mutant::TickWithoutLag) { 0 } else { self.spec(id).times.hold_lag_ms };
         let restarted = self.gateways.get(self.spec(id).gateway.0 as usize).map(|g| g.restarted);
         let Some(alarm) = self.alarms.get(id.0 as usize) else { return };
         let place = alarm.hot as usize;
@@ -123,7 +124,7 @@ impl Engine {
     pub(crate) fn rearm(&mut self, place: usize) {
         let Some(hot) = self.hot.get(place) else { return };
         let id = AlarmId(hot.alarm);
-        let lag = self.spec(id).times.hold_lag_ms;
+        let lag = if planted(Mutant::TickWithoutLag) { 0 } else { self.spec(id).times.hold_lag_ms };
         let due = hot.judge.due().map_or(NEVER, |deadline| deadline.saturating_add(lag));
         let Some(alarm) = self.alarms.get_mut(id.0 as usize) else { return };
         if alarm.armed != due {

@@ -10,6 +10,7 @@ use crate::engine::rows::Note;
 use crate::engine::{Engine, Out};
 use crate::lifecycle::{Answer, Phase, Stimulus, Turn, Under, Way, leaving, next};
 use crate::model::{Action, AlarmId, Cause, Flags, Letter};
+use crate::mutant::{Mutant, planted};
 use crate::overlay::Overlays;
 
 /// An edge of a condition.
@@ -57,7 +58,8 @@ impl Engine {
             self.turn(id, Stimulus::On(answer));
         }
         let story = self.story_mut(id);
-        let sounds = !hidden && story.phase == Phase::Unacknowledged;
+        let silent = edge.flags.late && planted(Mutant::LateOpenIsSilent);
+        let sounds = !hidden && story.phase == Phase::Unacknowledged && !silent;
         if sounds {
             story.answered_by = None;
             if let Some(happening) = story.numbered(number) {

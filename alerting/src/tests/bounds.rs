@@ -133,7 +133,7 @@ fn a_new_revision_keeps_what_stands() {
 }
 
 #[test]
-fn every_fault_of_a_plan_is_named() {
+pub(super) fn every_fault_of_a_plan_is_named() {
     let nan = Condition::High { limit: f64::NAN, deadband: 0.0, level: Level::First };
     let stale = Condition::Stale { after_ms: 5_000 };
     let mut other = high("d", 80.0);

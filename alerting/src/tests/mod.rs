@@ -2,6 +2,7 @@
 
 mod bounds;
 mod commands;
+mod mutants;
 mod oracle;
 mod random;
 mod random_derived;

@@ -142,9 +142,12 @@ impl Shift {
 
     /// Waits until `now`, waking the engine on the way if this shift's host is punctual.
     fn wait(&mut self, now: i64) {
+        let mut wakes = 0;
         while self.punctual
             && let Some(at) = self.engine.wake_at().filter(|at| at.0 <= now)
         {
+            wakes += 1;
+            assert!(wakes < 10_000, "seed {}: wants to be woken without end", self.seed);
             self.now = self.now.max(at.0);
             self.handle(Event::Wake);
         }
@@ -198,7 +201,10 @@ impl Shift {
     }
 
     fn answer(&mut self) {
+        let mut questions = 0;
         while !self.asked.is_empty() {
+            questions += 1;
+            assert!(questions < 10_000, "seed {}: asks without end", self.seed);
             let (point, from, to) = self.asked.remove(0);
             let samples = self.told.range(from..=to).map(|(te, r)| (*te, *r)).collect();
             self.handle(Event::History { point, from, samples });
@@ -377,9 +383,14 @@ impl Shift {
     }
 }
 
+/// One shift, from its seed.
+pub(crate) fn shift(seed: u64) {
+    Shift::new(seed).work();
+}
+
 #[test]
 fn occurrences_do_not_depend_on_order_batches_repeats_or_restarts() {
     for seed in runs(3_000) {
-        Shift::new(seed).work();
+        shift(seed);
     }
 }

@@ -315,9 +315,12 @@ impl Shift {
     }
 
     fn wait(&mut self, now: i64) {
+        let mut wakes = 0;
         while self.punctual
             && let Some(at) = self.engine.wake_at().filter(|at| at.0 <= now)
         {
+            wakes += 1;
+            assert!(wakes < 10_000, "seed {}: wants to be woken without end", self.seed);
             self.now = self.now.max(at.0);
             self.handle(Event::Wake);
         }
@@ -325,7 +328,10 @@ impl Shift {
     }
 
     fn answer(&mut self) {
+        let mut questions = 0;
         while !self.asked.is_empty() {
+            questions += 1;
+            assert!(questions < 10_000, "seed {}: asks without end", self.seed);
             let (point, from, to) = self.asked.remove(0);
             let span = self.told.range((point, from)..=(point, to));
             let samples = span.map(|((_, te), reading)| (*te, *reading)).collect();
@@ -447,6 +453,7 @@ impl Shift {
     }
 }
 
+/// One shift, from its seed.
 pub(crate) fn shift(seed: u64) {
     Shift::new(seed).work();
 }

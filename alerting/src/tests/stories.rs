@@ -352,7 +352,7 @@ fn a_shelved_second_level_speaks_for_nobody() {
 }
 
 #[test]
-fn after_a_restart_no_delay_fires_until_the_live_lane_has_caught_up() {
+pub(super) fn after_a_restart_no_delay_fires_until_the_live_lane_has_caught_up() {
     check(
         vec![delayed(30, 0)],
         "10 s 85
