@@ -12,8 +12,6 @@ mod parse;
 mod plan;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_detail;
 
 pub use detail::Detail;
 pub use fault::{LimitFault, LimitTrouble};

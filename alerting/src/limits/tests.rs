@@ -1,5 +1,7 @@
 //! `limits.csv`: what loads, what is refused and in which words, and the alarms that come of it.
 
+mod detail;
+
 use fengsui_telemetry::{Catalogue, Installation, Point, Revision, Tag};
 
 use crate::engine::Engine;

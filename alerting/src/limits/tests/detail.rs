@@ -3,7 +3,7 @@
 
 use fengsui_telemetry::Revision;
 
-use super::tests::{catalogue, load, places, point};
+use super::{catalogue, load, places, point};
 use crate::derived::Derived;
 use crate::engine::Engine;
 use crate::limits::{LimitSet, LimitTrouble};
