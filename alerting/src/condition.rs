@@ -8,8 +8,10 @@
 
 use fengsui_telemetry::Revision;
 
+use crate::derived::Threshold;
 use crate::held::{Sample, Trust};
 use crate::model::{AlarmSpec, Condition};
+use crate::mutant::{Mutant, planted};
 
 /// No deadline, no freeze.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -28,12 +30,24 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// The rule of a limit alarm; none for alarms about silence.
+    /// The rule of a limit or derived alarm; none for alarms about silence, clocks, gaps.
     pub(crate) fn of(spec: &AlarmSpec) -> Option<Self> {
-        let (mirrored, set, clear) = match spec.condition {
-            Condition::High { limit, deadband, .. } => (false, limit, apart(limit, -deadband)),
-            Condition::Low { limit, deadband, .. } => (true, -limit, -apart(limit, deadband)),
-            Condition::Stale { .. } | Condition::GatewayOffline { .. } => return None,
+        let (mirrored, limit, deadband) = match &spec.condition {
+            Condition::High { limit, deadband, .. } => (false, *limit, *deadband),
+            Condition::Low { limit, deadband, .. } => (true, *limit, *deadband),
+            Condition::Derived(derived) => {
+                let Threshold { mirrored, limit, deadband } = derived.threshold();
+                (mirrored, limit, deadband)
+            }
+            Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => return None,
+        };
+        let (set, clear) = if mirrored {
+            (-limit, -apart(limit, deadband))
+        } else {
+            (limit, apart(limit, -deadband))
         };
         let (on_delay, off_delay) = (spec.on_delay_ms, spec.off_delay_ms);
         Some(Self { mirrored, set, clear, on_delay, off_delay, revision: spec.revision })
@@ -123,12 +137,17 @@ impl Judgement {
     /// Takes one sample, later than every one before.
     pub(crate) fn step(&mut self, rule: &Rule, te: i64, value: Option<f64>) -> Step {
         let mut step = Step::default();
-        if let Some((since, deadline)) = self.expire(te) {
+        let tie_lost = self.deadline == te && planted(Mutant::SampleWinsTie);
+        if !planted(Mutant::SampleFiresNoDelay)
+            && !tie_lost
+            && let Some((since, deadline)) = self.expire(te)
+        {
             step.fired = Some(deadline);
             step.ran = Some((since, deadline));
         }
         let Some(value) = value else {
-            if self.deadline != NEVER && self.frozen == NEVER {
+            let freezes = !planted(Mutant::BadDoesNotFreeze);
+            if self.deadline != NEVER && self.frozen == NEVER && freezes {
                 self.frozen = te;
             }
             return step;

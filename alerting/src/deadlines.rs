@@ -15,6 +15,9 @@ use crate::model::{AlarmId, GatewayRef};
 pub(crate) enum Reason {
     /// An on- or off-delay may have run out.
     Delay(AlarmId),
+    /// A tick trusts the held values that a derived alarm waits for. After a delay of the same
+    /// time (R3).
+    Signal(AlarmId),
     /// A point may have become stale.
     Stale(AlarmId),
     /// A gateway may have become offline.
@@ -25,6 +28,10 @@ pub(crate) enum Reason {
     Quiet(GatewayRef),
     /// The store may owe an answer.
     Ask(GatewayRef),
+    /// The store may owe a derived alarm an answer.
+    Gather(AlarmId),
+    /// A gateway's clock may be good again.
+    Clock(AlarmId),
     /// A restart has held this gateway's ticks for long enough.
     Release(GatewayRef),
     /// An alarm has stood long enough to be announced again. After all others (1.2 of the
@@ -77,6 +84,11 @@ impl Deadlines {
             (None, Some((at, _))) => Some(*at),
             (None, None) => None,
         }
+    }
+
+    /// Every alarm that is shelved.
+    pub(crate) fn shelved(&self) -> impl Iterator<Item = AlarmId> {
+        self.shelves.iter().map(|(_, alarm)| *alarm)
     }
 
     /// The end of the next shelf.

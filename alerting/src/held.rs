@@ -84,7 +84,13 @@ impl Sample {
         if self.trust() == Trust::Conflict || self.value() == other.value() {
             return None;
         }
-        Some(Self::with_trust(self.te(), Trust::Conflict, 0.0))
+        // For slopes alone, which take the mean.
+        let mean = match (self.value(), other.value()) {
+            (Some(one), Some(two)) => f64::midpoint(one, two),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => 0.0,
+        };
+        Some(Self::with_trust(self.te(), Trust::Conflict, mean))
     }
 }
 
@@ -177,6 +183,18 @@ impl Held {
         self.samples.truncate(keep);
         self.floor = self.floor.min(te.saturating_add(1));
         cut
+    }
+
+    /// Drops what is older than a time, but keeps so many.
+    pub(crate) fn forget_before(&mut self, te: i64, few: usize) {
+        while self.samples.len() > few && self.samples.front().is_some_and(|s| s.te() < te) {
+            self.trim(self.samples.len() - 1);
+        }
+    }
+
+    /// All of them, in order.
+    pub(crate) fn slice(&mut self) -> &[Sample] {
+        self.samples.make_contiguous()
     }
 
     /// Drops the oldest beyond `most`.

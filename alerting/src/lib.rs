@@ -19,15 +19,20 @@
 //! 5. [`Action::Recall`] is answered from the store with [`Event::History`], complete, those of
 //!    one point in order. An answer that is lost is asked for again after 30 s.
 
+mod command;
 mod condition;
 mod deadlines;
+mod derived;
 mod engine;
 mod held;
 mod lifecycle;
 mod model;
+mod mutant;
 mod overlay;
 mod plan;
+mod refusal;
 mod settlement;
+mod signal;
 mod snapshot;
 mod story;
 #[cfg(test)]
@@ -47,9 +52,12 @@ pub mod packs;
 pub mod tuning;
 pub mod vectors;
 
+pub use command::{Command, Permit, Verb};
+pub use derived::{Derived, EXPRESSION_MAX, Expression, ExpressionFault, INPUTS_MAX};
 pub use engine::Engine;
 pub use model::{
-    Action, AlarmId, AlarmSpec, Cause, Command, Condition, Event, Flags, GatewayRef, Letter, Level,
-    Lifecycle, Occurrence, Plan, PointRef, Priority, Row, Standing, Subject, TimeRules, Verb,
+    Action, AlarmId, AlarmSpec, Cause, Condition, Event, Flags, GatewayRef, Letter, Level,
+    Lifecycle, Occurrence, Plan, PointRef, Priority, Row, Standing, Subject, TimeRules,
 };
 pub use plan::{ALARMS_MAX, PlanFault, REFS_MAX, RestoreFault};
+pub use refusal::SHELVES_MAX;

@@ -4,7 +4,12 @@
 //! - A [`Row`] is a fact for the journal; its `id` is the same however often the engine, after a
 //!   crash, comes to it again.
 
+use std::sync::Arc;
+
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
+
+use crate::command::Command;
+use crate::derived::Derived;
 
 /// A point, by the number that the host gave it. Dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,8 +48,7 @@ impl Priority {
         }
     }
 
-    /// The longest shelf that a person may give an alarm of this priority. The host refuses a
-    /// longer one and asks for a second person at P1; the engine takes what it is given.
+    /// The longest shelf that a person may give an alarm of this priority (W16).
     #[must_use]
     pub fn longest_shelf_ms(self) -> i64 {
         const MINUTE_MS: i64 = 60_000;
@@ -64,7 +68,7 @@ impl Priority {
 }
 
 /// When an alarm is true.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// On at `value >= limit`, off at `value < limit - deadband`.
     High {
@@ -95,6 +99,16 @@ pub enum Condition {
         /// Milliseconds.
         after_ms: i64,
     },
+    /// The gateway's time cannot be trusted: skew beyond this, not synchronised, or stamps from
+    /// the future (R6).
+    Clock {
+        /// Milliseconds.
+        limit_ms: i64,
+    },
+    /// A limit that must be there is missing: the point counts as blind.
+    Unset,
+    /// Something derived from several samples, points or alarms.
+    Derived(Arc<Derived>),
 }
 
 /// First or second level of a high or low alarm.
@@ -181,6 +195,26 @@ pub struct AlarmSpec {
     pub times: TimeRules,
     /// The limits that this alarm came from: gateways change theirs one by one.
     pub revision: Revision,
+    /// A shelf needs the number of a written permit (gas level 2, HH with interlock).
+    pub statutory: bool,
+    /// Key of the alarm that suppresses this one while it is on (Q26).
+    pub suppressed_by: Option<Arc<str>>,
+}
+
+impl AlarmSpec {
+    /// True where the alarm depends on others of the plan.
+    pub(crate) fn looks_at_alarms(&self) -> bool {
+        let looks = match &self.condition {
+            Condition::Derived(derived) => !derived.alarms().is_empty(),
+            Condition::High { .. }
+            | Condition::Low { .. }
+            | Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => false,
+        };
+        looks || self.suppressed_by.is_some()
+    }
 }
 
 /// Every alarm of a host, under one revision.
@@ -216,6 +250,15 @@ pub enum Event {
         /// Which gateway.
         gateway: GatewayRef,
     },
+    /// What the host knows of a gateway's clock.
+    Clock {
+        /// Which gateway.
+        gateway: GatewayRef,
+        /// How far it is ahead of the host's, ms.
+        skew_ms: i64,
+        /// It says that it is synchronised.
+        synchronised: bool,
+    },
     /// The engine was restored after a stop: no tick is trusted for a gateway's points until its
     /// live lane has caught up, at most five seconds (R7, Q29).
     Restarted,
@@ -238,50 +281,6 @@ pub enum Event {
     },
     /// The time that `wake_at` named has come. Needless wakes are harmless.
     Wake,
-}
-
-/// What a person can do to one alarm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Command {
-    /// Which alarm.
-    pub alarm: AlarmId,
-    /// What.
-    pub verb: Verb,
-    /// Who, as the journal names people.
-    pub by: String,
-    /// Free text.
-    pub comment: String,
-    /// Client-made id: the same command twice has one effect.
-    pub request: String,
-}
-
-/// The verbs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// "I have seen occurrence n."
-    Acknowledge {
-        /// The occurrence on the person's screen.
-        occurrence: u64,
-    },
-    /// Ends a latch whose condition is normal.
-    Reset,
-    /// Quiet for a while, by a person.
-    Shelve {
-        /// How long, ms.
-        for_ms: i64,
-        /// Ends at the first return to normal as well.
-        one_shot: bool,
-    },
-    /// Ends a shelf early.
-    Unshelve,
-    /// Suppression by design begins.
-    Suppress,
-    /// Suppression by design ends.
-    Unsuppress,
-    /// Maintenance begins.
-    OutOfService,
-    /// Maintenance ends.
-    InService,
 }
 
 /// State letters of the alarm model, overlays included.

@@ -23,10 +23,14 @@ pub(crate) struct Shelf {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct Overlays {
     pub(crate) shelf: Option<Shelf>,
+    /// The operator position that holds, or last held, the shelf.
+    pub(crate) position: String,
     pub(crate) suppressed: bool,
     pub(crate) out_of_service: bool,
     /// The gateway is offline: its points' STALE is suppressed by design until it is heard.
     pub(crate) parent: bool,
+    /// Its parent alarm is on.
+    pub(crate) by_design: bool,
     /// When the first of them came.
     pub(crate) since: TimeMs,
     /// An occurrence has ended under them.
@@ -43,7 +47,7 @@ impl Overlays {
     pub(crate) fn letter(&self) -> Option<Letter> {
         if self.out_of_service {
             Some(Letter::I)
-        } else if self.suppressed || self.parent {
+        } else if self.suppressed || self.parent || self.by_design {
             Some(Letter::H)
         } else {
             self.shelf.map(|_| Letter::G)

@@ -1,10 +1,11 @@
 //! What a plan must be before the engine takes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
 use crate::model::{AlarmSpec, Condition, Plan, PointRef, Subject};
+use crate::mutant::{Mutant, planted};
 
 /// Alarms of one engine: thirty thousand points of one gateway with four alarms each, ten times.
 pub const ALARMS_MAX: usize = 1_200_000;
@@ -71,6 +72,30 @@ pub enum PlanFault {
         /// The first one.
         first: String,
     },
+    /// A derived condition that cannot be computed.
+    #[error("{key}: {what}")]
+    Derived {
+        /// The alarm.
+        key: String,
+        /// What it needs.
+        what: &'static str,
+    },
+    /// An alarm that looks at one that is not there.
+    #[error("{key}: there is no alarm {named}; mend the name or add the alarm")]
+    UnknownAlarm {
+        /// The alarm.
+        key: String,
+        /// What it names.
+        named: String,
+    },
+    /// Alarms that look at each other.
+    #[error("{key}: looks at itself by way of {by}; break the circle")]
+    Circle {
+        /// The alarm.
+        key: String,
+        /// The way back to it.
+        by: String,
+    },
     /// Q8: the value would be stale before the delay ends.
     #[error("{key}: a delay is longer than {stale}; no delay fires on a stale value")]
     DelayBeyondStale {
@@ -129,7 +154,7 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
                 faults.push(PlanFault::Differs { key: key.clone(), first: first.key.clone() });
             }
         }
-        match (spec.condition, spec.subject) {
+        match (&spec.condition, spec.subject) {
             (Condition::Stale { .. }, Subject::Point(_))
             | (Condition::GatewayOffline { .. }, Subject::Gateway(_)) => {
                 let first = silences.entry(spec.subject).or_insert(spec);
@@ -137,21 +162,84 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
                     faults.push(PlanFault::SecondSilence { key, first: first.key.clone() });
                 }
             }
-            (Condition::High { .. } | Condition::Low { .. }, _)
+            (
+                Condition::High { .. }
+                | Condition::Low { .. }
+                | Condition::Clock { .. }
+                | Condition::Unset
+                | Condition::Derived(_),
+                _,
+            )
             | (Condition::Stale { .. }, Subject::Gateway(_))
             | (Condition::GatewayOffline { .. }, Subject::Point(_)) => {}
         }
     }
+    check_looks(plan, &mut faults);
     for spec in &plan.alarms {
         if let Some(stale) = silences.get(&spec.subject)
             && let Condition::Stale { after_ms } = stale.condition
             && spec.on_delay_ms.max(spec.off_delay_ms) > after_ms
+            && !planted(Mutant::DelayBeyondStale)
         {
             let (key, stale) = (spec.key.clone(), stale.key.clone());
             faults.push(PlanFault::DelayBeyondStale { key, stale });
         }
     }
     faults
+}
+
+/// Whom an alarm looks at: its expression's alarms, and the one that suppresses it.
+pub(crate) fn looks_at(spec: &AlarmSpec) -> Vec<&str> {
+    let mut named: Vec<&str> = spec.suppressed_by.as_deref().into_iter().collect();
+    if let Condition::Derived(derived) = &spec.condition {
+        named.extend(derived.alarms().iter().map(String::as_str));
+    }
+    named
+}
+
+/// Every alarm that is looked at is there, and none looks at itself by way of others.
+fn check_looks(plan: &Plan, faults: &mut Vec<PlanFault>) {
+    let lookers: BTreeMap<&str, Vec<&str>> = plan
+        .alarms
+        .iter()
+        .filter(|spec| spec.looks_at_alarms())
+        .map(|spec| (spec.key.as_str(), looks_at(spec)))
+        .collect();
+    if lookers.is_empty() {
+        return;
+    }
+    let all: BTreeSet<&str> = plan.alarms.iter().map(|spec| spec.key.as_str()).collect();
+    for (key, named) in &lookers {
+        for named in named.iter().filter(|named| !all.contains(*named)) {
+            let named = (*named).to_owned();
+            faults.push(PlanFault::UnknownAlarm { key: (*key).to_owned(), named });
+        }
+        if let Some(way) = way_back(key, &lookers) {
+            faults.push(PlanFault::Circle { key: (*key).to_owned(), by: way.join(" -> ") });
+        }
+    }
+}
+
+/// The way from an alarm back to itself, if there is one.
+pub(crate) fn way_back<'a>(
+    key: &'a str,
+    lookers: &BTreeMap<&'a str, Vec<&'a str>>,
+) -> Option<Vec<&'a str>> {
+    let mut ways: Vec<Vec<&str>> = vec![vec![key]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        for next in way.last().and_then(|last| lookers.get(last)).into_iter().flatten() {
+            let mut longer = way.clone();
+            longer.push(next);
+            if *next == key {
+                return Some(longer);
+            }
+            if seen.insert(*next) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
 }
 
 fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
@@ -166,12 +254,18 @@ fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
         Subject::Point(point) => number(point.0),
         Subject::Gateway(gateway) => number(gateway.0),
     }
+    check_times(spec, faults);
+    if !check_condition(spec, faults) {
+        faults.push(PlanFault::Subject { key: key() });
+    }
+}
+
+fn check_times(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
     let mut time = |good: bool, what, must| {
         if !good {
-            faults.push(PlanFault::Time { key: key(), what, must });
+            faults.push(PlanFault::Time { key: spec.key.clone(), what, must });
         }
     };
-    let no_delay = spec.on_delay_ms == 0 && spec.off_delay_ms == 0;
     time(spec.on_delay_ms >= 0, "the on-delay", "not be negative");
     time(spec.off_delay_ms >= 0, "the off-delay", "not be negative");
     time(spec.lifecycle.realarm_ms >= 0, "the re-alarm time", "not be negative");
@@ -179,31 +273,61 @@ fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
     time(spec.times.hold_lag_ms >= 0, "the hold lag", "not be negative");
     time(spec.times.late_horizon_ms >= 0, "the late horizon", "not be negative");
     time(spec.times.max_future_ms >= 0, "the largest future", "not be negative");
-    let fits = match (spec.condition, spec.subject) {
+}
+
+/// False where the condition does not fit its subject.
+fn check_condition(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) -> bool {
+    let key = || spec.key.clone();
+    let mut time = |good: bool, what, must| {
+        if !good {
+            faults.push(PlanFault::Time { key: key(), what, must });
+        }
+    };
+    let no_delay = spec.on_delay_ms == 0 && spec.off_delay_ms == 0;
+    match (&spec.condition, spec.subject) {
         (Condition::High { limit, deadband, .. }, Subject::Point(_))
         | (Condition::Low { limit, deadband, .. }, Subject::Point(_)) => {
-            if !(limit.is_finite() && deadband.is_finite() && deadband >= 0.0) {
+            if !(limit.is_finite() && deadband.is_finite() && *deadband >= 0.0) {
                 faults.push(PlanFault::Limit { key: key() });
             }
             true
         }
         (Condition::Stale { after_ms }, Subject::Point(_)) => {
-            time(after_ms > 0, "STALE", "be above 0");
+            time(*after_ms > 0, "STALE", "be above 0");
             time(no_delay, "the delays of STALE", "be 0: lengthen STALE instead");
             true
         }
         (Condition::GatewayOffline { after_ms }, Subject::Gateway(gateway)) => {
-            time(after_ms > 0, "OFFLINE", "be above 0");
+            time(*after_ms > 0, "OFFLINE", "be above 0");
             time(no_delay, "the delays of OFFLINE", "be 0: lengthen OFFLINE instead");
             gateway == spec.gateway
         }
+        (Condition::Clock { limit_ms }, Subject::Gateway(gateway)) => {
+            time(*limit_ms > 0, "CLOCK", "be above 0");
+            time(no_delay, "the delays of CLOCK", "be 0");
+            gateway == spec.gateway
+        }
+        (Condition::Unset, Subject::Point(_)) => {
+            time(no_delay, "the delays of UNSET", "be 0");
+            true
+        }
+        (Condition::Derived(derived), Subject::Point(own)) => {
+            if let Some(what) = derived.fault() {
+                faults.push(PlanFault::Derived { key: key(), what });
+            }
+            for point in derived.points(own).iter().filter(|point| point.0 >= REFS_MAX) {
+                faults.push(PlanFault::Number { key: key(), number: point.0 });
+            }
+            true
+        }
         (
-            Condition::High { .. } | Condition::Low { .. } | Condition::Stale { .. },
+            Condition::High { .. }
+            | Condition::Low { .. }
+            | Condition::Stale { .. }
+            | Condition::Unset
+            | Condition::Derived(_),
             Subject::Gateway(_),
         )
-        | (Condition::GatewayOffline { .. }, Subject::Point(_)) => false,
-    };
-    if !fits {
-        faults.push(PlanFault::Subject { key: key() });
+        | (Condition::GatewayOffline { .. } | Condition::Clock { .. }, Subject::Point(_)) => false,
     }
 }

@@ -6,6 +6,7 @@
 //! - Under another plan timers follow from the state.
 
 mod bytes;
+mod signals;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,12 +19,13 @@ use crate::engine::{Engine, GatewayState, LatePart, NONE, PointState};
 use crate::held::{Held, Sample, Trust};
 use crate::lifecycle::Phase;
 use crate::model::{AlarmId, GatewayRef};
+use crate::mutant::{Mutant, planted};
 use crate::overlay::{Overlays, Shelf};
 use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 2;
+const VERSION: u32 = 4;
 const MAGIC: [u8; 4] = *b"FSAE";
 
 /// The bytes of an engine.
@@ -32,6 +34,7 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     w.signed(engine.last_tick);
     w.signed(engine.latest);
     w.maybe(engine.watch_from.map(|at| at.0));
+    w.signed(engine.changed_until);
     let requests: Vec<_> = engine.requests.iter().collect();
     w.count(requests.len());
     for (alarm, request) in requests {
@@ -62,6 +65,11 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
             }
             None => w.flag(false),
         }
+        let signal = engine.signal_at(alarm.hot as usize).and_then(|n| engine.signals.get(n));
+        w.flag(signal.is_some());
+        if let Some(signal) = signal {
+            signals::write(&mut w, signal);
+        }
         w.flag(alarm.story.is_some());
         if let Some(story) = &alarm.story {
             write_story(&mut w, story);
@@ -84,6 +92,8 @@ fn write_gateway(w: &mut Writer, gateway: &GatewayState) {
     w.maybe(gateway.held_until.map(|at| at.0));
     w.signed(gateway.tick_before);
     w.flag(gateway.cover);
+    w.flag(gateway.clock_bad);
+    w.signed(gateway.future_at);
     w.maybe(gateway.uncover_at.map(|at| at.0));
     for ids in [&gateway.deferred, &gateway.waiting, &gateway.covered] {
         w.count(ids.len());
@@ -110,9 +120,7 @@ fn write_point(w: &mut Writer, point: &PointState) {
     w.flag(point.late_listed);
     w.signed(point.notes.0);
     w.unsigned(u64::from(point.notes.1));
-    w.signed(point.held.floor());
-    w.count(point.held.len());
-    point.held.iter().for_each(|sample| write_sample(w, *sample));
+    write_held(w, &point.held);
     w.flag(point.late.is_some());
     if let Some(part) = &point.late {
         w.count(part.held.len());
@@ -127,6 +135,12 @@ fn write_point(w: &mut Writer, point: &PointState) {
         w.flag(part.grown);
         w.count(part.told);
     }
+}
+
+fn write_held(w: &mut Writer, held: &Held) {
+    w.signed(held.floor());
+    w.count(held.len());
+    held.iter().for_each(|sample| write_sample(w, *sample));
 }
 
 fn write_sample(w: &mut Writer, sample: Sample) {
@@ -152,6 +166,9 @@ fn write_deadlines(w: &mut Writer, deadlines: &Deadlines) {
             Reason::Ask(gateway) => (5, gateway.0),
             Reason::Release(gateway) => (6, gateway.0),
             Reason::ReAlarm(id) => (7, id.0),
+            Reason::Signal(id) => (8, id.0),
+            Reason::Gather(id) => (9, id.0),
+            Reason::Clock(id) => (10, id.0),
         };
         w.signed(at.0);
         w.byte(kind);
@@ -174,6 +191,9 @@ fn read_deadlines(r: &mut Reader<'_>) -> Result<Deadlines, RestoreFault> {
             5 => Reason::Ask(gateway),
             6 => Reason::Release(gateway),
             7 => Reason::ReAlarm(alarm),
+            8 => Reason::Signal(alarm),
+            9 => Reason::Gather(alarm),
+            10 => Reason::Clock(alarm),
             _ => return Err(r.damaged()),
         };
         deadlines.arm(at, reason);
@@ -192,7 +212,8 @@ fn write_rule(w: &mut Writer, rule: &Rule) {
 
 fn write_judgement(w: &mut Writer, judge: Judgement) {
     w.flag(judge.active);
-    let never = |time: i64| (time != NEVER).then_some(time);
+    let forgets = planted(Mutant::SnapshotForgetsDelay);
+    let never = |time: i64| (time != NEVER && !forgets).then_some(time);
     w.maybe(never(judge.deadline));
     w.maybe(never(judge.frozen));
     w.maybe(never(judge.since));
@@ -210,9 +231,11 @@ fn write_story(w: &mut Writer, story: &Story) {
     let overlays = &story.overlays;
     w.maybe(overlays.shelf.map(|shelf| shelf.until.0));
     w.flag(overlays.shelf.is_some_and(|shelf| shelf.one_shot));
+    w.text(&overlays.position);
     w.flag(overlays.suppressed);
     w.flag(overlays.out_of_service);
     w.flag(overlays.parent);
+    w.flag(overlays.by_design);
     w.signed(overlays.since.0);
     w.flag(overlays.returned);
     w.stretches(&overlays.past);
@@ -253,6 +276,7 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
     engine.last_tick = r.signed()?;
     engine.latest = r.signed()?;
     let watch_from = r.maybe()?.map(TimeMs);
+    engine.changed_until = r.signed()?;
     for _ in 0..r.count()? {
         let (key, request) = (r.text()?, r.text()?);
         if let Some(id) = places.get(&key).and_then(|at| u32::try_from(*at).ok()) {
@@ -262,15 +286,18 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
     for index in 0..r.count()? {
         let gateway = read_gateway(&mut r)?;
         if let Some(state) = engine.gateways.get_mut(index) {
-            *state = GatewayState { offline: state.offline, ..gateway };
+            let GatewayState { offline, clock, .. } = *state;
+            *state = GatewayState { offline, clock, ..gateway };
         }
     }
     for _ in 0..r.count()? {
         let index = r.plain_count()?;
         let point = read_point(&mut r)?;
         if let Some(state) = engine.points.get_mut(index) {
-            let PointState { first, count, times, gateway, stale, .. } = *state;
-            *state = PointState { first, count, times, gateway, stale, ..point };
+            let PointState { first, count, feeds_first, feeds_count, .. } = *state;
+            let PointState { times, gateway, stale, .. } = *state;
+            let place = PointState { first, count, feeds_first, feeds_count, ..point };
+            *state = PointState { times, gateway, stale, ..place };
             engine.late_held += state.late.as_ref().map_or(0, |part| part.held.len());
         }
     }
@@ -311,6 +338,9 @@ fn forget_places(engine: &mut Engine) {
         });
         gateway.covered = covered.map(|(_, id)| AlarmId(id)).collect();
     }
+    for signal in &mut engine.signals {
+        (signal.armed, signal.gather_armed) = (NEVER, NEVER);
+    }
     for point in &mut engine.points {
         point.late_listed = false;
         let stale = engine.alarms.get(point.stale as usize);
@@ -321,11 +351,14 @@ fn forget_places(engine: &mut Engine) {
 fn read_gateway(r: &mut Reader<'_>) -> Result<GatewayState, RestoreFault> {
     Ok(GatewayState {
         offline: NONE,
+        clock: NONE,
         heard: r.signed()?,
         restarted: r.signed()?,
         held_until: r.maybe()?.map(TimeMs),
         tick_before: r.signed()?,
         cover: r.flag()?,
+        clock_bad: r.flag()?,
+        future_at: r.signed()?,
         uncover_at: r.maybe()?.map(TimeMs),
         deferred: read_ids(r)?,
         waiting: read_ids(r)?,
@@ -350,13 +383,8 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     let known_from = r.signed()?;
     let (stale_on, late_listed) = (r.flag()?, r.flag()?);
     let notes = (r.signed()?, u16::try_from(r.unsigned()?).unwrap_or(u16::MAX));
-    let floor = r.signed()?;
-    let mut samples = VecDeque::new();
-    for _ in 0..r.count()? {
-        samples.push_back(read_sample(r)?);
-    }
+    let held = read_held(r)?;
     let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
-    let held = Held::restored(samples, floor);
     Ok(PointState {
         newest,
         fresh,
@@ -369,6 +397,15 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
         late,
         ..PointState::default()
     })
+}
+
+fn read_held(r: &mut Reader<'_>) -> Result<Held, RestoreFault> {
+    let floor = r.signed()?;
+    let mut samples = VecDeque::new();
+    for _ in 0..r.count()? {
+        samples.push_back(read_sample(r)?);
+    }
+    Ok(Held::restored(samples, floor))
 }
 
 fn read_sample(r: &mut Reader<'_>) -> Result<Sample, RestoreFault> {
@@ -429,12 +466,23 @@ fn read_alarm(
     let silent = r.flag()?;
     let (armed, realarm) = (r.signed()?, r.signed()?);
     let judged = if r.flag()? { Some((read_rule(r)?, read_judgement(r)?)) } else { None };
+    let signal = if r.flag()? { Some(signals::read(r)?) } else { None };
     let mut story = if r.flag()? { Some(Box::new(read_story(r)?)) } else { None };
-    let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(false) };
     let mut same = true;
+    let latest = engine.latest;
+    if let Some(place) = place {
+        let hot = engine.alarms.get(place).map_or(NONE, |alarm| alarm.hot);
+        let known = engine.signal_at(hot as usize).and_then(|n| engine.signals.get_mut(n));
+        match (signal, known) {
+            (Some(kept), Some(known)) => same = kept.into_signal(known, latest),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => same = false,
+        }
+    }
+    let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(false) };
     if let (Some((rule, judge)), Some(hot)) = (judged, engine.hot.get_mut(alarm.hot as usize)) {
         hot.judge = judge;
-        same = hot.rule == rule;
+        same &= hot.rule == rule;
         if !hot.rule.judges_like(&rule) {
             let story = story.get_or_insert_with(Box::default);
             if story.earlier.len() >= EARLIER_MAX {
@@ -511,9 +559,11 @@ fn read_overlays(r: &mut Reader<'_>) -> Result<Overlays, RestoreFault> {
     let one_shot = r.flag()?;
     Ok(Overlays {
         shelf: until.map(|until| Shelf { until, one_shot }),
+        position: r.text()?,
         suppressed: r.flag()?,
         out_of_service: r.flag()?,
         parent: r.flag()?,
+        by_design: r.flag()?,
         since: TimeMs(r.signed()?),
         returned: r.flag()?,
         past: r.stretches()?,

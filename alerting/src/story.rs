@@ -9,6 +9,7 @@ use fengsui_telemetry::TimeMs;
 use crate::condition::Rule;
 use crate::lifecycle::{Others, Phase};
 use crate::model::{Letter, Occurrence};
+use crate::mutant::{Mutant, planted};
 use crate::overlay::Overlays;
 
 /// Occurrences kept per alarm: a week of one every two and a half minutes.
@@ -218,7 +219,8 @@ impl Story {
     pub(crate) fn start_before(&self, from: i64) -> i64 {
         let just_before = from.saturating_sub(1);
         let within = |(since, until): &(i64, i64)| *since <= just_before && just_before < *until;
-        self.ran.iter().find(|s| within(s)).map_or(just_before, |(since, _)| *since)
+        let anywhere = planted(Mutant::RecomputesFromAnywhere);
+        self.ran.iter().find(|s| within(s) && !anywhere).map_or(just_before, |(since, _)| *since)
     }
 
     /// Occurrences that a recomputation has to agree with.

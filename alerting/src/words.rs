@@ -5,9 +5,10 @@
 use crate::model::{Cause, Condition, Flags, Letter, Level};
 
 impl Condition {
-    /// `hh`, `h`, `l`, `ll`, `stale` or `gateway_offline`.
+    /// `hh`, `h`, `l`, `ll`, `stale`, `gateway_offline`, `clock`, `unset`, or the word of what is
+    /// derived.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::High { level: Level::Second, .. } => "hh",
             Self::High { level: Level::First, .. } => "h",
@@ -15,15 +16,22 @@ impl Condition {
             Self::Low { level: Level::Second, .. } => "ll",
             Self::Stale { .. } => "stale",
             Self::GatewayOffline { .. } => "gateway_offline",
+            Self::Clock { .. } => "clock",
+            Self::Unset => "unset",
+            Self::Derived(derived) => derived.word(),
         }
     }
 
-    /// The limit in the point's unit, where the condition has one.
+    /// The limit in the point's unit, where the condition has one; for what is derived in the unit
+    /// of that.
     #[must_use]
-    pub fn limit(self) -> Option<f64> {
+    pub fn limit(&self) -> Option<f64> {
         match self {
-            Self::High { limit, .. } | Self::Low { limit, .. } => Some(limit),
-            Self::Stale { .. } | Self::GatewayOffline { .. } => None,
+            Self::High { limit, .. } | Self::Low { limit, .. } => Some(*limit),
+            Self::Derived(derived) => derived.limit(),
+            Self::Stale { .. } | Self::GatewayOffline { .. } | Self::Clock { .. } | Self::Unset => {
+                None
+            }
         }
     }
 }

@@ -147,6 +147,8 @@ impl Backtest {
             lifecycle: Lifecycle { ack_required: false, ..Lifecycle::default() },
             times: TimeRules::default(),
             revision: Revision(0),
+            statutory: false,
+            suppressed_by: None,
         };
         let engine = Engine::new(Plan { revision: Revision(0), alarms: vec![alarm] })?;
         let (actions, spans, outcome) = (Vec::new(), BTreeMap::new(), Outcome::default());

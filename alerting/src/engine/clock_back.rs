@@ -12,6 +12,7 @@ use crate::engine::rows::Note;
 use crate::engine::state::{Alarm, GatewayState};
 use crate::engine::{Engine, Out};
 use crate::model::{AlarmId, Cause, Flags};
+use crate::signal::Signal;
 
 impl Engine {
     pub(crate) fn clock_went_back(&mut self, out: &mut Out<'_>) {
@@ -42,6 +43,9 @@ impl Engine {
             for time in [&mut point.newest, &mut point.fresh, &mut point.ticked] {
                 *time = (*time).min(just_before);
             }
+        }
+        for signal in &mut self.signals {
+            shift_signal(signal, back, just_before);
         }
         for number in 0..self.hot.len() {
             if let Some(id) = self.hot.get(number).map(|hot| AlarmId(hot.alarm)) {
@@ -77,6 +81,23 @@ fn earlier(time: i64, back: i64) -> i64 {
     if time == NEVER || time == i64::MIN { time } else { time.saturating_sub(back) }
 }
 
+fn shift_signal(signal: &mut Signal, back: i64, just_before: i64) {
+    let ahead = signal.judged_to > just_before;
+    let mut cut = false;
+    for input in &mut signal.inputs {
+        cut |= input.held.cut_after(just_before);
+    }
+    if ahead || cut {
+        signal.known_from = signal.known_from.max(just_before.saturating_add(1));
+    }
+    signal.judged_to = signal.judged_to.min(just_before);
+    signal.ticked = signal.ticked.min(just_before);
+    signal.pending = signal.pending.filter(|te| *te <= just_before);
+    for time in [&mut signal.armed, &mut signal.gather_armed] {
+        *time = earlier(*time, back);
+    }
+}
+
 fn shift_gateway(gateway: &mut GatewayState, back: i64) {
     for time in [
         &mut gateway.heard,
@@ -85,6 +106,7 @@ fn shift_gateway(gateway: &mut GatewayState, back: i64) {
         &mut gateway.late_at,
         &mut gateway.chimed_at,
         &mut gateway.back_at,
+        &mut gateway.future_at,
     ] {
         *time = earlier(*time, back);
     }

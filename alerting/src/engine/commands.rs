@@ -8,11 +8,12 @@ use std::collections::{HashSet, VecDeque};
 
 use fengsui_telemetry::TimeMs;
 
+use crate::command::{Command, Verb};
 use crate::engine::rows::Note;
 use crate::engine::{Engine, Out};
 use crate::lifecycle::{Stimulus, Turn, Way};
-use crate::model::{Action, AlarmId, Cause, Command, Flags, Verb};
-use crate::overlay::Shelf;
+use crate::model::{Action, AlarmId, Cause, Flags, Priority};
+use crate::refusal::Refusal;
 
 /// Requests remembered. A console repeats one within seconds, if at all.
 const REQUESTS_MAX: usize = 4_096;
@@ -55,9 +56,13 @@ impl Engine {
             return;
         }
         match command.verb {
-            Verb::Acknowledge { occurrence } => self.acknowledge(command, occurrence, out),
+            Verb::Acknowledge { occurrence, first_level } => {
+                self.acknowledge(command, occurrence, first_level, out);
+            }
             Verb::Reset => self.reset(command, out),
-            Verb::Shelve { for_ms, one_shot } => self.shelve(command, for_ms, one_shot, out),
+            Verb::Shelve { for_ms, one_shot, ref permit } => {
+                self.shelve(command, for_ms, one_shot, permit, out);
+            }
             Verb::Unshelve => self.unshelve(command, out),
             Verb::Suppress if self.overlays(id, |o| o.suppressed) => self.refuse(command, out),
             Verb::Suppress => {
@@ -89,16 +94,37 @@ impl Engine {
     }
 
     fn refuse(&mut self, command: &Command, out: &mut Out<'_>) {
-        let id = command.alarm;
-        let note = Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
-        self.write(id, note, out);
+        self.refuse_because(Refusal::State, command, out);
     }
 
-    fn acknowledge(&mut self, command: &Command, named: u64, out: &mut Out<'_>) {
+    pub(crate) fn refuse_because(&mut self, why: Refusal, command: &Command, out: &mut Out<'_>) {
+        let id = command.alarm;
+        let note = Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
+        let said = why.says().unwrap_or_else(|| command.comment.clone());
+        self.write(id, note.saying(said), out);
+    }
+
+    /// P1, P2 and whatever is late is answered in words (section 6, Q15).
+    fn wants_words(&self, id: AlarmId, named: u64) -> bool {
+        let late = |h: &crate::story::Happening| h.late && h.wants_answer && h.number <= named;
+        matches!(self.spec(id).priority, Priority::P1 | Priority::P2)
+            || self.story(id).is_some_and(|story| story.happenings.iter().any(late))
+    }
+
+    fn acknowledge(
+        &mut self,
+        command: &Command,
+        named: u64,
+        first_level: Option<u64>,
+        out: &mut Out<'_>,
+    ) {
         let id = command.alarm;
         let known = self.story(id).is_some_and(|s| named > 0 && named < s.next_number);
         if !known || self.overlays(id, crate::overlay::Overlays::any) {
             return self.refuse(command, out);
+        }
+        if command.comment.trim().is_empty() && self.wants_words(id, named) {
+            return self.refuse_because(Refusal::CommentNeeded, command, out);
         }
         let (from, current) = (self.letter(id), self.current(id));
         if named == current {
@@ -111,6 +137,9 @@ impl Engine {
             story.owed = false;
             self.write(id, Note::by(Cause::Acknowledged, named, from, command, out.now), out);
             out.actions.push(Action::Silence { alarm: id });
+            if let Some(number) = first_level {
+                self.acknowledge_below(command, number, out);
+            }
             return;
         }
         // An older one, or a late one that is over while the open one is older than it.
@@ -142,20 +171,27 @@ impl Engine {
         out.actions.push(Action::Silence { alarm: id });
     }
 
-    fn shelve(&mut self, command: &Command, for_ms: i64, one_shot: bool, out: &mut Out<'_>) {
-        let id = command.alarm;
-        let until = out.now + for_ms;
-        let running = self.story(id).and_then(|story| story.overlays.shelf);
-        // A running shelf is replaced only by an earlier end.
-        if for_ms <= 0 || running.is_some_and(|shelf| until >= shelf.until) {
-            return self.refuse(command, out);
+    /// W01, Q10: who has seen HH has seen H, if the occurrence of H that they name is the one
+    /// that stands. The row carries no command: a replay comes here through that of HH.
+    fn acknowledge_below(&mut self, command: &Command, number: u64, out: &mut Out<'_>) {
+        for below in self.below(command.alarm) {
+            let covered = self.overlays(below, crate::overlay::Overlays::any);
+            let (from, current) = (self.letter(below), self.current(below));
+            let stands = self.story(below).is_some_and(|s| s.phase.wants_answer());
+            if covered || !stands || number != current {
+                continue;
+            }
+            if self.turn(below, Stimulus::Acknowledge) == Turn::Refused {
+                continue;
+            }
+            let story = self.story_mut(below);
+            story.answer_through(number);
+            story.answered_by = Some(command.by.clone());
+            story.owed = false;
+            let note = Note::by(Cause::Acknowledged, number, from, command, out.now);
+            self.write(below, Note { command: None, ..note }, out);
+            out.actions.push(Action::Silence { alarm: below });
         }
-        if let Some(shelf) = running {
-            self.deadlines.unshelve(shelf.until, id);
-        }
-        self.deadlines.shelve(until, id);
-        let shelf = Some(Shelf { until, one_shot });
-        self.begin_overlay(command, Cause::Shelved, |overlays| overlays.shelf = shelf, out);
     }
 
     fn unshelve(&mut self, command: &Command, out: &mut Out<'_>) {

@@ -14,6 +14,7 @@ use crate::engine::settle::Lateness;
 use crate::engine::{Engine, LatePart, Out, QUIET_MS};
 use crate::held::{Sample, Trust};
 use crate::model::{Action, AlarmId, Cause, Flags, GatewayRef, PointRef};
+use crate::mutant::{Mutant, planted};
 
 /// Late samples held for one point. Of more, only the span is remembered.
 const LATE_POINT_MAX: usize = 1_024;
@@ -22,9 +23,9 @@ const LATE_POINT_FEW: usize = 16;
 /// Late samples held for all points together: 8 MiB.
 const LATE_TOTAL_MAX: usize = 524_288;
 /// An answer that has not come by then was lost, or refused by a full queue: it is asked again.
-const ASK_AGAIN_MS: i64 = 30_000;
+pub(crate) const ASK_AGAIN_MS: i64 = 30_000;
 /// After a restart what was asked before is asked again this soon.
-const ASK_SOON_MS: i64 = 1_000;
+pub(crate) const ASK_SOON_MS: i64 = 1_000;
 
 impl Engine {
     /// A sample that R1 or its lane sends down the late path.
@@ -69,7 +70,7 @@ impl Engine {
         let Some(state) = self.points.get_mut(index) else { return };
         let te = sample.te();
         let part = state.late.get_or_insert_with(Box::default);
-        if te < horizon {
+        if te < horizon && !planted(Mutant::NoHorizon) {
             part.beyond = Some(part.beyond.map_or(te, |beyond| beyond.min(te)));
             return;
         }

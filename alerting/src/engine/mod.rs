@@ -5,18 +5,23 @@
 //!   something changes.
 //! - Silence alarms (STALE, OFFLINE) live in processing time; limit alarms in event time.
 
+mod by_design;
 mod clock_back;
+mod clocks;
 mod commands;
+mod gather;
 mod late;
 mod rows;
 mod samples;
 mod settle;
+mod shelve;
+mod signals;
 mod silence;
 mod state;
 mod ticks;
 mod transitions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fengsui_telemetry::TimeMs;
 
@@ -28,6 +33,7 @@ use crate::model::{
     Action, AlarmId, Event, GatewayRef, Letter, Occurrence, Plan, PointRef, Standing, TimeRules,
 };
 use crate::plan::{PlanFault, RestoreFault, faults};
+use crate::signal::Signal;
 use crate::snapshot;
 
 /// R7: after a restart a gateway's ticks wait for its live lane, at most this long (Q29).
@@ -71,6 +77,17 @@ pub struct Engine {
     pub(crate) late_held: usize,
     /// Alarms that another alarm may have stopped speaking for, looked at when an event is done.
     pub(crate) unspoken: Vec<AlarmId>,
+    /// How many of `hot` are plain limits; after them come the derived alarms, as in `signals`.
+    pub(crate) plain: usize,
+    pub(crate) signals: Vec<Signal>,
+    /// For each point a stretch: which derived alarms look at it, and as which input.
+    pub(crate) feeds: Vec<(usize, usize)>,
+    /// Alarms that others look at.
+    pub(crate) watched: BTreeSet<AlarmId>,
+    /// What each alarm suppresses while it is on.
+    pub(crate) children: BTreeMap<AlarmId, Vec<AlarmId>>,
+    /// Alarms whose occurrences have changed in this event, from when on, and whether by late data.
+    pub(crate) touched: Vec<(AlarmId, i64, bool)>,
     /// Re-alarms of the tick in progress.
     pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
 }
@@ -124,6 +141,7 @@ impl Engine {
         self.latest = self.latest.max(now.0);
         if self.watch_from.is_none() {
             self.begin_watch(now);
+            self.show_unset(&mut out);
         }
         if self.deadlines.next_shelf().is_some_and(|(until, _)| until <= now) {
             match event {
@@ -133,6 +151,7 @@ impl Engine {
                 | Event::Settle { .. }
                 | Event::Heard { .. }
                 | Event::CaughtUp { .. }
+                | Event::Clock { .. }
                 | Event::Command(_)
                 | Event::History { .. } => self.end_shelves(&mut out),
             }
@@ -143,13 +162,20 @@ impl Engine {
             }
             Event::Settle { gateway } => self.settle(gateway, &mut out),
             Event::Heard { gateway } => self.heard(gateway, &mut out),
+            Event::Clock { gateway, skew_ms, synchronised } => {
+                self.clock_report(gateway, skew_ms, synchronised, &mut out);
+            }
             Event::Restarted => self.restarted(&mut out),
             Event::CaughtUp { gateway } => self.caught_up(gateway, &mut out),
             Event::Command(command) => self.command(&command, &mut out),
             Event::History { point, from, samples } => {
                 self.history(point, from, &samples, &mut out);
+                self.gathered(point, from, &samples, &mut out);
             }
             Event::Wake => self.tick(&mut out),
+        }
+        if !self.touched.is_empty() {
+            self.follow_alarms(&mut out);
         }
         if !self.unspoken.is_empty() {
             self.speak_up(&mut out);
@@ -217,9 +243,19 @@ impl Engine {
 
     /// How far the held values of a point's gateway are trusted.
     pub(crate) fn trusted(&self, point: &PointState) -> i64 {
-        let gateway = self.gateways.get(point.gateway as usize);
+        self.trusted_for(point.gateway, self.rules_of(point).hold_lag_ms)
+    }
+
+    /// How far an alarm trusts held values.
+    pub(crate) fn trusted_by(&self, id: AlarmId) -> i64 {
+        let spec = self.spec(id);
+        self.trusted_for(spec.gateway.0, spec.times.hold_lag_ms)
+    }
+
+    fn trusted_for(&self, gateway: u32, lag: i64) -> i64 {
+        let gateway = self.gateways.get(gateway as usize);
         let held = gateway.filter(|g| g.held_until.is_some()).map(|g| g.tick_before);
-        held.unwrap_or(self.last_tick).saturating_sub(self.rules_of(point).hold_lag_ms)
+        held.unwrap_or(self.last_tick).saturating_sub(lag)
     }
 
     pub(crate) fn rules_of(&self, point: &PointState) -> TimeRules {
@@ -261,7 +297,11 @@ impl Engine {
         for index in 0..self.hot.len() {
             self.rearm(index);
         }
+        for n in 0..self.signals.len() {
+            self.rearm_signal(n);
+        }
         self.resume_late(None);
+        self.resume_gathers(None);
         for place in 0..self.alarms.len() {
             if let Ok(id) = u32::try_from(place) {
                 self.rearm_realarm(AlarmId(id));
@@ -273,6 +313,10 @@ impl Engine {
             }
             if let Some(at) = state.uncover_at {
                 self.deadlines.arm(at, Reason::Uncover(GatewayRef(number)));
+            }
+            if state.clock != NONE && state.future_at != i64::MIN {
+                let at = TimeMs(state.future_at) + clocks::CLOCK_QUIET_MS;
+                self.deadlines.arm(at, Reason::Clock(AlarmId(state.clock)));
             }
         }
     }

@@ -6,10 +6,12 @@
 
 use fengsui_telemetry::{Revision, TimeMs};
 
+use crate::command::Command;
 use crate::condition::NEVER;
 use crate::deadlines::Reason;
 use crate::engine::{Engine, NONE, Out};
-use crate::model::{Action, AlarmId, AlarmSpec, Cause, Command, Flags, Letter, Occurrence, Row};
+use crate::model::{Action, AlarmId, AlarmSpec, Cause, Flags, Letter, Occurrence, Row};
+use crate::mutant::{Mutant, planted};
 use crate::story::Story;
 
 /// Notes about one point's samples in one minute (repeats, impossible stamps). More than this is
@@ -27,6 +29,7 @@ pub(crate) struct Note {
     pub(crate) flags: Flags,
     pub(crate) value: Option<f64>,
     pub(crate) comment: String,
+    pub(crate) by: Option<String>,
     pub(crate) command: Option<Command>,
     /// What tells this fact from another of the same occurrence and cause.
     pub(crate) mark: String,
@@ -44,6 +47,7 @@ impl Note {
             flags: Flags::default(),
             value: None,
             comment: String::new(),
+            by: None,
             command: None,
             mark: te.to_string(),
         }
@@ -71,6 +75,7 @@ impl Note {
             flags: Flags::default(),
             value: None,
             comment: command.comment.clone(),
+            by: Some(command.by.clone()),
             command: Some(command.clone()),
             mark,
         }
@@ -146,7 +151,10 @@ impl Engine {
         let row = Row {
             id: format!("{key}#{}/{}@{}", note.occurrence, note.cause.word(), note.mark),
             alarm: id,
-            ti: note.ti,
+            ti: match note.te {
+                Some(te) if planted(Mutant::KnewWhenItHappened) => TimeMs(te),
+                Some(_) | None => note.ti,
+            },
             te: note.te.map(TimeMs),
             from: note.from,
             to,
@@ -154,8 +162,8 @@ impl Engine {
             bounds,
             cause: note.cause,
             flags: note.flags,
-            value: note.value,
-            by: note.command.as_ref().map(|command| command.by.clone()),
+            value: note.value.filter(|value| value.is_finite()),
+            by: note.by,
             comment: note.comment,
             revision: self.revision_at(id, note.te),
             command: note.command,
@@ -191,13 +199,16 @@ impl Engine {
 
     /// Notes that an alarm may have stopped speaking for others.
     pub(crate) fn falls_silent(&mut self, id: AlarmId) {
-        let Some(alarm) = self.alarms.get(id.0 as usize) else { return };
-        let Some(point) = self.point_of_hot(alarm.hot) else { return };
-        for hot in self.hot.get(point).into_iter().flatten() {
-            if hot.cover == id.0 {
-                self.unspoken.push(AlarmId(hot.alarm));
-            }
-        }
+        let below = self.below(id);
+        self.unspoken.extend(below);
+    }
+
+    /// The first levels that a second level speaks for.
+    pub(crate) fn below(&self, id: AlarmId) -> Vec<AlarmId> {
+        let place = self.alarms.get(id.0 as usize).map_or(NONE, |alarm| alarm.hot);
+        let Some(point) = self.point_of_hot(place) else { return Vec::new() };
+        let hot = self.hot.get(point).into_iter().flatten();
+        hot.filter(|hot| hot.cover == id.0).map(|hot| AlarmId(hot.alarm)).collect()
     }
 
     /// Announces what nobody speaks for any more.

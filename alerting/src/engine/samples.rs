@@ -6,7 +6,8 @@ use crate::condition::Step;
 use crate::engine::transitions::Edge;
 use crate::engine::{Engine, Out};
 use crate::held::{Sample, Trust};
-use crate::model::{AlarmId, Cause, Flags, PointRef};
+use crate::model::{AlarmId, Cause, Flags, GatewayRef, PointRef};
+use crate::mutant::{Mutant, planted};
 
 impl Engine {
     pub(crate) fn sample(
@@ -26,7 +27,10 @@ impl Engine {
         let value = reading.value();
         let in_order = te.0 > state.newest && te.0 >= state.ticked;
         let live = match lane {
-            Lane::Live => in_order && out.now.since(te) <= rules.live_ms,
+            Lane::Live => {
+                let fresh = out.now.since(te) <= rules.live_ms;
+                in_order && (fresh || planted(Mutant::LiveHoweverLate))
+            }
             Lane::Backlog => false,
         };
         if !live {
@@ -34,7 +38,8 @@ impl Engine {
         }
         if state.held.head().is_some_and(|head| head >= te.0) {
             // Only an estimated time stands before it: in its place, and nothing late about it.
-            return self.insert_live(index, Sample::of(te.0, reading), out);
+            self.insert_live(index, Sample::of(te.0, reading), out);
+            return self.feed(index, Sample::of(te.0, reading), out);
         }
         if te.0 < self.changed_until {
             self.new_limits_from(index, te.0);
@@ -48,9 +53,12 @@ impl Engine {
         if freshens {
             state.fresh = te.0;
         }
-        let stale_on = state.stale_on;
+        let (stale_on, fed) = (state.stale_on, state.feeds_count > 0);
         for place in state.places() {
             self.judge_in_order(index, place, te.0, value, out);
+        }
+        if fed {
+            self.feed(index, Sample::of(te.0, reading), out);
         }
         if stale_on && freshens {
             self.maybe_fresh(index, te, out);
@@ -146,6 +154,9 @@ impl Engine {
     ) {
         let flags = Flags { est_time: true, ..Flags::default() };
         self.note_sample(index, Cause::FutureStamp, te.0, flags, out);
+        if let Some(gateway) = self.points.get(index).map(|state| GatewayRef(state.gateway)) {
+            self.future_stamp(gateway, out);
+        }
         let (Some(state), Some(value)) = (self.points.get_mut(index), reading.value()) else {
             return;
         };
@@ -154,6 +165,9 @@ impl Engine {
             Lane::Backlog => return,
         }
         state.fresh = state.fresh.max(out.now.0);
+        if planted(Mutant::FutureMovesNewest) {
+            state.newest = te.0;
+        }
         let (newest, stale_on) = (state.newest, state.stale_on);
         let live_ms = self.points.get(index).map_or(0, |state| self.rules_of(state).live_ms);
         let young = out.now.0.saturating_sub(newest) < live_ms;

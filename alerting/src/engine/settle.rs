@@ -10,6 +10,7 @@ use crate::engine::{Engine, LatePart, Out, QUIET_MS};
 use crate::held::{Sample, Trust, lay_together};
 use crate::lifecycle::Stimulus;
 use crate::model::{Action, AlarmId, Cause, Flags};
+use crate::mutant::{Mutant, planted};
 use crate::settlement::pair;
 use crate::story::{Happening, Story};
 
@@ -22,11 +23,11 @@ pub(crate) enum Lateness {
 }
 
 /// What a recomputation of one alarm looks at.
-struct Window<'a> {
-    start: i64,
-    samples: &'a [Sample],
-    trusted: i64,
-    lateness: Lateness,
+pub(crate) struct Window<'a> {
+    pub(crate) start: i64,
+    pub(crate) samples: &'a [Sample],
+    pub(crate) trusted: i64,
+    pub(crate) lateness: Lateness,
 }
 
 impl Engine {
@@ -91,9 +92,13 @@ impl Engine {
         state.held.refill(&all);
         state.held.trim(keep);
         state.newest = state.newest.max(part.latest);
+        let fed = state.feeds_count > 0;
+        if fed && lateness == Lateness::Late && !planted(Mutant::DerivedMissesLateData) {
+            self.feed_late(index, part, out);
+        }
     }
 
-    fn rejudge(
+    pub(crate) fn rejudge(
         &mut self,
         index: usize,
         place: usize,
@@ -111,7 +116,7 @@ impl Engine {
             hot.judge = folded.end;
         }
         self.replace_ran(id, window.start, &folded, out);
-        self.note_ticked(index, window.samples, &folded);
+        self.note_ticked(index, place, window.samples, &folded);
         let same = |(k, f): (&Happening, &Found)| k.on == f.on && k.off == f.off;
         if known.len() != folded.found.len() || !known.iter().zip(&folded.found).all(same) {
             self.reconcile(id, &known, &folded.found, window.lateness, out);
@@ -143,14 +148,12 @@ impl Engine {
     }
 
     /// Q4: what ticks had trusted beyond the newest sample stays decided.
-    fn note_ticked(&mut self, index: usize, samples: &[Sample], folded: &Folded) {
+    fn note_ticked(&mut self, index: usize, place: usize, samples: &[Sample], folded: &Folded) {
         let newest = samples.last().map_or(i64::MIN, |sample| sample.te());
         let Some(last) = folded.found.last() else { return };
         let edge = last.off.unwrap_or(last.on);
-        if edge > newest
-            && let Some(state) = self.points.get_mut(index)
-        {
-            state.ticked = state.ticked.max(edge);
+        if edge > newest {
+            self.ticked_at(index, place, edge);
         }
     }
 
@@ -194,9 +197,11 @@ impl Engine {
         lateness: Lateness,
         out: &mut Out<'_>,
     ) {
-        if was.on == found.on && was.off == found.off {
+        let same = was.on == found.on && was.off == found.off;
+        if same || planted(Mutant::BoundsNotRevised) {
             return;
         }
+        self.touch(id, was.on.min(found.on), lateness == Lateness::Late);
         let late = Flags { late: lateness == Lateness::Late, ..Flags::default() };
         let from = self.letter(id);
         let story = self.story_mut(id);
@@ -279,13 +284,15 @@ impl Engine {
         let horizon = self.horizon(id, out.now);
         let story = self.story_mut(id);
         let number = story.begin(on.te, true, horizon);
-        let inside = story.overlays.hid(on.te, off);
+        let inside = story.overlays.hid(on.te, off) && !planted(Mutant::OverlayForgetsPast);
+        self.touch(id, on.te, true);
+        let story = self.story_mut(id);
         let hidden = story.overlays.any();
         if let Some(happening) = story.numbered(number) {
             happening.off = Some(off);
             happening.wants_answer = !inside;
         }
-        if !inside && !hidden {
+        if !inside && !hidden && !planted(Mutant::LateClosedForgotten) {
             story.value = on.value;
             self.turn(id, Stimulus::LateClosed);
         }
@@ -300,7 +307,8 @@ impl Engine {
     fn chime(&mut self, id: AlarmId, out: &mut Out<'_>) {
         let gateway = self.spec(id).gateway;
         let Some(state) = self.gateway_mut(gateway) else { return };
-        if state.chimed && out.now.0.saturating_sub(state.chimed_at) < QUIET_MS {
+        let again = out.now.0.saturating_sub(state.chimed_at) < QUIET_MS;
+        if state.chimed && again && !planted(Mutant::ChimeForEach) {
             return;
         }
         state.chimed = true;
@@ -315,8 +323,9 @@ impl Engine {
             self.come_off(id, Edge { te: out.now.0, value: None, flags }, out);
         }
         if let Some(happening) = self.story_mut(id).numbered(was.number) {
-            happening.refuted = true;
+            happening.refuted = !planted(Mutant::NothingRefuted);
         }
+        self.touch(id, was.on, true);
         let from = self.letter(id);
         let flags = Flags { rev: true, ..Flags::default() };
         let note = Note::at(Cause::Refuted, was.number, from, was.on, out.now).flagged(flags);

@@ -30,10 +30,14 @@ impl Engine {
         for place in 0..self.alarms.len() {
             let Ok(number) = u32::try_from(place) else { continue };
             let id = AlarmId(number);
-            match self.spec(id).condition {
+            match &self.spec(id).condition {
                 Condition::Stale { .. } => self.watch(id, Reason::Stale(id)),
                 Condition::GatewayOffline { .. } => self.watch(id, Reason::Offline(id)),
-                Condition::High { .. } | Condition::Low { .. } => {}
+                Condition::High { .. }
+                | Condition::Low { .. }
+                | Condition::Clock { .. }
+                | Condition::Unset
+                | Condition::Derived(_) => {}
             }
             if let Some(story) = self.alarms.get_mut(place).and_then(|a| a.story.as_mut()) {
                 for (until, _) in &mut story.earlier {
@@ -57,19 +61,26 @@ impl Engine {
         if self.alarms.get(id.0 as usize)?.silent {
             return None;
         }
-        match (spec.condition, spec.subject) {
+        match (&spec.condition, spec.subject) {
             (Condition::Stale { after_ms }, Subject::Point(point)) => {
                 let fresh = self.points.get(point.0 as usize)?.fresh;
                 let known = if fresh == i64::MIN { from } else { fresh };
-                let due = fresh.max(from).saturating_add(after_ms);
-                Some((due, known.saturating_add(after_ms)))
+                let due = fresh.max(from).saturating_add(*after_ms);
+                Some((due, known.saturating_add(*after_ms)))
             }
             (Condition::GatewayOffline { after_ms }, Subject::Gateway(gateway)) => {
                 let heard = self.gateways.get(gateway.0 as usize)?.heard;
-                let due = heard.max(from).saturating_add(after_ms);
+                let due = heard.max(from).saturating_add(*after_ms);
                 Some((due, due))
             }
-            (Condition::High { .. } | Condition::Low { .. }, _)
+            (
+                Condition::High { .. }
+                | Condition::Low { .. }
+                | Condition::Clock { .. }
+                | Condition::Unset
+                | Condition::Derived(_),
+                _,
+            )
             | (Condition::Stale { .. }, Subject::Gateway(_))
             | (Condition::GatewayOffline { .. }, Subject::Point(_)) => None,
         }
@@ -198,7 +209,7 @@ impl Engine {
             alarm.silent = on;
         }
         if let (Condition::Stale { .. }, Subject::Point(point)) =
-            (self.spec(id).condition, self.spec(id).subject)
+            (&self.spec(id).condition, self.spec(id).subject)
             && let Some(state) = self.point_mut(point)
         {
             state.stale_on = on;

@@ -3,7 +3,8 @@
 //! - The limit alarms of one point lie side by side; a sample touches nothing else.
 //! - What is rarely needed sits behind a pointer, for the sake of gateways with little memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fengsui_telemetry::TimeMs;
 
@@ -11,7 +12,8 @@ use crate::condition::{Judgement, NEVER, Rule};
 use crate::deadlines::Deadlines;
 use crate::engine::{Engine, Requests};
 use crate::held::{Held, Sample};
-use crate::model::{AlarmId, Condition, GatewayRef, Level, Plan, Subject, TimeRules};
+use crate::model::{AlarmId, AlarmSpec, Condition, GatewayRef, Level, Plan, Subject, TimeRules};
+use crate::signal::Signal;
 use crate::story::Story;
 
 /// No alarm, no place.
@@ -94,6 +96,9 @@ impl Default for LatePart {
 pub(crate) struct PointState {
     pub(crate) first: u32,
     pub(crate) count: u16,
+    /// Its stretch of `feeds`.
+    pub(crate) feeds_count: u16,
+    pub(crate) feeds_first: u32,
     pub(crate) times: u32,
     pub(crate) gateway: u32,
     /// Its STALE alarm, or [`NONE`].
@@ -119,6 +124,8 @@ impl Default for PointState {
         Self {
             first: 0,
             count: 0,
+            feeds_count: 0,
+            feeds_first: 0,
             times: 0,
             gateway: 0,
             stale: NONE,
@@ -154,6 +161,12 @@ impl PointState {
 pub(crate) struct GatewayState {
     /// Its OFFLINE alarm, or [`NONE`].
     pub(crate) offline: u32,
+    /// Its CLOCK alarm, or [`NONE`].
+    pub(crate) clock: u32,
+    /// The host reports its clock as bad.
+    pub(crate) clock_bad: bool,
+    /// The newest stamp from the future came then.
+    pub(crate) future_at: i64,
     pub(crate) heard: i64,
     pub(crate) restarted: i64,
     /// R7: no tick is trusted before this.
@@ -187,6 +200,9 @@ impl Default for GatewayState {
     fn default() -> Self {
         Self {
             offline: NONE,
+            clock: NONE,
+            clock_bad: false,
+            future_at: i64::MIN,
             heard: i64::MIN,
             restarted: i64::MIN,
             held_until: None,
@@ -238,6 +254,12 @@ impl Engine {
             keep_asked: HELD_ASKED,
             late_held: 0,
             unspoken: Vec::new(),
+            plain: 0,
+            signals: Vec::new(),
+            feeds: Vec::new(),
+            watched: BTreeSet::new(),
+            children: BTreeMap::new(),
+            touched: Vec::new(),
             realarms: Vec::new(),
             plan,
         };
@@ -247,6 +269,7 @@ impl Engine {
         }
         placed.sort_by_key(|p| (p.point, p.level == Level::First, p.side, p.alarm));
         engine.lay_hot(&placed);
+        engine.lay_signals();
         let points = engine.points.len().max(1);
         engine.keep = (HELD_TOTAL / points).clamp(HELD_MIN, HELD_MAX);
         engine
@@ -255,7 +278,7 @@ impl Engine {
     fn lay_alarm(&mut self, place: usize) -> Option<Placed> {
         let spec = self.plan.alarms.get(place)?;
         let id = u32::try_from(place).ok()?;
-        let (subject, condition, times) = (spec.subject, spec.condition, spec.times);
+        let (subject, condition, times) = (spec.subject, spec.condition.clone(), spec.times);
         let (gateway, rule) = (spec.gateway.0, Rule::of(spec));
         self.alarms.push(Alarm {
             hot: NONE,
@@ -286,6 +309,14 @@ impl Engine {
                 }
                 None
             }
+            (Condition::Clock { .. }, _) => {
+                if let Some(state) = self.gateway_mut(GatewayRef(gateway)) {
+                    state.clock = id;
+                }
+                None
+            }
+            // The derived ones come after all plain limits.
+            (Condition::Unset | Condition::Derived(_), _) => None,
             (Condition::High { level, .. }, Subject::Point(point)) => {
                 Some(Placed { point: point.0, side: 0, level, alarm: id, rule: rule? })
             }
@@ -296,6 +327,54 @@ impl Engine {
                 Condition::Stale { .. } | Condition::High { .. } | Condition::Low { .. },
                 Subject::Gateway(_),
             ) => None,
+        }
+    }
+
+    /// Lays out the derived alarms, and who looks at whom.
+    fn lay_signals(&mut self) {
+        self.plain = self.hot.len();
+        let looks = self.plan.alarms.iter().any(AlarmSpec::looks_at_alarms);
+        let named = (0_u32..).map(AlarmId).zip(&self.plan.alarms).filter(|_| looks);
+        let keys: BTreeMap<String, AlarmId> =
+            named.map(|(id, spec)| (spec.key.clone(), id)).collect();
+        let mut feeds: Vec<(u32, usize, usize)> = Vec::new();
+        for (id, spec) in (0_u32..).map(AlarmId).zip(&self.plan.alarms) {
+            if let Some(parent) = spec.suppressed_by.as_deref().and_then(|key| keys.get(key)) {
+                self.watched.insert(*parent);
+                self.children.entry(*parent).or_default().push(id);
+            }
+            let (Condition::Derived(derived), Subject::Point(own)) =
+                (&spec.condition, spec.subject)
+            else {
+                continue;
+            };
+            let Some(rule) = Rule::of(spec) else { continue };
+            let points: Vec<u32> = derived.points(own).iter().map(|point| point.0).collect();
+            let alarms: Vec<AlarmId> =
+                derived.alarms().iter().filter_map(|key| keys.get(key)).copied().collect();
+            self.watched.extend(&alarms);
+            let (n, place) = (self.signals.len(), self.hot.len());
+            for (input, point) in points.iter().enumerate() {
+                reach(&mut self.points, *point);
+                feeds.push((*point, n, input));
+            }
+            let judge = Judgement::settled(false);
+            self.hot.push(Hot { rule, judge, alarm: id.0, cover: NONE });
+            if let Some(alarm) = self.alarms.get_mut(id.0 as usize) {
+                alarm.hot = u32::try_from(place).unwrap_or(NONE);
+            }
+            let derived = Arc::clone(derived);
+            self.signals.push(Signal::new(id, place, derived, &points, alarms));
+        }
+        feeds.sort_unstable();
+        for (at, (point, n, input)) in (0_u32..).zip(feeds) {
+            if let Some(state) = self.points.get_mut(point as usize) {
+                if state.feeds_count == 0 {
+                    state.feeds_first = at;
+                }
+                state.feeds_count = state.feeds_count.saturating_add(1);
+            }
+            self.feeds.push((n, input));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::engine::transitions::Edge;
 use crate::engine::{Engine, Out, RELEASE_MS};
 use crate::lifecycle::{Stimulus, Turn};
 use crate::model::{AlarmId, Cause, Flags, GatewayRef, Letter, Subject};
+use crate::mutant::{Mutant, planted};
 
 impl Engine {
     /// Everything that is due, in order; re-alarms last.
@@ -40,6 +41,16 @@ impl Engine {
                     self.delay_due(id, out);
                 }
             }
+            Reason::Signal(id) => {
+                if self.defers(id) {
+                    // Armed anew when the gateway's ticks are let go.
+                    self.forget_signal_timer(id);
+                } else {
+                    self.signal_due(id, out);
+                }
+            }
+            Reason::Gather(id) => self.gather_due(id, out),
+            Reason::Clock(id) => self.clock_due(id, out),
             Reason::Stale(id) => {
                 if !self.defers(id) {
                     self.stale_due(id, out);
@@ -63,7 +74,7 @@ impl Engine {
     fn defers(&mut self, id: AlarmId) -> bool {
         let gateway = self.spec(id).gateway;
         match self.gateway_mut(gateway) {
-            Some(state) if state.held_until.is_some() => {
+            Some(state) if state.held_until.is_some() && !planted(Mutant::TicksAfterRestart) => {
                 state.deferred.push(id);
                 true
             }
@@ -74,7 +85,7 @@ impl Engine {
     /// A delay has run out on the held value.
     fn delay_due(&mut self, id: AlarmId, out: &mut Out<'_>) {
         let Subject::Point(point) = self.spec(id).subject else { return };
-        let lag = self.spec(id).times.hold_lag_ms;
+        let lag = if planted(Mutant::TickWithoutLag) { 0 } else { self.spec(id).times.hold_lag_ms };
         let restarted = self.gateways.get(self.spec(id).gateway.0 as usize).map(|g| g.restarted);
         let Some(alarm) = self.alarms.get(id.0 as usize) else { return };
         let place = alarm.hot as usize;
@@ -84,9 +95,7 @@ impl Engine {
             let horizon = self.horizon(id, out.now);
             self.story_mut(id).note_ran((since, te), horizon);
             let index = point.0 as usize;
-            if let Some(state) = self.points.get_mut(index) {
-                state.ticked = state.ticked.max(te);
-            }
+            self.ticked_at(index, place, te);
             let recovered = restarted.is_some_and(|at| te.saturating_add(lag) <= at);
             let flags = Flags { hold: true, recovered, ..Flags::default() };
             let value = self.value_now(index);
@@ -95,11 +104,27 @@ impl Engine {
         self.rearm(place);
     }
 
+    /// A tick has decided something at this time: what is older goes down the late path (Q4).
+    pub(crate) fn ticked_at(&mut self, index: usize, place: usize, te: i64) {
+        if let Some(signal) = self.signal_at(place).and_then(|n| self.signals.get_mut(n)) {
+            signal.ticked = signal.ticked.max(te);
+        } else if let Some(state) = self.points.get_mut(index) {
+            state.ticked = state.ticked.max(te);
+        }
+    }
+
+    fn forget_signal_timer(&mut self, id: AlarmId) {
+        let signal = self.signal_of(id).and_then(|n| self.signals.get_mut(n));
+        if let Some(signal) = signal {
+            signal.armed = NEVER;
+        }
+    }
+
     /// Keeps the timer of a limit alarm in step with its delay.
     pub(crate) fn rearm(&mut self, place: usize) {
         let Some(hot) = self.hot.get(place) else { return };
         let id = AlarmId(hot.alarm);
-        let lag = self.spec(id).times.hold_lag_ms;
+        let lag = if planted(Mutant::TickWithoutLag) { 0 } else { self.spec(id).times.hold_lag_ms };
         let due = hot.judge.due().map_or(NEVER, |deadline| deadline.saturating_add(lag));
         let Some(alarm) = self.alarms.get_mut(id.0 as usize) else { return };
         if alarm.armed != due {
@@ -151,6 +176,9 @@ impl Engine {
         }
         self.begin_watch(out.now);
         self.resume_late(Some(out.now));
+        self.resume_gathers(Some(out.now));
+        self.show_unset(out);
+        self.follow_parents(out);
     }
 
     /// The live lane is where the gateway was: held values may be trusted again.
@@ -167,7 +195,12 @@ impl Engine {
         state.held_until = None;
         for id in std::mem::take(&mut state.deferred) {
             match self.alarms.get(id.0 as usize).map(|alarm| alarm.hot as usize) {
-                Some(place) if place < self.hot.len() => self.rearm(place),
+                Some(place) if place < self.hot.len() => {
+                    self.rearm(place);
+                    if let Some(n) = self.signal_at(place) {
+                        self.rearm_signal(n);
+                    }
+                }
                 Some(_) => self.deadlines.arm(TimeMs(self.last_tick), Reason::Stale(id)),
                 None => {}
             }

@@ -5,10 +5,12 @@
 
 use fengsui_telemetry::TimeMs;
 
+use crate::command::Command;
 use crate::engine::rows::Note;
 use crate::engine::{Engine, Out};
 use crate::lifecycle::{Answer, Phase, Stimulus, Turn, Under, Way, leaving, next};
-use crate::model::{Action, AlarmId, Cause, Command, Flags, Letter};
+use crate::model::{Action, AlarmId, Cause, Flags, Letter};
+use crate::mutant::{Mutant, planted};
 use crate::overlay::Overlays;
 
 /// An edge of a condition.
@@ -38,8 +40,11 @@ impl Engine {
 
     /// The condition came on.
     pub(crate) fn come_on(&mut self, id: AlarmId, edge: Edge, out: &mut Out<'_>) {
+        self.touch(id, edge.te, edge.flags.late);
         let from = self.letter(id);
         let horizon = self.horizon(id, out.now);
+        let (value, said) = self.told_by_signal(id, edge.te, edge.value);
+        let edge = Edge { value, ..edge };
         let answer = match (self.spec(id).lifecycle.ack_required, edge.flags.late) {
             (true, _) | (_, true) => Answer::Needed,
             (false, false) => Answer::NotNeeded,
@@ -53,14 +58,16 @@ impl Engine {
             self.turn(id, Stimulus::On(answer));
         }
         let story = self.story_mut(id);
-        let sounds = !hidden && story.phase == Phase::Unacknowledged;
+        let silent = edge.flags.late && planted(Mutant::LateOpenIsSilent);
+        let sounds = !hidden && story.phase == Phase::Unacknowledged && !silent;
         if sounds {
             story.answered_by = None;
             if let Some(happening) = story.numbered(number) {
                 happening.wants_answer = true;
             }
         }
-        let comment = self.why_quiet(id, sounds);
+        let comment = [self.why_quiet(id, sounds), said].into_iter().filter(|s| !s.is_empty());
+        let comment = comment.collect::<Vec<_>>().join("; ");
         let note = Note::at(Cause::On, number, from, edge.te, out.now);
         self.write(id, note.flagged(edge.flags).valued(edge.value).saying(comment), out);
         if sounds {
@@ -83,7 +90,10 @@ impl Engine {
 
     /// The condition went off: the open occurrence ends.
     pub(crate) fn come_off(&mut self, id: AlarmId, edge: Edge, out: &mut Out<'_>) {
+        self.touch(id, edge.te, edge.flags.late);
         let from = self.letter(id);
+        let (value, _) = self.told_by_signal(id, edge.te, edge.value);
+        let edge = Edge { value, ..edge };
         let story = self.story_mut(id);
         story.value = edge.value.or(story.value);
         let Some(happening) = story.open() else { return };

@@ -225,8 +225,22 @@ fn alone(row: &LimitRow, change: Change) -> RowChange {
 
 fn has_default(kind: LimitKind) -> bool {
     match kind {
-        LimitKind::HighHigh | LimitKind::High | LimitKind::Low | LimitKind::LowLow => false,
         LimitKind::Stale | LimitKind::Offline => true,
+        LimitKind::HighHigh
+        | LimitKind::High
+        | LimitKind::Low
+        | LimitKind::LowLow
+        | LimitKind::RateUp
+        | LimitKind::RateDown
+        | LimitKind::Deviation
+        | LimitKind::Discrete
+        | LimitKind::Frozen
+        | LimitKind::BadQuality
+        | LimitKind::Range
+        | LimitKind::Vote
+        | LimitKind::TimeToLimit
+        | LimitKind::Composite
+        | LimitKind::Clock => false,
     }
 }
 
@@ -256,13 +270,13 @@ fn between(old: &LimitRow, new: &LimitRow) -> Option<RowChange> {
 }
 
 /// The fields of a row, as a file writes them.
-fn said(limit: &PointLimit) -> [(&'static str, String); 9] {
+fn said(limit: &PointLimit) -> [(&'static str, String); 10] {
     let seconds = |ms: i64| {
         if ms == 0 { String::new() } else { (ms as f64 / 1000.0).to_string() }
     };
     let yes = |yes: bool| if yes { "true".to_owned() } else { String::new() };
     [
-        ("limit", limit.limit.to_string()),
+        ("limit", number(limit)),
         ("deadband", if limit.deadband > 0.0 { limit.deadband.to_string() } else { String::new() }),
         ("on_delay_s", seconds(limit.on_delay_ms)),
         ("off_delay_s", seconds(limit.off_delay_ms)),
@@ -271,18 +285,39 @@ fn said(limit: &PointLimit) -> [(&'static str, String); 9] {
         ("source", limit.source.clone()),
         ("confidence", limit.confidence.clone()),
         ("statutory", yes(limit.statutory)),
+        ("detail", limit.detail.text()),
     ]
+}
+
+fn number(limit: &PointLimit) -> String {
+    if limit.detail.unset {
+        return "UNSET".to_owned();
+    }
+    if limit.limit.is_nan() { String::new() } else { limit.limit.to_string() }
 }
 
 /// What the change of one field does.
 fn direction(field: &str, was: &PointLimit, is: &PointLimit) -> Direction {
     let tighter = |tighter: bool| if tighter { Direction::Tighter } else { Direction::Looser };
     match field {
+        // A limit that nobody knows is no limit.
+        "limit" if was.detail.unset || is.detail.unset => tighter(was.detail.unset),
         "limit" => match was.kind {
             LimitKind::Low | LimitKind::LowLow => tighter(is.limit > was.limit),
-            LimitKind::HighHigh | LimitKind::High | LimitKind::Stale | LimitKind::Offline => {
-                tighter(is.limit < was.limit)
-            }
+            LimitKind::HighHigh
+            | LimitKind::High
+            | LimitKind::Stale
+            | LimitKind::RateUp
+            | LimitKind::RateDown
+            | LimitKind::Deviation
+            | LimitKind::BadQuality
+            | LimitKind::Range
+            | LimitKind::Offline
+            | LimitKind::Clock => tighter(is.limit < was.limit),
+            LimitKind::Vote => tighter((is.limit < was.limit) != was.detail.low),
+            // More movement counts as none.
+            LimitKind::Frozen => tighter(is.limit > was.limit),
+            LimitKind::TimeToLimit | LimitKind::Discrete | LimitKind::Composite => Direction::Other,
         },
         "on_delay_s" => tighter(is.on_delay_ms < was.on_delay_ms),
         "priority" => tighter(is.priority < was.priority),

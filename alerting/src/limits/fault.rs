@@ -32,13 +32,16 @@ pub enum LimitTrouble {
     #[error("must not be negative")]
     Negative,
     /// A time that is not above zero.
-    #[error("must be above 0 seconds")]
+    #[error("must be above 0")]
     NotPositive,
     /// A time that nobody means.
     #[error("is longer than {0} s; give a shorter one")]
     TooLong(i64),
     /// A kind that is none.
-    #[error("is no kind of limit; use HH, H, L, LL, STALE or, without a tag, OFFLINE")]
+    #[error(
+        "is no kind of limit; use HH, H, L, LL, STALE, ROC_UP, ROC_DOWN, DEVIATION, DISCRETE, FROZEN, \
+             BADQ, RANGE, VOTE, TTL, COMPOSITE or, without a tag, OFFLINE, CLOCK"
+    )]
     UnknownKind,
     /// A priority that is none.
     #[error("is no priority; use P1, P2, P3 or P4")]
@@ -53,8 +56,35 @@ pub enum LimitTrouble {
     #[error("{0}")]
     Tag(String),
     /// OFFLINE with a tag, or a point's limit without one.
-    #[error("OFFLINE is about the gateway: leave its tag empty")]
+    #[error("OFFLINE and CLOCK are about the gateway: leave their tag empty")]
     TagOnOffline,
+    /// A detail that cannot be read.
+    #[error("cannot be read at {0:?}; write name=value;name=value, each name once")]
+    DetailForm(String),
+    /// A detail that the kind does not have.
+    #[error("has {0:?}, which {1} does not know; remove it")]
+    DetailUnknown(String, &'static str),
+    /// A detail that must be there.
+    #[error("lacks {0}=…; add it")]
+    DetailMissing(&'static str),
+    /// A detail whose value makes no sense.
+    #[error(
+        "has {0}={1:?}; write window=60s, within=25m, samples=20, of=TAG, values=1|2, \
+             vote=2oo3:A,B,C, side=high or low, statutory, ack=true or false"
+    )]
+    DetailValue(String, String),
+    /// An expression that is none.
+    #[error("the expression {0}")]
+    Expression(String),
+    /// An alarm that is not there.
+    #[error("is no alarm of this gateway; write TAG/KIND as in TK-101.LT/HH, and give that limit")]
+    UnknownAlarm,
+    /// Rows that look at themselves by way of others.
+    #[error("looks at itself: {0}; break the circle")]
+    Circle(String),
+    /// More samples than are kept.
+    #[error("holds more than {0} samples at this point's period; shorten the window")]
+    WindowTooLong(usize),
     /// The same limit twice.
     #[error("was given already in row {0}; remove one of the two")]
     Duplicate(u64),

@@ -4,13 +4,17 @@
 //! - A missing limit stays missing: no number is invented for HH, H, L or LL.
 //! - Every point gets STALE and every gateway OFFLINE, whether or not the file names them.
 
+mod derive;
+mod detail;
 mod diff;
 mod fault;
+mod names;
 mod parse;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+pub use detail::Detail;
 pub use diff::{Change, Direction, FieldChange, LimitsDiff, RowChange, SecondPerson, diff};
 pub use fault::{LimitFault, LimitTrouble};
 
@@ -41,14 +45,53 @@ pub enum LimitKind {
     LowLow,
     /// Age of the newest sample.
     Stale,
+    /// Slope, rising, per minute.
+    RateUp,
+    /// Slope, falling, per minute.
+    RateDown,
+    /// Distance from another point.
+    Deviation,
+    /// States of a point that are alarms.
+    Discrete,
+    /// No movement.
+    Frozen,
+    /// No number for so long.
+    BadQuality,
+    /// Outside the instrument, percent of the span.
+    Range,
+    /// M of N points beyond the limit.
+    Vote,
+    /// Time until a limit is reached.
+    TimeToLimit,
+    /// An expression.
+    Composite,
     /// Silence of the gateway.
     Offline,
+    /// The gateway's clock.
+    Clock,
 }
 
 impl LimitKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::HighHigh, Self::High, Self::Low, Self::LowLow, Self::Stale, Self::Offline];
+    pub const ALL: [Self; 17] = [
+        Self::HighHigh,
+        Self::High,
+        Self::Low,
+        Self::LowLow,
+        Self::Stale,
+        Self::RateUp,
+        Self::RateDown,
+        Self::Deviation,
+        Self::Discrete,
+        Self::Frozen,
+        Self::BadQuality,
+        Self::Range,
+        Self::Vote,
+        Self::TimeToLimit,
+        Self::Composite,
+        Self::Offline,
+        Self::Clock,
+    ];
 
     /// As files and alarm keys write it.
     #[must_use]
@@ -59,7 +102,18 @@ impl LimitKind {
             Self::Low => "L",
             Self::LowLow => "LL",
             Self::Stale => "STALE",
+            Self::RateUp => "ROC_UP",
+            Self::RateDown => "ROC_DOWN",
+            Self::Deviation => "DEVIATION",
+            Self::Discrete => "DISCRETE",
+            Self::Frozen => "FROZEN",
+            Self::BadQuality => "BADQ",
+            Self::Range => "RANGE",
+            Self::Vote => "VOTE",
+            Self::TimeToLimit => "TTL",
+            Self::Composite => "COMPOSITE",
             Self::Offline => "OFFLINE",
+            Self::Clock => "CLOCK",
         }
     }
 
@@ -72,7 +126,18 @@ impl LimitKind {
             Self::Low => "l",
             Self::LowLow => "ll",
             Self::Stale => "stale",
+            Self::RateUp => "roc_up",
+            Self::RateDown => "roc_down",
+            Self::Deviation => "deviation",
+            Self::Discrete => "discrete",
+            Self::Frozen => "frozen",
+            Self::BadQuality => "badq",
+            Self::Range => "range",
+            Self::Vote => "vote",
+            Self::TimeToLimit => "ttl",
+            Self::Composite => "composite",
             Self::Offline => "gateway_offline",
+            Self::Clock => "clock",
         }
     }
 
@@ -87,17 +152,75 @@ impl LimitKind {
     pub fn is_level(self) -> bool {
         match self {
             Self::HighHigh | Self::High | Self::Low | Self::LowLow => true,
-            Self::Stale | Self::Offline => false,
+            Self::Stale
+            | Self::RateUp
+            | Self::RateDown
+            | Self::Deviation
+            | Self::Discrete
+            | Self::Frozen
+            | Self::BadQuality
+            | Self::Range
+            | Self::Vote
+            | Self::TimeToLimit
+            | Self::Composite
+            | Self::Offline
+            | Self::Clock => false,
         }
+    }
+
+    /// True where the limit is a time in seconds.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::Stale | Self::BadQuality | Self::Offline | Self::Clock)
+    }
+
+    /// True where the limit must be above zero.
+    pub(crate) fn is_positive(self) -> bool {
+        let rate = matches!(self, Self::RateUp | Self::RateDown | Self::Deviation | Self::Range);
+        self.is_time() || rate
+    }
+
+    /// True where there is no limit to give.
+    pub(crate) fn is_without_limit(self) -> bool {
+        matches!(self, Self::Discrete | Self::Composite)
+    }
+
+    /// True where a deadband has a meaning.
+    pub(crate) fn has_deadband(self) -> bool {
+        let more = matches!(self, Self::RateUp | Self::RateDown | Self::Deviation | Self::Vote);
+        self.is_level() || more
+    }
+
+    /// True for silence and clocks, which have neither delays nor a latch.
+    pub(crate) fn is_about_the_system(self) -> bool {
+        matches!(self, Self::Stale | Self::Offline | Self::Clock)
+    }
+
+    /// True where it is about the gateway and no tag is given.
+    #[must_use]
+    pub fn is_of_gateway(self) -> bool {
+        matches!(self, Self::Offline | Self::Clock)
     }
 
     /// The priority where the file names none.
     #[must_use]
     pub fn default_priority(self) -> Priority {
         match self {
-            Self::HighHigh | Self::LowLow => Priority::P1,
-            Self::High | Self::Low | Self::Offline => Priority::P2,
-            Self::Stale => Priority::P3,
+            Self::HighHigh | Self::LowLow | Self::Vote => Priority::P1,
+            Self::High
+            | Self::Low
+            | Self::RateUp
+            | Self::RateDown
+            | Self::Deviation
+            | Self::Discrete
+            | Self::Composite
+            | Self::Offline => Priority::P2,
+            Self::Stale
+            | Self::Frozen
+            | Self::BadQuality
+            | Self::Range
+            | Self::TimeToLimit
+            | Self::Clock => Priority::P3,
         }
     }
 }
@@ -107,7 +230,8 @@ impl LimitKind {
 pub struct PointLimit {
     /// What it limits.
     pub kind: LimitKind,
-    /// In the point's unit; seconds for STALE and OFFLINE.
+    /// In the point's unit; per minute for slopes; seconds where [`LimitKind::is_time`]; percent
+    /// for RANGE. Not a number where it is not set or there is none.
     pub limit: f64,
     /// In the point's unit.
     pub deadband: f64,
@@ -125,6 +249,8 @@ pub struct PointLimit {
     pub confidence: String,
     /// Set by a rule of law: may be made stricter, never looser.
     pub statutory: bool,
+    /// What the kind needs beyond that.
+    pub detail: Detail,
 }
 
 /// One row of the file.

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 
 use fengsui_telemetry::Tag;
 
+use crate::limits::derive::RANGE_DEFAULT;
 use crate::limits::fault::{LimitFault, LimitTrouble};
-use crate::limits::{LimitKind, LimitRow, LimitSet, PointLimit};
+use crate::limits::names::circles;
+use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
 
 /// The columns, in the order in which files are written.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "tag",
     "kind",
     "limit",
@@ -25,11 +27,14 @@ const COLUMNS: [&str; 11] = [
     "source",
     "confidence",
     "statutory",
+    "detail",
 ];
 /// Columns that must be there.
 const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
 /// A delay or a STALE longer than a week is a slip of the hand: late data are judged for a week.
 const SECONDS_MAX: i64 = 7 * 86_400;
+/// A limit that must be there and is not known yet.
+const UNSET: [&str; 3] = ["UNSET", "未设", "未定"];
 
 impl LimitSet {
     /// Reads the text of a file of limits.
@@ -149,35 +154,45 @@ impl Reader<'_> {
             self.tag(cells, kind, &tag);
         }
         let limit = self.limit(cells, kind);
-        let level = kind.is_none_or(LimitKind::is_level);
+        let bands = kind.is_none_or(LimitKind::has_deadband);
+        let delays = kind.is_none_or(|kind| !kind.is_about_the_system());
         let name = kind.map_or("", LimitKind::key);
-        let number = |reader: &mut Self, column| {
+        let number = |reader: &mut Self, column, allowed: bool| {
             let value = reader.not_negative(cells, column);
-            if !level && value.is_some_and(|v| v > 0.0) {
+            if !allowed && value.is_some_and(|v| v > 0.0) {
                 reader.fault(cells.line, column, cells.get(column), LimitTrouble::NoMeaning(name));
             }
             value.unwrap_or(0.0)
         };
-        let deadband = number(self, "deadband");
-        let (on_delay_s, off_delay_s) = (number(self, "on_delay_s"), number(self, "off_delay_s"));
+        let deadband = number(self, "deadband", bands);
+        let on_delay_s = number(self, "on_delay_s", delays && kind != Some(LimitKind::BadQuality));
+        let off_delay_s = number(self, "off_delay_s", delays);
         let on_delay_ms = self.seconds(cells, "on_delay_s", on_delay_s);
         let off_delay_ms = self.seconds(cells, "off_delay_s", off_delay_s);
         let priority = self.priority(cells, kind);
         let latch = self.yes_or_no(cells, "latch");
         let statutory = self.yes_or_no(cells, "statutory");
-        if !level && latch {
+        if !delays && latch {
             self.fault(cells.line, "latch", cells.get("latch"), LimitTrouble::NoMeaning(name));
         }
+        let detail = self.detail(cells, kind);
         if self.faults.len() > before {
             return None;
         }
+        let (limit, mut detail) = (limit?, detail?);
+        detail.unset = limit.is_nan() && kind.is_some_and(LimitKind::is_level);
+        // BADQ: its limit is the time for which there must be no number.
+        let on_delay_ms = match kind {
+            Some(LimitKind::BadQuality) => self.seconds(cells, "limit", limit),
+            Some(_) | None => on_delay_ms,
+        };
         let (source, confidence) = (cells.get("source").into(), cells.get("confidence").into());
         Some(LimitRow {
             line: cells.line,
             tag,
             limit: PointLimit {
                 kind: kind?,
-                limit: limit?,
+                limit,
                 deadband,
                 on_delay_ms,
                 off_delay_ms,
@@ -186,6 +201,7 @@ impl Reader<'_> {
                 source,
                 confidence,
                 statutory,
+                detail,
             },
         })
     }
@@ -194,7 +210,7 @@ impl Reader<'_> {
         let text = cells.get("kind");
         let kind = LimitKind::from_key(text);
         if text.is_empty() {
-            let wanted = LimitTrouble::Empty("HH, H, L, LL, STALE or OFFLINE");
+            let wanted = LimitTrouble::Empty("a kind such as HH, H, L, LL, STALE or OFFLINE");
             self.fault(cells.line, "kind", text, wanted);
         } else if kind.is_none() {
             self.fault(cells.line, "kind", text, LimitTrouble::UnknownKind);
@@ -203,7 +219,7 @@ impl Reader<'_> {
     }
 
     fn tag(&mut self, cells: &Cells<'_>, kind: LimitKind, tag: &str) {
-        if kind == LimitKind::Offline {
+        if kind.is_of_gateway() {
             if !tag.is_empty() {
                 self.fault(cells.line, "tag", tag, LimitTrouble::TagOnOffline);
             }
@@ -216,16 +232,34 @@ impl Reader<'_> {
 
     fn limit(&mut self, cells: &Cells<'_>, kind: Option<LimitKind>) -> Option<f64> {
         let text = cells.get("limit");
+        let level = kind.is_some_and(LimitKind::is_level);
+        if level && UNSET.iter().any(|word| word.eq_ignore_ascii_case(text)) {
+            return Some(f64::NAN);
+        }
+        if kind.is_some_and(LimitKind::is_without_limit) {
+            let name = kind.map_or("", LimitKind::key);
+            if !text.is_empty() {
+                self.fault(cells.line, "limit", text, LimitTrouble::NoMeaning(name));
+            }
+            return Some(f64::NAN);
+        }
+        if kind == Some(LimitKind::Range) && text.is_empty() {
+            return Some(RANGE_DEFAULT);
+        }
         if text.is_empty() {
             self.fault(cells.line, "limit", text, LimitTrouble::Empty("a number"));
             return None;
         }
         let value = self.number(cells, "limit", text)?;
-        if kind.is_some_and(|k| !k.is_level()) {
-            if value <= 0.0 {
-                self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
-                return None;
-            }
+        if kind.is_some_and(LimitKind::is_positive) && value <= 0.0 {
+            self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
+            return None;
+        }
+        if kind == Some(LimitKind::Frozen) && value < 0.0 {
+            self.fault(cells.line, "limit", text, LimitTrouble::Negative);
+            return None;
+        }
+        if kind.is_some_and(LimitKind::is_time) {
             self.seconds(cells, "limit", value);
         }
         Some(value)
@@ -293,6 +327,17 @@ impl Reader<'_> {
         }
     }
 
+    fn detail(&mut self, cells: &Cells<'_>, kind: Option<LimitKind>) -> Option<Detail> {
+        let text = cells.get("detail");
+        match Detail::parse(kind?, text) {
+            Ok(detail) => Some(detail),
+            Err(trouble) => {
+                self.fault(cells.line, "detail", text, trouble);
+                None
+            }
+        }
+    }
+
     /// What only shows when rows are laid side by side.
     fn check_together(&mut self, rows: &[LimitRow]) {
         let mut by_tag: BTreeMap<&str, BTreeMap<LimitKind, &LimitRow>> = BTreeMap::new();
@@ -304,6 +349,10 @@ impl Reader<'_> {
             } else {
                 kinds.insert(row.limit.kind, row);
             }
+        }
+        for (row, way) in circles(rows) {
+            let name = format!("{}/{}", row.tag, row.limit.kind.key());
+            self.fault(row.line, "detail", &name, LimitTrouble::Circle(way));
         }
         for kinds in by_tag.values() {
             self.check_order(kinds);
@@ -319,7 +368,7 @@ impl Reader<'_> {
             let (Some(up), Some(low)) = (kinds.get(&upper), kinds.get(&lower)) else { continue };
             let same_side = matches!((upper, lower), (HighHigh, High) | (Low, LowLow));
             let (u, l) = (up.limit.limit, low.limit.limit);
-            if u > l || (same_side && u >= l) {
+            if u.is_nan() || l.is_nan() || u > l || (same_side && u >= l) {
                 continue;
             }
             let trouble =
@@ -332,7 +381,7 @@ impl Reader<'_> {
     fn check_delays(&mut self, kinds: &BTreeMap<LimitKind, &LimitRow>) {
         let Some(stale) = kinds.get(&LimitKind::Stale) else { return };
         let after_ms = milliseconds(stale.limit.limit).unwrap_or(i64::MAX);
-        for row in kinds.values().filter(|row| row.limit.kind.is_level()) {
+        for row in kinds.values().filter(|row| !row.limit.kind.is_about_the_system()) {
             for (column, ms) in
                 [("on_delay_s", row.limit.on_delay_ms), ("off_delay_s", row.limit.off_delay_ms)]
             {

@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fengsui_telemetry::{Catalogue, Point, Revision};
 
+use crate::limits::derive::{Around, condition};
 use crate::limits::fault::{LimitFault, LimitTrouble};
 use crate::limits::parse::milliseconds;
 use crate::limits::{
-    LimitKind, LimitRow, LimitSet, OFFLINE_DEFAULT_MS, PointLimit, STALE_FAST_MAX_MS,
+    Detail, LimitKind, LimitRow, LimitSet, OFFLINE_DEFAULT_MS, PointLimit, STALE_FAST_MAX_MS,
     STALE_FAST_PERIOD_MS, STALE_MIN_MS, STALE_PERIODS,
 };
-use crate::model::{
-    AlarmSpec, Condition, GatewayRef, Level, Lifecycle, PointRef, Subject, TimeRules,
-};
+use crate::model::{AlarmSpec, Condition, GatewayRef, Lifecycle, PointRef, Subject, TimeRules};
+use crate::plan::looks_at;
 
 /// R1: a sample is late after this many scan periods, or thirty seconds if that is longer (Q11).
 const LIVE_PERIODS: i64 = 3;
@@ -28,22 +28,25 @@ impl LimitSet {
         let points: BTreeMap<&str, &Point> =
             catalogue.points.iter().map(|p| (p.tag.as_str(), p)).collect();
         let mut faults = Vec::new();
-        for row in self.rows.iter().filter(|row| row.limit.kind != LimitKind::Offline) {
+        for row in self.rows.iter().filter(|row| !row.limit.kind.is_of_gateway()) {
             match points.get(row.tag.as_str()) {
                 None => {
                     faults.push(self.fault(row, "tag", &row.tag, LimitTrouble::UnknownTag));
                 }
-                Some(point) if row.limit.kind.is_level() => {
+                Some(point) if row.limit.kind.is_level() && !row.limit.detail.unset => {
                     self.check_range(row, point, &mut faults);
                 }
                 Some(_) => {}
             }
         }
+        faults.extend(self.check_names(catalogue));
+        faults.sort_by_key(|fault| fault.row);
         faults
     }
 
     fn check_range(&self, row: &LimitRow, point: &Point, faults: &mut Vec<LimitFault>) {
-        let PointLimit { limit, deadband, kind, .. } = row.limit;
+        let PointLimit { limit, deadband, kind, .. } = &row.limit;
+        let (limit, deadband) = (*limit, *deadband);
         let (low, high) = (point.low.to_string(), point.high.to_string());
         if limit < point.low || limit > point.high {
             let trouble = LimitTrouble::BeyondRange { low, high };
@@ -65,7 +68,7 @@ impl LimitSet {
         }
     }
 
-    fn fault(
+    pub(crate) fn fault(
         &self,
         row: &LimitRow,
         column: &str,
@@ -105,6 +108,9 @@ impl LimitSet {
         for row in &self.rows {
             by_tag.entry(row.tag.as_str()).or_default().push(row.limit.clone());
         }
+        let inputs = self.inputs(catalogue, point_ref_of);
+        let around = Around { gateway: gateway_name, points: &inputs };
+        let common = Common { gateway, revision };
         let mut seen = BTreeSet::new();
         let mut alarms = Vec::new();
         for (index, point) in (0_u32..).zip(&catalogue.points) {
@@ -114,25 +120,85 @@ impl LimitSet {
             }
             let mut limits = by_tag.remove(tag).unwrap_or_default();
             with_stale(&mut limits, point);
-            let times = times_of(point);
             let subject = Subject::Point(point_ref_of(index));
             for limit in limits {
-                let key = format!("{gateway_name}/{tag}/{}", limit.kind.key());
-                alarms.push(spec(key, subject, gateway, &limit, times, revision));
+                let Some(condition) = condition(&limit, point, &around) else { continue };
+                let unset = if limit.detail.unset { "-UNSET" } else { "" };
+                let key = format!("{gateway_name}/{tag}/{}{unset}", limit.kind.key());
+                let times = times_of(point);
+                alarms.push(spec(key, subject, condition, &limit, times, &common, &around));
             }
         }
-        let offline = by_tag
-            .remove("")
-            .and_then(|rows| rows.into_iter().find(|r| r.kind == LimitKind::Offline))
-            .unwrap_or_else(|| silence(LimitKind::Offline, OFFLINE_DEFAULT_MS));
-        let key = format!("{gateway_name}//{}", LimitKind::Offline.key());
-        let subject = Subject::Gateway(gateway);
-        alarms.push(spec(key, subject, gateway, &offline, TimeRules::default(), revision));
+        let mut of_gateway = by_tag.remove("").unwrap_or_default();
+        if !of_gateway.iter().any(|row| row.kind == LimitKind::Offline) {
+            of_gateway.push(silence(LimitKind::Offline, OFFLINE_DEFAULT_MS));
+        }
+        of_gateway.sort_by_key(|row| row.kind == LimitKind::Offline);
+        for limit in of_gateway {
+            let key = format!("{gateway_name}//{}", limit.kind.key());
+            let ms = milliseconds(limit.limit).unwrap_or(OFFLINE_DEFAULT_MS);
+            let condition = if limit.kind == LimitKind::Clock {
+                Condition::Clock { limit_ms: ms }
+            } else {
+                Condition::GatewayOffline { after_ms: ms }
+            };
+            let (subject, times) = (Subject::Gateway(gateway), TimeRules::default());
+            alarms.push(spec(key, subject, condition, &limit, times, &common, &around));
+        }
+        drop_what_looks_at_nothing(&mut alarms);
         alarms
+    }
+
+    /// The number of each point, and how long a sample of it says something.
+    fn inputs<'a>(
+        &self,
+        catalogue: &'a Catalogue,
+        point_ref_of: &dyn Fn(u32) -> PointRef,
+    ) -> BTreeMap<&'a str, (PointRef, i64)> {
+        let looks = self.rows.iter().any(|row| !row.limit.detail.tags().is_empty());
+        let looks = looks || self.rows.iter().any(|row| row.limit.detail.expression.is_some());
+        let points = (0_u32..).zip(&catalogue.points).filter(|_| looks);
+        let stale: BTreeMap<&str, i64> = self
+            .rows
+            .iter()
+            .filter(|row| row.limit.kind == LimitKind::Stale)
+            .filter_map(|row| Some((row.tag.as_str(), milliseconds(row.limit.limit)?)))
+            .collect();
+        let mut inputs = BTreeMap::new();
+        for (index, point) in points {
+            let tag = point.tag.as_str();
+            let hold = stale.get(tag).copied().unwrap_or_else(|| default_stale_ms(point));
+            inputs.entry(tag).or_insert((point_ref_of(index), hold));
+        }
+        inputs
     }
 }
 
-fn with_stale(limits: &mut Vec<PointLimit>, point: &Point) {
+/// What all alarms of a gateway have in common.
+struct Common {
+    gateway: GatewayRef,
+    revision: Revision,
+}
+
+/// An alarm that looks at one that the plan does not have cannot be judged: the file's check names
+/// it, and the others go on without it.
+fn drop_what_looks_at_nothing(alarms: &mut Vec<AlarmSpec>) {
+    loop {
+        let keys: BTreeSet<String> = if alarms.iter().any(AlarmSpec::looks_at_alarms) {
+            alarms.iter().map(|spec| spec.key.clone()).collect()
+        } else {
+            return;
+        };
+        let before = alarms.len();
+        let there = |name: &str| keys.contains(name);
+        alarms.retain(|spec| looks_at(spec).into_iter().all(there));
+        if alarms.len() == before {
+            return;
+        }
+    }
+}
+
+pub(crate) fn with_stale(limits: &mut Vec<PointLimit>, point: &Point) {
     limits.sort_by_key(|limit| limit.kind);
     if !limits.iter().any(|limit| limit.kind == LimitKind::Stale) {
         let delays = limits.iter().map(|l| l.on_delay_ms.max(l.off_delay_ms)).max().unwrap_or(0);
@@ -164,6 +230,7 @@ fn silence(kind: LimitKind, ms: i64) -> PointLimit {
         source: "默认".to_owned(),
         confidence: String::new(),
         statutory: false,
+        detail: Detail::default(),
     }
 }
 
@@ -176,31 +243,27 @@ fn times_of(point: &Point) -> TimeRules {
 fn spec(
     key: String,
     subject: Subject,
-    gateway: GatewayRef,
+    condition: Condition,
     row: &PointLimit,
     times: TimeRules,
-    revision: Revision,
+    common: &Common,
+    around: &Around<'_>,
 ) -> AlarmSpec {
-    let PointLimit { limit, deadband, .. } = *row;
-    let after_ms = milliseconds(limit).unwrap_or(OFFLINE_DEFAULT_MS);
-    let condition = match row.kind {
-        LimitKind::HighHigh => Condition::High { limit, deadband, level: Level::Second },
-        LimitKind::High => Condition::High { limit, deadband, level: Level::First },
-        LimitKind::Low => Condition::Low { limit, deadband, level: Level::First },
-        LimitKind::LowLow => Condition::Low { limit, deadband, level: Level::Second },
-        LimitKind::Stale => Condition::Stale { after_ms },
-        LimitKind::Offline => Condition::GatewayOffline { after_ms },
-    };
+    let detail = &row.detail;
+    // What is missing is shown; a horn would sound for every gap of a new site.
+    let ack_required = detail.ack && condition != Condition::Unset;
     AlarmSpec {
         key,
         subject,
-        gateway,
+        gateway: common.gateway,
+        on_delay_ms: if condition == Condition::Unset { 0 } else { row.on_delay_ms },
+        off_delay_ms: if condition == Condition::Unset { 0 } else { row.off_delay_ms },
         condition,
-        on_delay_ms: row.on_delay_ms,
-        off_delay_ms: row.off_delay_ms,
         priority: row.priority,
-        lifecycle: Lifecycle { latch: row.latch, ..Lifecycle::default() },
+        lifecycle: Lifecycle { latch: row.latch, ack_required, ..Lifecycle::default() },
         times,
-        revision,
+        revision: common.revision,
+        statutory: row.statutory || detail.statutory,
+        suppressed_by: detail.suppressed_by.as_deref().map(|name| around.key(name).into()),
     }
 }

@@ -1,5 +1,7 @@
 //! `limits.csv`: what loads, what is refused and in which words, and the alarms that come of it.
 
+mod detail;
+
 use fengsui_telemetry::{Catalogue, Installation, Point, Revision, Tag};
 
 use crate::engine::Engine;
@@ -9,7 +11,7 @@ use crate::model::{AlarmSpec, Condition, GatewayRef, Level, Plan, PointRef, Prio
 const HEAD: &str = "位号,类型,限值,回差,延时_秒,恢复延时_秒,优先级,锁存,依据,可信度\n\
                     tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence\n";
 
-fn point(tag: &str, period_ms: u32) -> Point {
+pub(super) fn point(tag: &str, period_ms: u32) -> Point {
     Point {
         tag: Tag::parse(tag).unwrap(),
         name: "液位".into(),
@@ -23,18 +25,18 @@ fn point(tag: &str, period_ms: u32) -> Point {
     }
 }
 
-fn catalogue(points: Vec<Point>) -> Catalogue {
+pub(super) fn catalogue(points: Vec<Point>) -> Catalogue {
     let installations =
         vec![Installation { name: "1#罐区".into(), hazard_class: 3, kind: "tank_farm".into() }];
     Catalogue { enterprise: "示例".into(), installations, points }
 }
 
-fn load(rows: &str) -> LimitSet {
+pub(super) fn load(rows: &str) -> LimitSet {
     LimitSet::parse("limits.csv", &format!("{HEAD}{rows}")).unwrap()
 }
 
 /// Row and column of every fault.
-fn places(faults: &[LimitFault]) -> Vec<(u64, &str)> {
+pub(super) fn places(faults: &[LimitFault]) -> Vec<(u64, &str)> {
     faults.iter().map(|fault| (fault.row, fault.column.as_str())).collect()
 }
 
@@ -159,7 +161,7 @@ fn every_point_and_the_gateway_are_supervised_whether_the_file_says_so_or_not() 
     let point_of = |index: u32| PointRef(100 + index);
     let alarms = set.plan("GW-01", GatewayRef(3), &catalogue(points), &point_of, Revision(9));
     let told: Vec<(&str, Condition)> =
-        alarms.iter().map(|spec| (spec.key.as_str(), spec.condition)).collect();
+        alarms.iter().map(|spec| (spec.key.as_str(), spec.condition.clone())).collect();
     let (first, second) = (Level::First, Level::Second);
     assert_eq!(
         told,

@@ -3,10 +3,9 @@
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
 
 use super::{Dice, high, plan};
+use crate::command::{Command, Verb};
 use crate::engine::Engine;
-use crate::model::{
-    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Level, PointRef, Verb,
-};
+use crate::model::{Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Level, PointRef};
 use crate::plan::{PlanFault, RestoreFault};
 use crate::story::{OCCURRENCES_MAX, RAN_MAX};
 
@@ -56,7 +55,7 @@ fn requests_are_remembered_and_a_repeat_has_no_effect() {
     sample(&mut engine, 0, 85.0, Lane::Live, 0);
     let command = Command {
         alarm: AlarmId(0),
-        verb: Verb::Acknowledge { occurrence: 1 },
+        verb: Verb::acknowledge(1),
         by: "duty".into(),
         comment: "seen".into(),
         request: "one".into(),
@@ -134,7 +133,7 @@ fn a_new_revision_keeps_what_stands() {
 }
 
 #[test]
-fn every_fault_of_a_plan_is_named() {
+pub(super) fn every_fault_of_a_plan_is_named() {
     let nan = Condition::High { limit: f64::NAN, deadband: 0.0, level: Level::First };
     let stale = Condition::Stale { after_ms: 5_000 };
     let mut other = high("d", 80.0);

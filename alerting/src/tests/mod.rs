@@ -1,10 +1,14 @@
 //! Tests of the whole engine: stories, and seeded runs against an oracle of its own.
 
 mod bounds;
+mod commands;
 mod limits_change;
+mod mutants;
 mod oracle;
 mod random;
+mod random_derived;
 mod stories;
+mod stories_derived;
 mod stories_late;
 mod stories_silence;
 mod story;
@@ -55,6 +59,13 @@ impl Dice {
     }
 }
 
+/// Seeds of a run: so many, or as many as `FENGSUI_RUNS` says, from 1 or from `FENGSUI_SEED` on.
+pub(crate) fn runs(usually: u64) -> std::ops::Range<u64> {
+    let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = asked("FENGSUI_SEED").unwrap_or(1);
+    first..first + asked("FENGSUI_RUNS").unwrap_or(usually)
+}
+
 /// A high alarm without delays on point 0 of gateway 0; tests change what they are about.
 pub(crate) fn high(key: &str, limit: f64) -> AlarmSpec {
     AlarmSpec {
@@ -68,6 +79,8 @@ pub(crate) fn high(key: &str, limit: f64) -> AlarmSpec {
         lifecycle: Lifecycle::default(),
         times: TimeRules::default(),
         revision: Revision(1),
+        statutory: false,
+        suppressed_by: None,
     }
 }
 

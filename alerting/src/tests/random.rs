@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 
 use super::oracle::{Asked, occurrences};
-use super::{Dice, high, plan};
+use super::{Dice, high, plan, runs};
+use crate::command::{Command, Permit, Verb};
 use crate::engine::Engine;
 use crate::model::{
-    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Letter, Level, Lifecycle,
-    Plan, PointRef, Verb,
+    Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Letter, Level, Lifecycle, Plan,
+    PointRef,
 };
 
 const GATEWAY: GatewayRef = GatewayRef(0);
@@ -26,7 +27,11 @@ fn asked(spec: &AlarmSpec) -> Asked {
         Condition::Low { limit, deadband, .. } => {
             Asked { high: false, limit, clear: limit + deadband, on_ms, off_ms }
         }
-        Condition::Stale { .. } | Condition::GatewayOffline { .. } => unreachable!("limits only"),
+        Condition::Stale { .. }
+        | Condition::GatewayOffline { .. }
+        | Condition::Clock { .. }
+        | Condition::Unset
+        | Condition::Derived(_) => unreachable!("limits only"),
     }
 }
 
@@ -137,9 +142,12 @@ impl Shift {
 
     /// Waits until `now`, waking the engine on the way if this shift's host is punctual.
     fn wait(&mut self, now: i64) {
+        let mut wakes = 0;
         while self.punctual
             && let Some(at) = self.engine.wake_at().filter(|at| at.0 <= now)
         {
+            wakes += 1;
+            assert!(wakes < 10_000, "seed {}: wants to be woken without end", self.seed);
             self.now = self.now.max(at.0);
             self.handle(Event::Wake);
         }
@@ -194,7 +202,10 @@ impl Shift {
     }
 
     fn answer(&mut self) {
+        let mut questions = 0;
         while !self.asked.is_empty() {
+            questions += 1;
+            assert!(questions < 10_000, "seed {}: asks without end", self.seed);
             let (point, from, to) = self.asked.remove(0);
             let samples = self.told.range(from..=to).map(|(te, r)| (*te, *r)).collect();
             self.handle(Event::History { point, from, samples });
@@ -239,11 +250,13 @@ impl Shift {
         let occurrence = self.dice.below(6).cast_unsigned();
         let for_ms = 1000 * (1 + self.dice.below(60));
         let one_shot = self.dice.percent(30);
+        let first_level = Some(self.dice.below(6).cast_unsigned());
+        let permit = Permit { reason: "test".into(), ..Permit::default() };
         let verb = self.dice.pick(&[
-            Verb::Acknowledge { occurrence },
-            Verb::Acknowledge { occurrence },
+            Verb::acknowledge(occurrence),
+            Verb::Acknowledge { occurrence, first_level },
             Verb::Reset,
-            Verb::Shelve { for_ms, one_shot },
+            Verb::Shelve { for_ms, one_shot, permit },
             Verb::Unshelve,
             Verb::Suppress,
             Verb::Unsuppress,
@@ -251,7 +264,8 @@ impl Shift {
             Verb::InService,
         ]);
         let request = self.dice.roll().to_string();
-        let command = Command { alarm, verb, by: "duty".into(), comment: String::new(), request };
+        let comment = self.dice.pick(&["seen", "seen", ""]);
+        let command = Command { alarm, verb, by: "duty".into(), comment: comment.into(), request };
         self.handle(Event::Command(command));
     }
 
@@ -354,12 +368,14 @@ impl Shift {
     }
 }
 
+/// One shift, from its seed.
+pub(crate) fn shift(seed: u64) {
+    Shift::new(seed).work();
+}
+
 #[test]
 fn occurrences_do_not_depend_on_order_batches_repeats_or_restarts() {
-    let runs = std::env::var("FENGSUI_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let first = std::env::var("FENGSUI_SEED").ok().and_then(|seed| seed.parse().ok());
-    let first: u64 = first.unwrap_or(1);
-    for seed in first..first + runs.unwrap_or(3_000) {
-        Shift::new(seed).work();
+    for seed in runs(3_000) {
+        shift(seed);
     }
 }

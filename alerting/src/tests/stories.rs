@@ -174,7 +174,8 @@ fn a_shelf_ends_by_itself_at_any_event_and_keeps_its_time() {
          10 P/H sounds #1
          20 P/H BG #1 shelved
          20 P/H is silent
-         21 P/H GG #1 refused
+         21 P/H GG #1 refused: a shelf with less than 1 min left is replaced only by an earlier end; \
+         for a later one end it and get a new approval
          22 P/H GG #1 shelved
          52 P/H GB #1 unshelved te=52
          60 P/H sounds #1",
@@ -351,7 +352,7 @@ fn a_shelved_second_level_speaks_for_nobody() {
 }
 
 #[test]
-fn after_a_restart_no_delay_fires_until_the_live_lane_has_caught_up() {
+pub(super) fn after_a_restart_no_delay_fires_until_the_live_lane_has_caught_up() {
     check(
         vec![delayed(30, 0)],
         "10 s 85

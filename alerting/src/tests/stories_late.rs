@@ -132,7 +132,7 @@ fn an_occurrence_that_never_ended_is_announced_again_under_its_number() {
 }
 
 #[test]
-fn a_late_occurrence_wholly_inside_a_shelf_is_journal_only() {
+pub(super) fn a_late_occurrence_wholly_inside_a_shelf_is_journal_only() {
     check(
         vec![high("P/H", 80.0)],
         "0 s 70
@@ -149,7 +149,7 @@ fn a_late_occurrence_wholly_inside_a_shelf_is_journal_only() {
 }
 
 #[test]
-fn what_is_beyond_the_horizon_is_history_only() {
+pub(super) fn what_is_beyond_the_horizon_is_history_only() {
     let mut alarm = high("P/H", 80.0);
     alarm.times.late_horizon_ms = 100_000;
     check(
@@ -164,7 +164,7 @@ fn what_is_beyond_the_horizon_is_history_only() {
 }
 
 #[test]
-fn one_back_fill_has_one_chime() {
+pub(super) fn one_back_fill_has_one_chime() {
     let mut low = high("P/L", 20.0);
     low.condition = crate::model::Condition::Low {
         limit: 20.0,
@@ -242,4 +242,30 @@ fn notes_about_repeats_do_not_flood_the_journal() {
         .chain((0..16).map(|_| "11 P/H BB #1 duplicate te=10\n".to_owned()))
         .collect();
     check(vec![high("P/H", 80.0)], &script, &wanted);
+}
+
+#[test]
+pub(super) fn an_occurrence_found_late_sounds_if_it_holds() {
+    check(
+        vec![high("P/H", 80.0)],
+        "0 s 70
+         60 s 86 @20
+         70 ack 1",
+        "60 P/H AB #1 on te=20 late
+         60 P/H sounds #1
+         70 P/H BC #1 acknowledged
+         70 P/H is silent",
+    );
+}
+
+#[test]
+pub(super) fn a_stamp_from_the_future_makes_no_good_sample_late() {
+    check(
+        vec![high("P/H", 80.0)],
+        "10 s 70 @99
+         11 s 85",
+        "10 P/H AA #0 future_stamp te=99 est-time
+         11 P/H AB #1 on te=11
+         11 P/H sounds #1",
+    );
 }

@@ -21,7 +21,7 @@ fn offline(after_s: i64) -> AlarmSpec {
 }
 
 #[test]
-fn stale_data_is_not_cured_by_old_data() {
+fn w03_stale_data_is_not_cured_by_old_data() {
     check(
         vec![stale(0, 60)],
         "100 s 5
@@ -72,7 +72,7 @@ fn a_gateway_is_offline_when_it_stops_and_also_when_it_never_began() {
 }
 
 #[test]
-fn an_offline_gateway_speaks_for_its_points() {
+fn w05_an_offline_gateway_speaks_for_its_points() {
     check(
         vec![stale(0, 5), stale(1, 5), offline(15)],
         "100 beat

@@ -3,15 +3,18 @@
 //! Script, one input a line: `10 s 85` a live sample, `10 s 85 @4` with its own time, `10 s bad`,
 //! `10 b 4:85 6:bad` a back-fill that is settled, `10 beat`, `10 wake`, `10 restart` (snapshot,
 //! restore), `10 caught-up`, `10 ack 1`, `10 reset`, `10 shelve 60`, `10 one-shot 60`, `10 unshelve`,
-//! `10 suppress`, `10 unsuppress`, `10 out`, `10 in`. A command for another alarm than the first:
-//! `10 ack 1 on P/HH`; a sample of another point: `10 s 85 of 1`.
+//! `10 clock 7` (its skew), `10 clock 0 unsynchronised`, `10 suppress`, `10 unsuppress`, `10 out`, `10 in`. A command for another alarm than the first:
+//! `10 ack 1 on P/HH`; a sample of another point: `10 s 85 of 1`. With a command may go `saying=`
+//! (the comment, else "seen"), `reason=`, `at=`, `second=`, `permit=`, `with=` (the occurrence of
+//! the first level). A refusal that gives a reason shows it.
 
 use std::collections::BTreeMap;
 
 use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 
+use crate::command::{Command, Permit, Verb};
 use crate::engine::Engine;
-use crate::model::{Action, AlarmId, AlarmSpec, Command, Event, GatewayRef, PointRef, Row, Verb};
+use crate::model::{Action, AlarmId, AlarmSpec, Event, GatewayRef, PointRef, Row};
 
 const GATEWAY: GatewayRef = GatewayRef(0);
 
@@ -64,6 +67,14 @@ impl Told {
                 }
                 self.handle(Event::Settle { gateway: GATEWAY }, now);
             }
+            "clock" => self.handle(
+                Event::Clock {
+                    gateway: GATEWAY,
+                    skew_ms: seconds(rest[0]).0,
+                    synchronised: rest.get(1).is_none(),
+                },
+                now,
+            ),
             "beat" => self.handle(Event::Heard { gateway: GATEWAY }, now),
             "wake" => self.handle(Event::Wake, now),
             "caught-up" => self.handle(Event::CaughtUp { gateway: GATEWAY }, now),
@@ -86,11 +97,23 @@ impl Told {
     }
 
     fn command(&mut self, alarm: AlarmId, verb: &str, rest: &[&str], now: TimeMs) {
+        let given = |name: &str| rest.iter().find_map(|word| word.strip_prefix(name));
         let verb = match verb {
-            "ack" => Verb::Acknowledge { occurrence: rest[0].parse().unwrap() },
+            "ack" => Verb::Acknowledge {
+                occurrence: rest[0].parse().unwrap(),
+                first_level: given("with=").map(|n| n.parse().unwrap()),
+            },
             "reset" => Verb::Reset,
-            "shelve" => Verb::Shelve { for_ms: seconds(rest[0]).0, one_shot: false },
-            "one-shot" => Verb::Shelve { for_ms: seconds(rest[0]).0, one_shot: true },
+            "shelve" | "one-shot" => Verb::Shelve {
+                for_ms: seconds(rest[0]).0,
+                one_shot: verb == "one-shot",
+                permit: Permit {
+                    reason: given("reason=").unwrap_or("maintenance").to_owned(),
+                    position: given("at=").unwrap_or("desk").to_owned(),
+                    second_person: given("second=").map(str::to_owned),
+                    permit_number: given("permit=").map(str::to_owned),
+                },
+            },
             "unshelve" => Verb::Unshelve,
             "suppress" => Verb::Suppress,
             "unsuppress" => Verb::Unsuppress,
@@ -98,8 +121,9 @@ impl Told {
             "in" => Verb::InService,
             other => panic!("no such input: {other}"),
         };
-        let (by, comment) = ("duty".to_owned(), String::new());
-        let command = Command { alarm, verb, by, comment, request: format!("{now:?}") };
+        let comment = given("saying=").unwrap_or("seen").to_owned();
+        let (by, request) = ("duty".to_owned(), format!("{now:?} {}", alarm.0));
+        let command = Command { alarm, verb, by, comment, request };
         self.handle(Event::Command(command), now);
     }
 
@@ -143,5 +167,16 @@ fn told_row(key: &str, row: &Row) -> String {
     let te = row.te.map(|te| format!(" te={}", shown(te))).unwrap_or_default();
     let (flags, cause) = (row.flags.words(), row.cause.word());
     let at = shown(row.ti);
-    format!("{at} {key} {from}{to} #{} {cause}{te} {flags}", row.occurrence).trim_end().to_owned()
+    let why = match row.comment.split_once(" / ") {
+        Some((_, english)) if cause == "refused" => format!(": {english}"),
+        Some(_) | None if says_inputs(&row.comment) => format!(" ({})", row.comment),
+        Some(_) | None => String::new(),
+    };
+    let told = format!("{at} {key} {from}{to} #{} {cause}{te} {flags}", row.occurrence);
+    format!("{}{why}", told.trim_end())
+}
+
+/// What votes and expressions say about their inputs.
+fn says_inputs(comment: &str) -> bool {
+    ["oo", "no valid input", "; P/H"].iter().any(|mark| comment.contains(mark))
 }

@@ -13,10 +13,11 @@ use fengsui_telemetry::{Fault, Lane, Reading, Revision, TimeMs};
 
 use self::compare::Got;
 use self::script::{Config, Input, Scenario, Sent};
+use crate::command::Command;
 use crate::engine::Engine;
 use crate::model::{
-    Action, AlarmId, AlarmSpec, Command, Condition, Event, GatewayRef, Level, Lifecycle, Plan,
-    PointRef, Priority, Subject, TimeRules,
+    Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Level, Lifecycle, Plan, PointRef,
+    Priority, Subject, TimeRules,
 };
 
 const POINT: PointRef = PointRef(0);
@@ -106,6 +107,8 @@ fn plan_of(config: &Config) -> Result<Plan, String> {
         lifecycle,
         times,
         revision: Revision(0),
+        statutory: false,
+        suppressed_by: None,
     };
     Ok(Plan { revision: Revision(0), alarms: vec![spec] })
 }
@@ -167,7 +170,9 @@ fn play(scenario: &Scenario) -> Result<Got, String> {
             Input::Tick => player.handle(Event::Wake, now),
             Input::Restart => player.restart(now)?,
             Input::Command { verb, user, reason } => {
-                let (by, comment) = (user.clone(), reason.clone());
+                // Who must say what is no matter of these scenarios.
+                let said = if reason.is_empty() { "-" } else { reason };
+                let (by, comment) = (user.clone(), said.to_owned());
                 let request = format!("input {place}");
                 let verb = verb.clone();
                 let command = Command { alarm: ALARM, verb, by, comment, request };

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::model::Verb;
+use crate::command::{Permit, Verb};
 
 /// One line.
 #[derive(Debug, Deserialize)]
@@ -211,6 +211,16 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// Class, person and permit rules of shelving are no matter of these scenarios.
+fn permit() -> Permit {
+    Permit {
+        reason: "vector".to_owned(),
+        position: String::new(),
+        second_person: Some("second".to_owned()),
+        permit_number: Some("vector".to_owned()),
+    }
+}
+
 fn command(name: &str, map: &Map<String, Value>) -> Result<Input, String> {
     let mut arguments = Arguments::new(map);
     let mut says_why = true;
@@ -219,7 +229,7 @@ fn command(name: &str, map: &Map<String, Value>) -> Result<Input, String> {
             says_why = false;
             let occurrence = arguments.number("occ")?;
             let occurrence = u64::try_from(occurrence).map_err(|_| "occ must not be negative")?;
-            Verb::Acknowledge { occurrence }
+            Verb::acknowledge(occurrence)
         }
         "reset" | "unshelve" => {
             says_why = false;
@@ -228,6 +238,7 @@ fn command(name: &str, map: &Map<String, Value>) -> Result<Input, String> {
         "shelve" => Verb::Shelve {
             for_ms: super::ms(arguments.number("dur")?),
             one_shot: arguments.flag("oneshot")?,
+            permit: permit(),
         },
         "sup_on" => Verb::Suppress,
         "sup_off" => Verb::Unsuppress,

@@ -240,9 +240,9 @@ impl AlarmLoop {
             for occurrence in self.engine.standing(alarm).unacknowledged {
                 let command = Command {
                     alarm,
-                    verb: Verb::Acknowledge { occurrence },
+                    verb: Verb::acknowledge(occurrence),
                     by: "就地按钮".to_owned(),
-                    comment: String::new(),
+                    comment: "就地按钮确认".to_owned(),
                     request: format!("button-{now}-{}-{occurrence}", alarm.0),
                 };
                 self.handle(Event::Command(command));

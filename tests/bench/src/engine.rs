@@ -75,6 +75,8 @@ fn plan() -> Plan {
                 lifecycle: Lifecycle::default(),
                 times: TimeRules::default(),
                 revision: Revision(1),
+                statutory: false,
+                suppressed_by: None,
             });
         }
     }

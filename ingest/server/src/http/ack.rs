@@ -128,7 +128,7 @@ pub(super) async fn one(
     };
     let command = Command {
         alarm: id,
-        verb: Verb::Acknowledge { occurrence },
+        verb: Verb::acknowledge(occurrence),
         by: by.display.clone(),
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
@@ -152,6 +152,10 @@ pub(super) async fn one(
                 let why =
                     "已确认过，备注已记入台账 / acknowledged before; the note is in the journal";
                 done("acknowledged", why.to_owned())
+            }
+            // The rule that refused it speaks for itself.
+            Cause::Refused if comment.trim().is_empty() && !outcome.why.is_empty() => {
+                done("refused", outcome.why)
             }
             Cause::Refused => {
                 let why = "当前状态不需要确认 / nothing to acknowledge in this state";

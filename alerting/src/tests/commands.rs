@@ -1,0 +1,192 @@
+//! What people may do to an alarm: comments, HH with H (W01), shelves (W16).
+
+use super::high;
+use super::story::check;
+use crate::model::{AlarmSpec, Condition, Level, Priority};
+
+fn two_levels() -> Vec<AlarmSpec> {
+    let condition = Condition::High { limit: 90.0, deadband: 0.0, level: Level::Second };
+    vec![high("P/H", 80.0), AlarmSpec { condition, ..high("P/HH", 90.0) }]
+}
+
+fn of(priority: Priority) -> AlarmSpec {
+    AlarmSpec { priority, ..high("P/H", 80.0) }
+}
+
+#[test]
+fn w01_acknowledging_hh_acknowledges_the_h_that_was_on_the_screen() {
+    check(
+        two_levels(),
+        "0 s 70
+         10 s 85
+         20 s 92
+         25 ack 1 with=1 on P/HH
+         30 s 88
+         40 s 70",
+        "10 P/H AB #1 on te=10
+         10 P/H sounds #1
+         20 P/HH AB #1 on te=20
+         20 P/HH sounds #1
+         25 P/HH BC #1 acknowledged
+         25 P/HH is silent
+         25 P/H BC #1 acknowledged
+         25 P/H is silent
+         30 P/HH CA #1 off te=30
+         40 P/H CA #1 off te=40",
+    );
+}
+
+#[test]
+fn w01_acknowledging_h_leaves_hh_and_an_h_that_nobody_saw_is_not_covered() {
+    check(
+        two_levels(),
+        "10 s 85
+         20 s 92
+         25 ack 1 on P/H
+         30 s 70
+         40 s 95
+         41 ack 2 with=1 on P/HH",
+        "10 P/H AB #1 on te=10
+         10 P/H sounds #1
+         20 P/HH AB #1 on te=20
+         20 P/HH sounds #1
+         25 P/H BC #1 acknowledged
+         25 P/H is silent
+         30 P/HH BD #1 off te=30
+         30 P/H CA #1 off te=30
+         40 P/HH DB #2 on te=40
+         40 P/HH sounds #2
+         40 P/H AB #2 on te=40
+         41 P/HH BC #2 acknowledged
+         41 P/HH is silent",
+    );
+}
+
+#[test]
+fn an_answer_to_p1_p2_or_anything_late_is_given_in_words() {
+    let needs = "refused: acknowledging P1, P2 or a late occurrence needs a comment";
+    for priority in [Priority::P1, Priority::P2] {
+        check(
+            vec![of(priority)],
+            "10 s 85
+             11 ack 1 saying=
+             12 ack 1",
+            &format!(
+                "10 P/H AB #1 on te=10
+                 10 P/H sounds #1
+                 11 P/H BB #1 {needs}
+                 12 P/H BC #1 acknowledged
+                 12 P/H is silent"
+            ),
+        );
+    }
+    check(
+        vec![of(Priority::P3)],
+        "10 s 85
+         11 ack 1 saying=
+         20 s 70
+         100 s 71
+         110 b 50:90 60:70
+         111 ack 2 saying=
+         112 ack 2",
+        &format!(
+            "10 P/H AB #1 on te=10
+             10 P/H sounds #1
+             11 P/H BC #1 acknowledged
+             11 P/H is silent
+             20 P/H CA #1 off te=20
+             110 P/H AD #2 on te=50 late
+             110 chime
+             111 P/H DD #2 {needs}
+             112 P/H DA #2 acknowledged
+             112 P/H is silent"
+        ),
+    );
+}
+
+#[test]
+fn w16_a_shelf_needs_a_reason_a_text_an_end_and_keeps_to_the_maximum() {
+    check(
+        vec![of(Priority::P2)],
+        "10 shelve 60 reason=
+         11 shelve 60 saying=
+         12 shelve 0
+         13 shelve 14401
+         14 shelve 14400
+         20 shelve 14394
+         21 shelve 14392",
+        "10 P/H AA #0 refused: a shelf needs a reason code and a free text
+         11 P/H AA #0 refused: a shelf needs a reason code and a free text
+         12 P/H AA #0 refused: a shelf needs an end time
+         13 P/H AA #0 refused: longer than the 240 min that this priority allows
+         14 P/H AG #0 shelved
+         20 P/H GG #0 refused: a shelf with less than 240 min left is replaced only by an earlier end; \
+         for a later one end it and get a new approval
+         21 P/H GG #0 shelved",
+    );
+}
+
+#[test]
+fn w16_p1_needs_two_people_and_a_statutory_alarm_a_permit() {
+    check(
+        vec![of(Priority::P1)],
+        "10 shelve 60
+         11 shelve 60 second=duty
+         12 shelve 1801 second=li
+         13 shelve 60 second=li",
+        "10 P/H AA #0 refused: shelving a P1 alarm needs a second person
+         11 P/H AA #0 refused: the second person must not be the one who asks
+         12 P/H AA #0 refused: longer than the 30 min that this priority allows
+         13 P/H AG #0 shelved",
+    );
+    check(
+        vec![AlarmSpec { statutory: true, ..of(Priority::P3) }],
+        "10 shelve 60
+         11 shelve 60 permit=ZX-2026-17",
+        "10 P/H AA #0 refused: a statutory alarm needs the number of a written permit
+         11 P/H AG #0 shelved",
+    );
+}
+
+#[test]
+fn w16_a_position_holds_fifty_shelves_and_another_its_own() {
+    let alarms: Vec<_> = (0..52).map(|n| high(&format!("P/{n}"), 80.0)).collect();
+    let mut script = String::new();
+    let mut wanted = String::new();
+    for n in 0..50 {
+        script.push_str(&format!("10 shelve 100 on P/{n}\n"));
+        wanted.push_str(&format!("10 P/{n} AG #0 shelved\n"));
+    }
+    script.push_str(
+        "11 shelve 60 on P/50
+         12 shelve 60 at=field on P/50
+         13 restart
+         14 shelve 60 on P/51
+         15 unshelve on P/0
+         16 shelve 60 on P/51",
+    );
+    let full = "refused: this position holds 50 shelves, the most allowed";
+    wanted.push_str(&format!(
+        "11 P/50 AA #0 {full}
+         12 P/50 AG #0 shelved
+         14 P/51 AA #0 {full}
+         15 P/0 GA #0 unshelved
+         16 P/51 AG #0 shelved"
+    ));
+    check(alarms, &script, &wanted);
+}
+
+#[test]
+fn w16_a_shelf_ends_on_time_although_the_power_failed() {
+    check(
+        vec![high("P/H", 80.0)],
+        "10 shelve 60
+         20 s 85
+         30 restart
+         80 restart",
+        "10 P/H AG #0 shelved
+         20 P/H GG #1 on te=20
+         80 P/H GB #1 unshelved te=70 recovered
+         80 P/H sounds #1",
+    );
+}
