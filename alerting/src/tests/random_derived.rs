@@ -276,7 +276,7 @@ struct Shift {
     now: i64,
     told: BTreeMap<(PointRef, TimeMs), Reading>,
     asked: Vec<(PointRef, TimeMs, TimeMs)>,
-    saved: (Vec<u8>, Vec<(Event, TimeMs)>),
+    saved: (Vec<u8>, Vec<(Event, TimeMs, Vec<Action>)>),
     punctual: bool,
 }
 
@@ -292,12 +292,13 @@ impl Shift {
 
     fn handle(&mut self, event: Event) {
         let now = TimeMs(self.now);
-        self.saved.1.push((event.clone(), now));
+        let told = event.clone();
         if std::env::var("FENGSUI_TELL").is_ok() {
             println!("{} {event:?}", self.now);
         }
         let mut actions = Vec::new();
         self.engine.handle(event, now, &mut actions);
+        self.saved.1.push((told, now, actions.clone()));
         self.take(&actions);
     }
 
@@ -353,12 +354,10 @@ impl Shift {
         let (bytes, since) = self.saved.clone();
         self.engine = Engine::restore(self.engine.plan().clone(), &bytes).unwrap();
         self.asked.clear();
-        for (event, then) in since {
-            if !matches!(event, Event::History { .. }) {
-                let mut actions = Vec::new();
-                self.engine.handle(event, then, &mut actions);
-                self.take(&actions);
-            }
+        for (event, then, answers) in since {
+            let mut actions = Vec::new();
+            self.engine.handle(event, then, &mut actions);
+            assert_eq!(actions, answers, "seed {}: another answer at {then:?}", self.seed);
         }
         self.now += self.dice.below(20_000);
         self.saved = (self.engine.snapshot(), Vec::new());

@@ -304,6 +304,13 @@ pub fn desk_rows(
     Ok(rows)
 }
 
+/// A person wrote the row's comment; what a rule says of a refusal is no note.
+fn is_written(row: &fengsui_store::JournalRow) -> bool {
+    let command = row.command.as_ref();
+    let command = command.and_then(|text| crate::commands::from_json(AlarmId(0), text).ok());
+    command.is_some_and(|command| command.comment == row.comment)
+}
+
 /// When an occurrence was answered, and what was written then or later.
 fn answer(shown: &mut AlarmRow, told: &[StoredRow]) {
     for StoredRow { row, .. } in told.iter().filter(|told| told.row.occurrence == shown.occurrence)
@@ -313,7 +320,7 @@ fn answer(shown: &mut AlarmRow, told: &[StoredRow]) {
                 shown.acked_at = Some(row.ti);
                 shown.comment.clone_from(&row.comment);
             }
-            Some(Cause::Refused) if !row.comment.is_empty() => {
+            Some(Cause::Refused) if !row.comment.is_empty() && is_written(row) => {
                 shown.comment.clone_from(&row.comment);
             }
             Some(_) | None => {}

@@ -36,6 +36,8 @@ pub struct AlarmRow {
     pub acked_at: Option<TimeMs>,
     /// What they wrote.
     pub comment: String,
+    /// End of a shelf.
+    pub shelf_until: Option<TimeMs>,
 }
 
 /// The facts, shared by all rows of an alarm.
@@ -75,6 +77,7 @@ pub struct AlarmJson<'a> {
     acked_by: Option<&'a str>,
     acked_at: Option<String>,
     comment: &'a str,
+    shelf_until: Option<String>,
 }
 
 impl AlarmRow {
@@ -107,6 +110,7 @@ impl AlarmRow {
             acked_by: self.acked_by.as_deref(),
             acked_at: self.acked_at.map(|t| stamp.rfc3339(t)),
             comment: &self.comment,
+            shelf_until: self.shelf_until.map(|t| stamp.rfc3339(t)),
         }
     }
 
@@ -144,6 +148,7 @@ pub fn rows_of(
         acked_by: standing.acknowledged_by.clone(),
         acked_at: None,
         comment: String::new(),
+        shelf_until: standing.shelf_until,
     };
     let mut rows = Vec::new();
     let older: Vec<u64> =

@@ -482,7 +482,8 @@ impl AlarmLoop {
 fn annotate(shown: &mut [AlarmRow], rows: &[Row], alarm: AlarmId) {
     for row in rows.iter().filter(|row| row.alarm == alarm) {
         let acknowledged = matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement);
-        let noted = row.cause == Cause::Refused && !row.comment.is_empty();
+        let written = row.command.as_ref().is_some_and(|command| command.comment == row.comment);
+        let noted = row.cause == Cause::Refused && written && !row.comment.is_empty();
         for shown in shown.iter_mut().filter(|shown| shown.occurrence == row.occurrence) {
             if acknowledged {
                 shown.acked_by.clone_from(&row.by);

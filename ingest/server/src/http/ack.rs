@@ -34,6 +34,9 @@ pub(super) struct Request {
 pub(super) struct Named {
     alarm: String,
     occurrence: u64,
+    /// For a second level: the occurrence of the first that the screen shows with it.
+    #[serde(default)]
+    first_level: Option<u64>,
 }
 
 /// What became of one acknowledgement.
@@ -84,7 +87,7 @@ pub(super) async fn acknowledge(
     let mut results = Vec::with_capacity(request.acks.len());
     for named in request.acks {
         let ask = Ask { comment: &request.comment, request: &request.request, by: &who };
-        match one(&app, &named.alarm, named.occurrence, ask).await {
+        match one(&app, &named.alarm, (named.occurrence, named.first_level), ask).await {
             Some(done) => results.push(done),
             None => return Problem::unavailable("alarm loop").into_response(),
         }
@@ -119,7 +122,7 @@ fn told(results: &[Done]) -> Told {
 pub(super) async fn one(
     app: &App,
     alarm: &str,
-    occurrence: u64,
+    (occurrence, first_level): (u64, Option<u64>),
     Ask { comment, request, by }: Ask<'_>,
 ) -> Option<Done> {
     let done = |outcome, why: String| Done { alarm: alarm.to_owned(), occurrence, outcome, why };
@@ -128,7 +131,7 @@ pub(super) async fn one(
     };
     let command = Command {
         alarm: id,
-        verb: Verb::acknowledge(occurrence),
+        verb: Verb::Acknowledge { occurrence, first_level },
         by: by.display.clone(),
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
@@ -182,7 +185,7 @@ pub(super) async fn one(
     })
 }
 
-async fn known_alarm(app: &App, key: &str) -> Option<AlarmId> {
+pub(super) async fn known_alarm(app: &App, key: &str) -> Option<AlarmId> {
     let (reply, answer) = oneshot::channel();
     let (alarms, key) = (app.alarms.clone(), key.to_owned());
     let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Find(key, reply)));

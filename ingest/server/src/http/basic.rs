@@ -218,7 +218,7 @@ pub(super) async fn acknowledge(
         return (StatusCode::FORBIDDEN, Html(text)).into_response();
     }
     let ask = ack::Ask { comment: "", request: &form.request, by: &who };
-    match ack::one(&app, &form.alarm, form.occurrence, ask).await {
+    match ack::one(&app, &form.alarm, (form.occurrence, None), ask).await {
         Some(_) => Redirect::to("/basic").into_response(),
         None => super::Problem::unavailable("alarm loop").into_response(),
     }

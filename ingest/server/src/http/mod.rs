@@ -12,6 +12,7 @@ mod audit;
 mod basic;
 mod calls;
 mod closure;
+mod deed;
 mod guard;
 mod limits;
 mod login;
@@ -117,6 +118,7 @@ fn router(app: App) -> Router {
         .route("/points/{point}/trend", get(api::trend))
         .route("/journal", get(api::journal))
         .route("/alarms/ack", post(ack::acknowledge))
+        .route("/alarms/{deed}", post(deed::deed))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
         .route("/me", get(login::me))

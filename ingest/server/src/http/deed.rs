@@ -1,0 +1,201 @@
+//! What a person does to an alarm beside acknowledging it: shelve, unshelve, reset, out of service
+//! and back.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use fengsui_alerting::{Cause, Command, Permit, Verb};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::ack::known_alarm;
+use super::guard::Told;
+use super::problem::wants_english;
+use super::{App, Problem, login};
+use crate::accounts::{Identity, Peer, Role, secret};
+use crate::alarm_loop::{Input, Outcome};
+
+/// The longest shelf of any priority, minutes: more is refused before the engine is asked.
+const MINUTES_MAX: u32 = 24 * 60;
+/// Characters of a text.
+const TEXT_MAX: usize = 2_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Body {
+    alarm: String,
+    #[serde(default)]
+    comment: String,
+    request: String,
+    minutes: Option<u32>,
+    #[serde(default)]
+    one_shot: bool,
+    #[serde(default)]
+    reason: String,
+    second_person: Option<String>,
+    second_password: Option<String>,
+    permit: Option<String>,
+}
+
+pub(super) async fn deed(
+    State(app): State<App>,
+    uri: Uri,
+    Path(deed): Path<String>,
+    Extension(who): Extension<Identity>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Result<Json<Body>, JsonRejection>,
+) -> Response {
+    let english = wants_english(&headers);
+    let Json(body) = match body {
+        Ok(body) => body,
+        Err(fault) => {
+            let fix = r#"{"alarm":"GW-01/TK-101.LT/H","minutes":30,"reason":"…","request":"id"}"#;
+            return Problem::bad_field("body", &fault.body_text(), english, fix).into_response();
+        }
+    };
+    if let Some(problem) = faults(&body, english) {
+        return problem.into_response();
+    }
+    let verb = match deed.as_str() {
+        "shelve" => match shelve(&app, &body, &who, peer, english).await {
+            Ok(verb) => verb,
+            Err(refusal) => return refusal,
+        },
+        "unshelve" => Verb::Unshelve,
+        "reset" => Verb::Reset,
+        "out_of_service" => Verb::OutOfService,
+        "in_service" => Verb::InService,
+        _ => return super::problem::no_such_path(uri).await.into_response(),
+    };
+    let outcome = act(&app, &body, &who, verb).await;
+    let (word, why) = match outcome {
+        Some(Some(outcome)) => told(&outcome),
+        // The same request again had its effect the first time.
+        Some(None) => ("done", String::new()),
+        None => ("unknown", "没有这个报警 / no such alarm".to_owned()),
+    };
+    let mut response = Json(json!({ "outcome": word, "why": why })).into_response();
+    response.extensions_mut().insert(Told(format!("{deed} {} {word}", body.alarm)));
+    response
+}
+
+fn faults(body: &Body, english: bool) -> Option<Problem> {
+    let long = |text: &str| text.chars().count() > TEXT_MAX;
+    if long(&body.comment) || long(&body.reason) {
+        let fix = if english { "at most 2,000 characters" } else { "不超过 2000 字" };
+        return Some(Problem::bad_field("comment", "", english, fix));
+    }
+    if body.request.is_empty() || body.request.len() > 100 {
+        let fix = if english {
+            "any id of 1 to 100 bytes, new for each request"
+        } else {
+            "每次请求一个新编号，1 至 100 字节"
+        };
+        return Some(Problem::bad_field("request", &body.request, english, fix));
+    }
+    None
+}
+
+/// A shelf needs an end and a reason; a second person shows that they are one.
+async fn shelve(
+    app: &App,
+    body: &Body,
+    who: &Identity,
+    peer: Peer,
+    english: bool,
+) -> Result<Verb, Response> {
+    let bad = |field: &str, value: &str, fix: &str| {
+        Problem::bad_field(field, value, english, fix).into_response()
+    };
+    let minutes = body.minutes.filter(|minutes| (1..=MINUTES_MAX).contains(minutes));
+    let Some(minutes) = minutes else {
+        let fix = if english {
+            "give an end: 1 to 1440 minutes"
+        } else {
+            "必须给出时长：1 至 1440 分钟"
+        };
+        return Err(bad("minutes", &body.minutes.unwrap_or_default().to_string(), fix));
+    };
+    let second_person = match (&body.second_person, &body.second_password) {
+        (None, _) => None,
+        (Some(_), None) => {
+            let fix = if english {
+                "the second person enters their password"
+            } else {
+                "第二人须输入自己的密码"
+            };
+            return Err(bad("second_password", "", fix));
+        }
+        (Some(name), Some(password)) => match app.accounts.log_in(name, password, peer).await {
+            Ok((session, second)) => {
+                // Only shown to be there: nothing of it stays.
+                if let Some(hash) = secret::hash_of_session(&session) {
+                    app.accounts.log_out(hash).await.ok();
+                }
+                if second.id == who.id || !second.may(Role::Operator) {
+                    let fix = if english {
+                        "another person with the role operator"
+                    } else {
+                        "须为另一名有操作权限的人"
+                    };
+                    return Err(bad("second_person", name, fix));
+                }
+                Some(second.display)
+            }
+            Err(refusal) => return Err(login::refused(&refusal, english)),
+        },
+    };
+    let permit = Permit {
+        reason: body.reason.clone(),
+        position: who.position.clone(),
+        second_person,
+        permit_number: body.permit.clone(),
+    };
+    Ok(Verb::Shelve { for_ms: i64::from(minutes) * 60_000, one_shot: body.one_shot, permit })
+}
+
+/// None: no such alarm, or the loop has ended.
+async fn act(app: &App, body: &Body, who: &Identity, verb: Verb) -> Option<Option<Outcome>> {
+    let command = Command {
+        alarm: known_alarm(app, &body.alarm).await?,
+        verb,
+        by: who.display.clone(),
+        comment: body.comment.clone(),
+        request: format!("{}/{}", body.request, body.alarm),
+    };
+    let (reply, answer) = oneshot::channel();
+    let alarms = app.alarms.clone();
+    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
+    sent.await.ok()?.ok()?;
+    answer.await.ok()
+}
+
+fn told(outcome: &Outcome) -> (&'static str, String) {
+    match outcome.cause {
+        Cause::Refused if outcome.why.is_empty() => {
+            ("refused", "当前状态不允许 / not in this state".to_owned())
+        }
+        Cause::Refused => ("refused", outcome.why.clone()),
+        Cause::On
+        | Cause::Off
+        | Cause::Acknowledged
+        | Cause::StaleAcknowledgement
+        | Cause::Reset
+        | Cause::Shelved
+        | Cause::Unshelved
+        | Cause::Suppressed
+        | Cause::Unsuppressed
+        | Cause::OutOfService
+        | Cause::InService
+        | Cause::ReAlarm
+        | Cause::Duplicate
+        | Cause::FutureStamp
+        | Cause::Revised
+        | Cause::Refuted
+        | Cause::History => ("done", String::new()),
+    }
+}
