@@ -135,6 +135,8 @@ const stories = {
     const form = page.locator('form').first();
     const alarm = await form.locator('input[name=alarm]').inputValue();
     const occurrence = Number(await form.locator('input[name=occurrence]').inputValue());
+    const words = form.locator('select[name=comment]');
+    if (await words.count() > 0) await words.selectOption('正在核实');
     await form.locator('button').click();
     await page.waitForURL(/\/basic$/);
     await until('the acknowledgement is done', async () => {

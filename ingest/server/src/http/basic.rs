@@ -141,11 +141,12 @@ fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
     let unrecorded = if row.recorded { "" } else { " 未入账" };
     let button = if row.wants_person() && reader.who.may(Role::Operator) {
         format!(
-            "<form method=post><input type=hidden name=alarm value=\"{}\"><input type=hidden name=occurrence value={}><input type=hidden name=request value=\"basic-{}\"><input type=hidden name=secret value=\"{}\"><button>确认 Ack</button></form>",
+            "<form method=post><input type=hidden name=alarm value=\"{}\"><input type=hidden name=occurrence value={}><input type=hidden name=request value=\"basic-{}\"><input type=hidden name=secret value=\"{}\">{}<button>确认 Ack</button></form>",
             escape(&facts.key),
             row.occurrence,
             clock::now(),
-            reader.proof
+            reader.proof,
+            if facts.priority <= 2 || row.late { PHRASES } else { "" }
         )
     } else {
         escape(row.acked_by.as_deref().unwrap_or(""))
@@ -196,11 +197,16 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// What is said of urgent and late alarms: this page loads anew too often for writing.
+const PHRASES: &str = "<select name=comment aria-label=\"备注 Comment\"><option value=\"\">备注 Comment…<option>已通知现场<option>正在核实<option>已派人处理<option>仪表故障，已报修</select>";
+
 #[derive(Deserialize)]
 pub(super) struct AckForm {
     alarm: String,
     occurrence: u64,
     request: String,
+    #[serde(default)]
+    comment: String,
     #[serde(default)]
     secret: String,
 }
@@ -217,8 +223,15 @@ pub(super) async fn acknowledge(
         );
         return (StatusCode::FORBIDDEN, Html(text)).into_response();
     }
-    let ask = ack::Ask { comment: "", request: &form.request, by: &who };
+    let ask = ack::Ask { comment: &form.comment, request: &form.request, by: &who };
     match ack::one(&app, &form.alarm, (form.occurrence, None), ask).await {
+        Some(done) if done.outcome == "refused" => {
+            let text = format!(
+                "{HEAD}<p class=blind role=alert>{}</p><p><a href=/basic>返回 Back</a></p></body></html>",
+                escape(&done.why)
+            );
+            (StatusCode::CONFLICT, Html(text)).into_response()
+        }
         Some(_) => Redirect::to("/basic").into_response(),
         None => super::Problem::unavailable("alarm loop").into_response(),
     }
