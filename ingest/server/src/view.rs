@@ -151,18 +151,16 @@ pub fn rows_of(
         shelf_until: standing.shelf_until,
     };
     let mut rows = Vec::new();
-    let older: Vec<u64> =
-        standing.unacknowledged.iter().copied().filter(|n| *n != newest).collect();
     if standing.letter != Letter::A {
         rows.push(row(standing.occurrence, newest, standing.letter.word(), standing.active));
     }
-    if !older.is_empty() {
-        let known = engine.occurrences(alarm);
-        for number in older {
-            let occurrence = known.iter().copied().find(|o| o.number == number);
-            if occurrence.is_some_and(|o| o.late) {
-                rows.push(row(occurrence, number, Letter::D.word(), false));
-            }
+    // In order of number. Of what an alarm on the screen covers only late ones stand apart.
+    let older = &standing.unacknowledged;
+    if older.iter().any(|number| *number != newest) {
+        let waits =
+            |o: &Occurrence| o.late && o.number != newest && older.binary_search(&o.number).is_ok();
+        for occurrence in engine.occurrences(alarm).into_iter().filter(waits) {
+            rows.push(row(Some(occurrence), occurrence.number, Letter::D.word(), false));
         }
     }
     rows

@@ -55,6 +55,7 @@ async fn play(scene: &Scene) -> anyhow::Result<()> {
     ensure!(flood_is(&centre, false).await?, "nothing yet");
 
     let mut stream = Stream::open(&centre.api, None).await?;
+    stream.find("hello", SOON, |event| event.name == "hello").await?;
     let sent = Sent::default();
     let announced = (points + seconds * tenth) as usize;
     let speak = async {

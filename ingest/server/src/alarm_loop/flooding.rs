@@ -70,7 +70,7 @@ impl AlarmLoop {
         let rows = self.flood_rows(changes, now);
         if !rows.is_empty() {
             let inputs = self.chunk();
-            self.recorder.record(Unrecorded { rows, inputs, change: 0, reply: None });
+            self.recorder.record(Unrecorded { rows, raised: 0, inputs, change: 0, reply: None });
         }
     }
 

@@ -385,11 +385,12 @@ impl AlarmLoop {
         add(&self.parts.counters.raised, rows.len() as u64);
         self.show(&rows, &mut touched, &sounded);
         let mut rows: Vec<_> = rows.iter().map(|row| self.journal_row(row)).collect();
+        let raised = rows.len();
         rows.extend(notes);
         rows.extend(packages.iter().map(|package| package.row(TimeMs(package.known))));
         packages.into_iter().for_each(|package| self.tell(DeskInput::Package(package)));
         let inputs = self.chunk();
-        self.recorder.record(Unrecorded { rows, inputs, change: self.change, reply });
+        self.recorder.record(Unrecorded { rows, raised, inputs, change: self.change, reply });
     }
 
     fn packages(&self, rows: &[Row], late: Option<(usize, Late)>) -> Vec<Package> {

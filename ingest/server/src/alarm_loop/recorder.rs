@@ -46,6 +46,8 @@ pub(super) type Reply = Box<dyn FnOnce() + Send>;
 /// What waits for the journal: inputs, and the rows that came of them.
 pub(super) struct Unrecorded {
     pub(super) rows: Vec<JournalRow>,
+    /// How many of them, from the first on, the engine made; notes come after.
+    pub(super) raised: usize,
     pub(super) inputs: Inputs,
     /// Which change of the desk; 0 for none.
     pub(super) change: u64,
@@ -141,7 +143,7 @@ impl Recorder {
             self.waiting.push_back(unrecorded);
             return self.limit_waiting();
         }
-        let Unrecorded { rows, inputs, change, reply } = unrecorded;
+        let Unrecorded { rows, raised, inputs, change, reply } = unrecorded;
         let copy = (rows.clone(), inputs.clone());
         let counters = self.counters.clone();
         let (desk, failed) = (self.desk.clone(), self.failed_in.clone());
@@ -150,7 +152,7 @@ impl Recorder {
         let kept = (copy.clone(), Arc::clone(&reply));
         let done = move |answer: Result<Vec<Option<u64>>, StoreError>| match answer {
             Ok(seqs) => {
-                add(&counters.journaled, seqs.iter().flatten().count() as u64);
+                add(&counters.journaled, seqs.iter().take(raised).flatten().count() as u64);
                 let seq = seqs.iter().flatten().max().copied();
                 if seq.is_some() {
                     reached(Step::Journaled);
@@ -168,7 +170,7 @@ impl Recorder {
                 error!(%fault, "the alarm journal does not record; trying again");
                 let (rows, inputs) = copy;
                 let reply = lock(&reply).take();
-                if failed.try_send(Unrecorded { rows, inputs, change, reply }).is_err() {
+                if failed.try_send(Unrecorded { rows, raised, inputs, change, reply }).is_err() {
                     error!("too many unrecorded changes; ending so that the log replays");
                     std::process::abort();
                 }
@@ -177,7 +179,7 @@ impl Recorder {
         if self.journal.append_with(inputs, rows, Box::new(done)).is_err() {
             let ((rows, inputs), reply) = kept;
             let reply = lock(&reply).take();
-            self.waiting.push_back(Unrecorded { rows, inputs, change, reply });
+            self.waiting.push_back(Unrecorded { rows, raised, inputs, change, reply });
             self.retry_at.get_or_insert(clock::monotonic() + RETRY);
             self.limit_waiting();
         }

@@ -53,7 +53,13 @@ impl AlarmLoop {
         // An alarm that the wake raised has taken the inputs with it: then this chunk is empty.
         let inputs = self.chunk();
         self.flushed_at = now;
-        self.recorder.record(Unrecorded { rows: Vec::new(), inputs, change, reply: None });
+        self.recorder.record(Unrecorded {
+            rows: Vec::new(),
+            raised: 0,
+            inputs,
+            change,
+            reply: None,
+        });
     }
 
     /// Inputs that have waited for a row long enough are written by themselves.
@@ -71,7 +77,13 @@ impl AlarmLoop {
             return;
         }
         let inputs = self.chunk();
-        self.recorder.record(Unrecorded { rows: Vec::new(), inputs, change: 0, reply: None });
+        self.recorder.record(Unrecorded {
+            rows: Vec::new(),
+            raised: 0,
+            inputs,
+            change: 0,
+            reply: None,
+        });
     }
 
     /// What waits in the log, as its next chunk.

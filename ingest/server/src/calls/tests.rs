@@ -305,14 +305,24 @@ async fn the_api_asks_for_a_token_a_mark_and_an_allowed_step() {
     let config = crate::config::Config::load(&folder.path().join("centre.toml")).unwrap();
     let centre = crate::Centre::start(config, crate::Extras::default()).await.unwrap();
     rustls::crypto::ring::default_provider().install_default().ok();
+    let token = centre.accounts.program_token("admin", "test").await.unwrap();
     let http = reqwest::Client::new();
     let url = |path: &str| format!("http://{}/api/v1{path}", centre.http);
-    let calls: Value = http.get(url("/calls?open=1")).send().await.unwrap().json().await.unwrap();
+    let calls: Value = http
+        .get(url("/calls?open=1"))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(calls["configured"], true);
     assert_eq!(calls["persons"].as_array().unwrap().len(), 5);
 
     let ask = async |path: &str, body: Value, mark: &str| {
         let request = http.post(url(path)).header("x-fengsui", mark).json(&body);
+        let request = if path == "/calls/receipt" { request } else { request.bearer_auth(&token) };
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
@@ -331,7 +341,15 @@ async fn the_api_asks_for_a_token_a_mark_and_an_allowed_step() {
     let (status, problem) = ask("/closure", close, "1").await;
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().unwrap().contains("confirm, not_a_danger"), "{problem}");
-    let list: Value = http.get(url("/closure?open=1")).send().await.unwrap().json().await.unwrap();
+    let list: Value = http
+        .get(url("/closure?open=1"))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(list["total"], 1);
     centre.stop().await;
 }
