@@ -1,6 +1,7 @@
 // Requests to the centre. Each has a time limit, because a half-open link answers nothing at all;
 // each answer goes through its door.
-import { ackResults, demo, problem, type AckResult, type Demo } from './commands';
+import { calls, type Calls, type Outcome } from './calls';
+import { ackResults, demo, given, problem, type AckResult, type Demo, type Given } from './commands';
 import { desk, type Desk } from './desk';
 import { pointDetail, points, trend, type Point, type PointDetail, type Trend } from './points';
 import { json, type Door } from './shape';
@@ -10,6 +11,8 @@ export class NoAnswer extends Error {
   constructor(
     readonly reason: 'timeout' | 'unreachable' | 'refused' | 'log_in',
     message: string,
+    /** What HTTP said, where it said something. */
+    readonly status: number | null = null,
   ) {
     super(message);
     this.name = 'NoAnswer';
@@ -50,7 +53,7 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
       stranger();
       throw new NoAnswer('log_in', path);
     }
-    if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body));
+    if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body), answer.status);
     return door(body === '' ? null : json(body, path), path);
   } catch (error) {
     if (ending.signal.aborted) throw new NoAnswer('timeout', path);
@@ -115,6 +118,58 @@ export interface Ack {
 export function acknowledge(acks: readonly Ack[], comment: string): Promise<readonly AckResult[]> {
   const named = acks.map(({ alarm, occurrence }) => ({ alarm, occurrence }));
   return post('/api/v1/alarms/ack', ackResults, { acks: named, comment, request: requestId() });
+}
+
+/** An order about one alarm, as its own address wants it. */
+export type Order =
+  | {
+      readonly kind: 'shelve';
+      readonly alarm: string;
+      readonly minutes: number;
+      readonly oneShot: boolean;
+      readonly reason: string;
+      readonly secondPerson: string;
+      readonly permit: string;
+    }
+  | { readonly kind: 'unshelve' | 'reset'; readonly alarm: string; readonly comment: string };
+
+export function give(order: Order): Promise<Given> {
+  return post(`/api/v1/alarms/${order.kind}`, given, { ...wireOrder(order), request: requestId() });
+}
+
+function wireOrder(order: Order): Readonly<Record<string, unknown>> {
+  if (order.kind !== 'shelve') return { alarm: order.alarm, comment: order.comment };
+  const { alarm, minutes, oneShot, reason, secondPerson, permit } = order;
+  const said = (text: string): string | null => (text === '' ? null : text);
+  return { alarm, minutes, one_shot: oneShot, reason, second_person: said(secondPerson), permit: said(permit) };
+}
+
+/** Nothing there, or a centre that makes no calls. */
+const ABSENT: readonly (number | null)[] = [404, 501];
+
+/** `null`: nobody is called for this occurrence. */
+export async function readCalls({ alarm, occurrence }: Ack): Promise<Calls | null> {
+  try {
+    return await ask(`/api/v1/calls/${encodeURIComponent(alarm)}/${occurrence}`, calls);
+  } catch (error) {
+    if (error instanceof NoAnswer && ABSENT.includes(error.status)) return null;
+    throw error;
+  }
+}
+
+/** What a person heard on the telephone. */
+export interface Heard extends Ack {
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  readonly digits: string;
+  readonly commander: string;
+  readonly affected: number | null;
+  readonly text: string;
+}
+
+export function recordAnswer({ alarm, occurrence, attempt, outcome, digits, commander, affected, text }: Heard): Promise<null> {
+  const reply = { commander, affected, moved: null, text };
+  return post('/api/v1/calls/answer', anything, { alarm, occurrence, attempt, outcome, digits, reply, request: requestId() });
 }
 
 export function readDemo(): Promise<Demo> {

@@ -21,6 +21,24 @@ const ackResult: Door<AckResult> = (value, where) => {
 export const ackResults: Door<readonly AckResult[]> = (value, where) =>
   field(fields(value, where), 'results', listOf(ackResult), where);
 
+/** What became of an order about one alarm. */
+export interface Given {
+  /** A word that this console does not know is told as it is, and is no success. */
+  readonly outcome: 'done' | 'refused' | 'unknown';
+  readonly why: string;
+}
+
+const DONE: readonly string[] = ['shelved', 'unshelved', 'reset', 'done', 'accepted'];
+
+export const given: Door<Given> = (value, where) => {
+  const of = fields(value, where);
+  const word = field(of, 'outcome', text, where);
+  const why = field(of, 'why', textOrEmpty, where);
+  if (DONE.includes(word)) return { outcome: 'done', why };
+  if (word === 'unknown') return { outcome: 'unknown', why };
+  return { outcome: 'refused', why: why === '' ? word : why };
+};
+
 export interface Demo {
   readonly cablePulled: boolean;
   /** Simulated devices that a fault can be given to. */
