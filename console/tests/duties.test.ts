@@ -94,8 +94,14 @@ describe('the door', () => {
   });
 
   test('a word that nobody promised is no success', () => {
-    expect(given({ outcome: 'shelved', why: '' }, 'g').outcome).toBe('done');
-    expect(given({ outcome: 'sideways' }, 'g')).toEqual({ outcome: 'refused', why: 'sideways' });
+    expect(given({ outcome: 'done', why: '' }, 'g').outcome).toBe('done');
+    expect(() => given({ outcome: 'sideways' }, 'g')).toThrow('g.outcome: wanted one of done, refused, unknown');
+  });
+
+  test('an alarm of a kind that nobody told us is still an alarm', () => {
+    expect(alarm(wireAlarm({ kind: 'roc_up' }), 'a').kind).toBe('roc_up');
+    expect(alarm(wireAlarm({ kind: 'leak_model' }), 'a').kind).toBe('other');
+    expect(() => alarm(wireAlarm({ kind: null }), 'a')).toThrow('a.kind: wanted a text');
   });
 
   test('an occurrence in a package is called for as the package', () => {

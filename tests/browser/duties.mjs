@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { axe, openPage, rows, until } from './browser.mjs';
 import { DIGITS, newLadder } from './ladder.mjs';
-import { stamp } from './mock.mjs';
+import { MOCK_PASSWORD, stamp } from './mock.mjs';
 
 const LEVEL = 'GW-01/TK-101.LT/HH';
 
@@ -149,17 +149,25 @@ export function dutyStories({ live, text, shot }) {
       await page.fill('input[name=reason]', '仪表校验');
       await page.click('[data-order=shelve]');
       assert.deepEqual(mock.orders, [], 'P1 needs a second person');
-      await page.fill('input[name=second]', '演示值班员');
+      await page.fill('input[name=shelf-comment]', '第三季度校验');
+      await page.fill('input[name=second]', 'duty');
+      await page.fill('input[name=second-password]', 'wrong');
+      await page.click('[data-order=shelve]');
+      await until('a wrong password is refused', async () => /没有做：名称或密码不对/.test(await text(page, '.outcome')));
+      assert.equal(await page.$('form.log-in'), null, 'and it is not ours: we are still known');
+      assert.equal(await page.inputValue('input[name=second-password]'), '', 'no password stays');
+      await page.fill('input[name=second-password]', MOCK_PASSWORD);
       await page.click('[data-order=shelve]');
       await until('who must be another', async () => /第二批准人须为另一人/.test(await text(page, '.outcome')));
-      await page.fill('input[name=second]', '李强');
+      await page.fill('input[name=second]', 'li');
+      await page.fill('input[name=second-password]', MOCK_PASSWORD);
       await page.fill('input[name=permit]', 'XK-7');
       await shot(page, 'shelve');
       assert.deepEqual(await axe(page), []);
       await page.press('input[name=second]', 'Enter');
       await until('shelved', async () => (await rows(page)).find(({ alarm }) => alarm === LEVEL)?.state === 'shelved');
-      const { verb, minutes, one_shot: once, reason, second_person: second, permit } = mock.orders[1];
-      assert.deepEqual([verb, minutes, once, reason, second, permit], ['shelve', 30, false, '仪表校验', '李强', 'XK-7']);
+      const { verb, minutes, one_shot: once, reason, comment, second_person: second, permit } = mock.orders[1];
+      assert.deepEqual([verb, minutes, once, reason, comment, second, permit], ['shelve', 30, false, '仪表校验', '第三季度校验', 'li', 'XK-7']);
       assert.match(await text(page, '[data-list=shelved]'), /搁置 1/);
       assert.match((await rows(page)).find(({ alarm }) => alarm === LEVEL).text, /余 29:5\d|余 30:00/, 'with the time that is left');
       mock.set('GW-01/TK-104.LT/L', { ...mock.alarms.get(LEVEL), alarm: 'GW-01/TK-104.LT/L', kind: 'l', priority: 3, state: 'oos', shelf_until: null });
@@ -180,6 +188,11 @@ export function dutyStories({ live, text, shot }) {
       await shot(page, 'latched');
       await page.click('[data-order=reset]');
       await until('and is gone', () => !mock.alarms.has(LEVEL));
+      await page.click('[data-list=oos]');
+      await until('what is out of service has its list', async () => (await rows(page))[0]?.state === 'oos');
+      await page.keyboard.press('Home');
+      await page.click('[data-order=in_service]');
+      await until('and comes back', () => mock.alarms.get('GW-01/TK-104.LT/L').state === 'unack');
       assert.deepEqual(faults, []);
       await close();
     },

@@ -369,8 +369,11 @@ class Mock {
       return json(response, {});
     }
     if (path === '/api/v1/alarms/ack') return json(response, { results: body.acks.map((ack) => this.acknowledge(ack, body.comment)) });
-    const ordered = /^\/api\/v1\/alarms\/(shelve|unshelve|reset)$/.exec(path);
-    if (ordered !== null) return json(response, this.order(ordered[1], body));
+    const ordered = /^\/api\/v1\/alarms\/(shelve|unshelve|reset|in_service)$/.exec(path);
+    if (ordered !== null) {
+      if (body.second_person != null && body.second_password !== MOCK_PASSWORD) return problem(response, 401, 'wrong_password', '名称或密码不对');
+      return json(response, this.order(ordered[1], body));
+    }
     if (path === '/api/v1/calls/answer') {
       const ladder = this.ladders.get(`${body.alarm}#${body.occurrence}`);
       if (ladder === undefined) return problem(response, 404, 'no_such_call', '没有这条叫应');
@@ -409,24 +412,29 @@ class Mock {
 
   /** Shelves and resets, with the refusals that a person meets first. */
   order(verb, body) {
-    this.orders.push({ verb, ...body });
+    const { second_password: _, ...told } = body;
+    this.orders.push({ verb, ...told });
     const alarm = this.alarms.get(body.alarm);
     if (alarm === undefined) return { outcome: 'unknown', why: '' };
     const refused = (why) => ({ outcome: 'refused', why });
     if (verb === 'unshelve') {
       this.change(body.alarm, { state: alarm.active ? 'unack' : 'rtn_unack', shelf_until: null });
-      return { outcome: 'unshelved', why: '' };
+      return { outcome: 'done', why: '' };
     }
     if (verb === 'reset') {
       if (alarm.active) return refused('当前状态不允许');
       this.change(body.alarm, { state: 'normal' });
-      return { outcome: 'reset', why: '' };
+      return { outcome: 'done', why: '' };
     }
-    if (body.reason.trim() === '') return refused('搁置必须选择原因并填写说明');
+    if (verb === 'in_service') {
+      this.change(body.alarm, { state: alarm.active ? 'unack' : 'normal' });
+      return { outcome: 'done', why: '' };
+    }
+    if (body.reason.trim() === '' || body.comment.trim() === '') return refused('搁置必须选择原因并填写说明');
     if (alarm.priority === 1 && !body.second_person) return refused('搁置P1报警须两人批准');
-    if (body.second_person === this.person.name) return refused('第二批准人须为另一人');
+    if (body.second_person === this.person.login) return refused('第二批准人须为另一人');
     this.change(body.alarm, { state: 'shelved', shelf_until: stamp(Date.now() + body.minutes * 60_000) });
-    return { outcome: 'shelved', why: '' };
+    return { outcome: 'done', why: '' };
   }
 
   async file(path, response) {

@@ -38,6 +38,9 @@ export function whenStranger(hear: () => void): void {
 
 const LOG_IN = '/api/v1/login';
 
+/** Somebody's password was wrong; the one who asks is still known. */
+const WRONG_PASSWORD = 'wrong_password';
+
 async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Promise<T> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(), ANSWER_MAX_MS);
@@ -49,7 +52,7 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
       headers: { Accept: 'application/json', 'Accept-Language': speaks, ...init.headers },
     });
     const body = await answer.text();
-    if (answer.status === 401 && path !== LOG_IN) {
+    if (answer.status === 401 && path !== LOG_IN && codeOf(body) !== WRONG_PASSWORD) {
       stranger();
       throw new NoAnswer('log_in', path);
     }
@@ -61,6 +64,14 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+function codeOf(body: string): string {
+  try {
+    return problem(json(body, 'problem'), 'problem').code;
+  } catch {
+    return '';
   }
 }
 
@@ -128,10 +139,13 @@ export type Order =
       readonly minutes: number;
       readonly oneShot: boolean;
       readonly reason: string;
+      readonly comment: string;
+      /** User name and password: the second person is there, not only named. */
       readonly secondPerson: string;
+      readonly secondPassword: string;
       readonly permit: string;
     }
-  | { readonly kind: 'unshelve' | 'reset'; readonly alarm: string; readonly comment: string };
+  | { readonly kind: 'unshelve' | 'reset' | 'in_service'; readonly alarm: string; readonly comment: string };
 
 export function give(order: Order): Promise<Given> {
   return post(`/api/v1/alarms/${order.kind}`, given, { ...wireOrder(order), request: requestId() });
@@ -139,9 +153,10 @@ export function give(order: Order): Promise<Given> {
 
 function wireOrder(order: Order): Readonly<Record<string, unknown>> {
   if (order.kind !== 'shelve') return { alarm: order.alarm, comment: order.comment };
-  const { alarm, minutes, oneShot, reason, secondPerson, permit } = order;
+  const { alarm, minutes, oneShot, reason, comment, secondPerson, secondPassword, permit } = order;
   const said = (text: string): string | null => (text === '' ? null : text);
-  return { alarm, minutes, one_shot: oneShot, reason, second_person: said(secondPerson), permit: said(permit) };
+  const second = { second_person: said(secondPerson), second_password: said(secondPassword) };
+  return { alarm, minutes, one_shot: oneShot, reason, comment, permit: said(permit), ...second };
 }
 
 /** Nothing there, or a centre that makes no calls. */

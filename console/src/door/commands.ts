@@ -23,20 +23,16 @@ export const ackResults: Door<readonly AckResult[]> = (value, where) =>
 
 /** What became of an order about one alarm. */
 export interface Given {
-  /** A word that this console does not know is told as it is, and is no success. */
   readonly outcome: 'done' | 'refused' | 'unknown';
   readonly why: string;
 }
 
-const DONE: readonly string[] = ['shelved', 'unshelved', 'reset', 'done', 'accepted'];
-
 export const given: Door<Given> = (value, where) => {
   const of = fields(value, where);
-  const word = field(of, 'outcome', text, where);
-  const why = field(of, 'why', textOrEmpty, where);
-  if (DONE.includes(word)) return { outcome: 'done', why };
-  if (word === 'unknown') return { outcome: 'unknown', why };
-  return { outcome: 'refused', why: why === '' ? word : why };
+  return {
+    outcome: field(of, 'outcome', oneOf('done', 'refused', 'unknown'), where),
+    why: field(of, 'why', textOrEmpty, where),
+  };
 };
 
 export interface Demo {
@@ -58,6 +54,7 @@ export const demo: Door<Demo> = (value, where) => {
 
 /** RFC 9457, as far as an operator needs it. */
 export interface Problem {
+  readonly code: string;
   readonly title: string;
   readonly detail: string;
   readonly fix: string;
@@ -66,6 +63,7 @@ export interface Problem {
 export const problem: Door<Problem> = (value, where) => {
   const of = fields(value, where);
   return {
+    code: field(of, 'code', textOrEmpty, where),
     title: field(of, 'title', textOrEmpty, where),
     detail: field(of, 'detail', textOrEmpty, where),
     fix: field(of, 'fix', textOrEmpty, where),

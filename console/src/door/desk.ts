@@ -20,8 +20,37 @@ import {
   type Door,
 } from './shape';
 
-export const KINDS = ['hh', 'h', 'l', 'll', 'stale', 'gateway_offline'] as const;
+export const KINDS = [
+  'hh',
+  'h',
+  'l',
+  'll',
+  'stale',
+  'gateway_offline',
+  'clock',
+  'unset',
+  'roc_up',
+  'roc_down',
+  'deviation',
+  'discrete',
+  'frozen',
+  'badq',
+  'range',
+  'vote',
+  'ttl',
+  'composite',
+  'other',
+] as const;
+/** `other`: a kind that this console does not know. The alarm is shown all the same. */
 export type Kind = (typeof KINDS)[number];
+
+/** Kinds whose limit is a value of the point. */
+export const LEVELS = ['hh', 'h', 'l', 'll'] as const;
+export type LevelKind = (typeof LEVELS)[number];
+
+export function levelOf(kind: Kind): LevelKind | null {
+  return LEVELS.find((level) => level === kind) ?? null;
+}
 
 export type Priority = 1 | 2 | 3 | 4;
 export const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
@@ -131,7 +160,10 @@ export function rowKey(alarm: Pick<Alarm, 'alarm' | 'occurrence'>): string {
 }
 
 export const priority: Door<Priority> = oneOf(1, 2, 3, 4);
-export const kind: Door<Kind> = oneOf(...KINDS);
+export const kind: Door<Kind> = (value, where) => {
+  const word = text(value, where);
+  return KINDS.find((known) => known === word) ?? 'other';
+};
 
 export const alarm: Door<Alarm> = (value, where) => {
   const of = fields(value, where);

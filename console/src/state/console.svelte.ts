@@ -262,6 +262,7 @@ class Console {
     try {
       return await give(order);
     } catch (error) {
+      if (error instanceof NoAnswer && error.reason === 'refused') return { outcome: 'refused', why: error.message };
       return why(error);
     }
   }
