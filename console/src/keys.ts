@@ -18,6 +18,8 @@ export type Key =
   | 'acknowledge'
   | 'trend'
   | 'release'
+  | 'shelve'
+  | 'call'
   | 'go'
   | 'desk'
   | 'points';
@@ -42,6 +44,8 @@ const PLAIN: Readonly<Record<string, Key>> = {
   KeyA: 'acknowledge',
   KeyT: 'trend',
   KeyN: 'release',
+  KeyS: 'shelve',
+  KeyC: 'call',
   KeyG: 'go',
 };
 

@@ -2,6 +2,7 @@
 import './shims';
 import './look/base.css';
 import './look/desk.css';
+import './look/orders.css';
 import './look/point.css';
 import { mount } from 'svelte';
 import App from './views/App.svelte';

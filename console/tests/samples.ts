@@ -27,6 +27,7 @@ export function anAlarm(changes: Partial<Alarm> = {}): Alarm {
     ackedBy: null,
     ackedAt: null,
     comment: '',
+    shelfUntil: null,
     ...changes,
   };
 }
@@ -57,6 +58,10 @@ export function aProof(changes: Partial<Proof> = {}): Proof {
     gateways: 1,
     gatewaysOnline: 1,
     journalOk: true,
+    engineOk: true,
+    canaryAgeMs: 2_000,
+    canaryMs: 40,
+    watchdogOk: true,
     ...changes,
   };
 }
@@ -72,6 +77,7 @@ export function aDesk(changes: Partial<Desk> = {}): Desk {
     alarms: [],
     misread: [],
     gateways: [aGateway()],
+    outages: [],
     proof: aProof(),
     ...changes,
   };

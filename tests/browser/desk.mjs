@@ -9,6 +9,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { axe, openBrowser, openPage, rows, until } from './browser.mjs';
 import { startMock } from './mock.mjs';
+import { dutyStories } from './duties.mjs';
 import { mockStories } from './scripted.mjs';
 import { startProxy } from './proxy.mjs';
 
@@ -101,6 +102,11 @@ const stories = {
     assert.equal(first.index, 2, 'it is the first row');
     assert.match(first.state, /unack/);
     await page.keyboard.press('a');
+    if (Number(first.priority) <= 2 || first.late === 'true') {
+      await until('P1, P2 and late ones ask for words', () => page.$('[data-ack-bar] input[name=words]:focus'));
+      await page.keyboard.press('1');
+      await page.keyboard.press('Enter');
+    }
     await until(
       'A acknowledges it',
       async () => {
@@ -337,7 +343,7 @@ async function main() {
     console.error('usage: node desk.mjs (--base URL | --mock) [--shots DIR] [--only a,b] [--outage SECONDS]');
     process.exit(2);
   }
-  const all = { ...stories, ...(mocked ? mockStories({ live, text, shot }) : {}) };
+  const all = { ...stories, ...(mocked ? { ...mockStories({ live, text, shot }), ...dutyStories({ live, text, shot }) } : {}) };
   const wrong = (only ?? []).filter((name) => !(name in all));
   if (wrong.length > 0) {
     console.error(`no story ${wrong.join(', ')}; there are ${Object.keys(all).join(', ')}`);

@@ -7,6 +7,8 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { answerCall, ladderOf } from './ladder.mjs';
+
 const DIST = fileURLToPath(new URL('../../console/dist', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'";
@@ -48,6 +50,8 @@ function limit(kind, value, deadband, priority) {
 function point(id, tag, name, unit, low, high, equipment, signal, limits, base) {
   return { point: id, gateway: GATEWAY, tag, name, unit, low, high, installation: '1#罐区', equipment, signal, limits, base };
 }
+
+const COMMENT_NEEDED = '确认P1、P2和迟到的报警必须填写说明';
 
 /** Opens the mock for every name; `viewer` looks only. */
 export const MOCK_PASSWORD = 'open sesame';
@@ -91,6 +95,14 @@ class Mock {
     this.journalOk = true;
     this.acks = [];
     this.refuse = '';
+    this.engineOk = true;
+    this.watchdogOk = true;
+    this.canaryAt = Date.now();
+    this.outages = [];
+    this.orders = [];
+    /** By `alarm#occurrence`. */
+    this.ladders = new Map();
+    this.desksRead = 0;
     this.person = { name: '演示值班员', login: 'duty', role: 'operator', position: '值班台' };
   }
 
@@ -129,7 +141,8 @@ class Mock {
     const now = stamp(Date.now());
     const alarm = {
       alarm: key, occurrence, state: 'unack', active: true, value: null, te_on: now, te_off: null, known: now,
-      late: false, recorded: true, acked_by: null, acked_at: null, comment: '', ...fields,
+      late: false, recorded: true, acked_by: null, acked_at: null, comment: '',
+      shelf_until: null, ...fields,
     };
     this.alarms.set(key, alarm);
     this.sendAlarm(alarm);
@@ -199,6 +212,10 @@ class Mock {
       value: 19.2, state: 'rtn_unack', active: false, late: true,
       te_on: stamp(from + 500), te_off: stamp(from + 2_500), known: stamp(to),
     });
+    this.outages.unshift({
+      package: `${GATEWAY}#${this.outages.length + 1}`, gateway: GATEWAY, silent_from: stamp(from), silent_to: stamp(to), from: stamp(from), to: stamp(to),
+      records: 12, samples: 240, excursions: [`${GATEWAY}/TK-102.PT/H`], known: stamp(to),
+    });
     this.send('late', { gateway: GATEWAY, records: 12, samples: 240, from: stamp(from), to: stamp(to), excursions: 1 });
   }
 
@@ -220,16 +237,30 @@ class Mock {
     return {
       data_age_ms: Date.now() - Date.parse(heard) + 300, points, reporting, blind, gateways: 1,
       gateways_online: this.cable.offline ? 0 : 1, journal_ok: this.journalOk, recent_rows: this.seq - 100,
+      engine_ok: this.engineOk, canary_age_ms: Date.now() - this.canaryAt, canary_ms: 12, watchdog_ok: this.watchdogOk,
     };
   }
 
+  /** As the centre tells outages: with their occurrences, and how many of them wait. */
+  packages() {
+    return this.outages.map((outage) => {
+      const found = outage.excursions.map((key) => this.alarms.get(key)).filter((alarm) => alarm !== undefined);
+      return {
+        ...outage, count: outage.excursions.length, unanswered: found.filter(({ state }) => state.endsWith('unack')).length,
+        worst: found.reduce((worst, { priority }) => Math.min(worst, priority), 4),
+        excursions: found.map(({ alarm, occurrence, priority, te_on, te_off }) => ({ alarm, occurrence, priority, te_on, te_off })),
+      };
+    });
+  }
+
   desk() {
+    this.desksRead += 1;
     const unack = [...this.alarms.values()].filter(({ state }) => state.endsWith('unack'));
     const count = (priority) => unack.filter((alarm) => alarm.priority === priority).length;
     return {
       server_time: stamp(Date.now()), seq: this.seq, zone: 'Asia/Shanghai', demo: true, alarms: [...this.alarms.values()],
       counts: { unack: { p1: count(1), p2: count(2), p3: count(3), p4: count(4) } }, gateways: [this.gateway()],
-      proof: this.proof(), user: this.person,
+      proof: this.proof(), packages: this.packages(), user: this.person,
     };
   }
 
@@ -269,6 +300,7 @@ class Mock {
   }
 
   ping() {
+    if (this.engineOk) this.canaryAt = Date.now();
     this.send('ping', { server_time: stamp(Date.now()), proof: this.proof() });
   }
 
@@ -303,6 +335,11 @@ class Mock {
     if (path === '/api/v1/desk') return json(response, this.desk());
     if (path === '/api/v1/demo') return json(response, { cable_pulled: this.cable.pulled, elapsed_s: 0, script: [], devices: ['tank', 'gas'] });
     if (path === '/api/v1/points') return json(response, this.points.map((point) => this.outPoint(point)));
+    const called = /^\/api\/v1\/calls\/([^/]+)\/(\d+)$/.exec(path);
+    if (called !== null) {
+      const ladder = this.ladders.get(`${decodeURIComponent(called[1])}#${called[2]}`);
+      return ladder === undefined ? problem(response, 404, 'no_such_call', '没有这条叫应') : json(response, ladderOf(ladder));
+    }
     const found = /^\/api\/v1\/points\/(\d+)(\/trend)?$/.exec(path);
     if (found !== null) return this.onePoint(Number(found[1]), found[2] !== undefined, url, response);
     if (path.startsWith('/api/')) return problem(response, 404, 'not_found', '没有这个接口');
@@ -332,6 +369,17 @@ class Mock {
       return json(response, {});
     }
     if (path === '/api/v1/alarms/ack') return json(response, { results: body.acks.map((ack) => this.acknowledge(ack, body.comment)) });
+    const ordered = /^\/api\/v1\/alarms\/(shelve|unshelve|reset|in_service)$/.exec(path);
+    if (ordered !== null) {
+      if (body.second_person != null && body.second_password !== MOCK_PASSWORD) return problem(response, 401, 'wrong_password', '名称或密码不对');
+      return json(response, this.order(ordered[1], body));
+    }
+    if (path === '/api/v1/calls/answer') {
+      const ladder = this.ladders.get(`${body.alarm}#${body.occurrence}`);
+      if (ladder === undefined) return problem(response, 404, 'no_such_call', '没有这条叫应');
+      const why = answerCall(ladder, body, this.person.name, stamp(Date.now()));
+      return why === '' ? json(response, ladderOf(ladder)) : problem(response, 409, 'refused', why);
+    }
     if (path === '/api/v1/demo/cable') {
       this.pullCable(body.pulled);
       return json(response, { cable_pulled: body.pulled });
@@ -356,9 +404,37 @@ class Mock {
     if (alarm === undefined) return result('unknown');
     if (alarm.occurrence !== occurrence) return result('stale');
     if (this.refuse !== '') return result('refused', this.refuse);
+    if (comment.trim() === '' && (alarm.priority <= 2 || alarm.late)) return result('refused', COMMENT_NEEDED);
     const state = alarm.active ? 'acked' : 'normal';
     this.change(key, { state, acked_by: '演示值班员', acked_at: stamp(Date.now()), comment: comment || alarm.comment });
     return result('acknowledged');
+  }
+
+  /** Shelves and resets, with the refusals that a person meets first. */
+  order(verb, body) {
+    const { second_password: _, ...told } = body;
+    this.orders.push({ verb, ...told });
+    const alarm = this.alarms.get(body.alarm);
+    if (alarm === undefined) return { outcome: 'unknown', why: '' };
+    const refused = (why) => ({ outcome: 'refused', why });
+    if (verb === 'unshelve') {
+      this.change(body.alarm, { state: alarm.active ? 'unack' : 'rtn_unack', shelf_until: null });
+      return { outcome: 'done', why: '' };
+    }
+    if (verb === 'reset') {
+      if (alarm.active) return refused('当前状态不允许');
+      this.change(body.alarm, { state: 'normal' });
+      return { outcome: 'done', why: '' };
+    }
+    if (verb === 'in_service') {
+      this.change(body.alarm, { state: alarm.active ? 'unack' : 'normal' });
+      return { outcome: 'done', why: '' };
+    }
+    if (body.reason.trim() === '' || body.comment.trim() === '') return refused('搁置必须选择原因并填写说明');
+    if (alarm.priority === 1 && !body.second_person) return refused('搁置P1报警须两人批准');
+    if (body.second_person === this.person.login) return refused('第二批准人须为另一人');
+    this.change(body.alarm, { state: 'shelved', shelf_until: stamp(Date.now() + body.minutes * 60_000) });
+    return { outcome: 'done', why: '' };
   }
 
   async file(path, response) {

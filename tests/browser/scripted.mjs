@@ -141,20 +141,23 @@ export function mockStories({ live, text, shot }) {
 
     async words({ browser, base, mock }) {
       mock.raise(1, 'hh', { value: 88, recorded: false });
-      mock.refuse = '此级别要写备注';
+      mock.refuse = '当前状态不允许';
       const { page, close } = await openPage(browser, `${base}/desk`);
       await live(page);
       await until('a row', async () => (await rows(page)).length === 1);
       assert.match((await rows(page))[0].text, /未入账/);
       await page.keyboard.press('Home');
-      await page.keyboard.press('a');
-      await until('a refusal is told with its reason', async () => /没有确认：此级别要写备注/.test(await text(page, '.outcome')));
+      await page.keyboard.press('Tab');
+      await page.keyboard.type('看过');
+      await page.keyboard.press('Enter');
+      await until('a refusal is told with its reason', async () => /没有确认：当前状态不允许/.test(await text(page, '.outcome')));
       mock.refuse = '';
+      await page.keyboard.press('Home');
       await page.keyboard.press('Tab');
       await page.keyboard.type('值班长已知');
       await page.keyboard.press('Enter');
       await until('the note acknowledges', async () => (await rows(page))[0].state === 'acked');
-      assert.deepEqual(mock.acks.map(({ comment }) => comment), ['', '值班长已知']);
+      assert.deepEqual(mock.acks.map(({ comment }) => comment), ['看过', '值班长已知']);
       mock.send('alarm', { alarm: 'x', state: 'sideways' }, 1);
       await until('a message that cannot be read is told', () => page.$('[data-bar=misread]'));
       assert.match(await text(page, '[data-bar=misread]'), /alarm\.\w+: wanted/);

@@ -5,11 +5,11 @@
 //   of the browser's language and throws where that is empty.
 // - Colours come from the page's own variables and follow the theme.
 import type uPlot from 'uplot';
-import type { Kind, Priority } from '../door/desk';
+import { levelOf, type Kind, type LevelKind, type Priority } from '../door/desk';
 import type { Plot, Stretch } from './plot';
 
 export interface LimitLine {
-  readonly kind: Kind;
+  readonly kind: LevelKind;
   readonly limit: number;
   readonly label: string;
 }
@@ -50,19 +50,23 @@ type Uplot = typeof uPlot;
 type Shape = 'line' | 'envelope';
 
 /** Dash patterns: the kind of a limit is seen without colour. */
-const DASHES: Readonly<Record<Kind, readonly number[]>> = {
+const DASHES: Readonly<Record<LevelKind, readonly number[]>> = {
   hh: [],
   h: [8, 4],
   l: [8, 4, 2, 4],
   ll: [2, 3],
-  stale: [],
-  gateway_offline: [],
 };
 
 const SHAPES: Readonly<Record<Priority, string>> = { 1: '◆', 2: '▲', 3: '■', 4: '●' };
 
-/** Alarm marks stand in lanes, so that HH does not cover H. */
-const LANES: Readonly<Record<Kind, number>> = { hh: 0, ll: 0, h: 1, l: 1, stale: 2, gateway_offline: 2 };
+/** Alarm marks stand in lanes, so that HH does not cover H; what is no level is in the last. */
+const LANES: Readonly<Record<LevelKind, number>> = { hh: 0, ll: 0, h: 1, l: 1 };
+const LAST_LANE = 2;
+
+function laneOf(kind: Kind): number {
+  const level = levelOf(kind);
+  return level === null ? LAST_LANE : LANES[level];
+}
 
 /** Height of a mark and of its lane, CSS pixels. */
 const MARK_PX = 16;
@@ -279,7 +283,7 @@ export class TrendChart {
   #mark(chart: uPlot, ink: CanvasRenderingContext2D, mark: Mark, end: number): void {
     const ratio = devicePixelRatio;
     const box = place(chart, mark.from, mark.to ?? end);
-    const top = chart.bbox.top + LANES[mark.kind] * LANE_PX * ratio;
+    const top = chart.bbox.top + laneOf(mark.kind) * LANE_PX * ratio;
     const height = MARK_PX * ratio;
     const fill = colour(this.host, `--p${mark.priority}`);
     ink.fillStyle = fill;

@@ -1,6 +1,7 @@
 // Everything the desk knows, and how an event changes it. No clock, no page, no sound: `apply`
 // says what is new, others make it heard.
 import { rowKey, type Alarm, type Desk, type Gateway, type Proof } from '../door/desk';
+import type { Outage } from '../door/outage';
 import type { Sample } from '../door/reading';
 import type { Late, StreamEvent } from '../door/stream';
 import { isUnack } from './order';
@@ -22,6 +23,7 @@ export class DeskModel {
   alarms: ReadonlyMap<string, Alarm> = new Map();
   gateways: readonly Gateway[] = [];
   lates: readonly Late[] = [];
+  outages: readonly Outage[] = [];
   /** What of the last snapshot could not be read. */
   misread: readonly string[] = [];
   /** What of the stream could not be read. Stays until a person has seen it. */
@@ -39,6 +41,7 @@ export class DeskModel {
     const before = this.alarms;
     this.alarms = new Map(desk.alarms.filter(({ state }) => state !== 'normal').map((alarm) => [rowKey(alarm), alarm]));
     this.gateways = desk.gateways;
+    this.outages = desk.outages;
     this.proof = desk.proof;
     this.misread = desk.misread;
     this.#contradictions = 0;

@@ -1,11 +1,26 @@
-// Numbers of the desk, each with its reason.
-import type { Alarm } from '../door/desk';
+// Rules and numbers of the desk, each with its reason.
+import type { Alarm, Priority } from '../door/desk';
+import { isUnack } from './order';
 
 /** Above this many unacknowledged alarms flashing stops and the flood banner comes. */
 export const FLOOD_UNACK = 20;
 
 /** At most this many rows are acknowledged at once: nobody has read more. */
 export const MANY_MAX = 50;
+
+/** P1, P2 and whatever came late are answered in words; so is an alarm with an older late
+ * occurrence, which the same answer covers. The centre refuses silence. */
+export function wantsWords(alarm: Alarm, all: Iterable<Alarm>): boolean {
+  if (!isUnack(alarm)) return false;
+  if (alarm.priority <= 2 || alarm.late) return true;
+  for (const other of all) {
+    if (other.alarm === alarm.alarm && other.occurrence < alarm.occurrence && other.late && isUnack(other)) return true;
+  }
+  return false;
+}
+
+/** The longest shelf by priority, in minutes. The centre has the last word. */
+export const SHELF_MAX_MIN: Readonly<Record<Priority, number>> = { 1: 30, 2: 240, 3: 480, 4: 1_440 };
 
 /** What a trend shows before and after the moment of an alarm. */
 const TREND_BEFORE_MS = 10 * 60_000;

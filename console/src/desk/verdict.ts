@@ -18,6 +18,7 @@ export type Doubted =
   | { readonly kind: 'points_blind'; readonly points: number }
   | { readonly kind: 'old_data'; readonly ageMs: number | null }
   | { readonly kind: 'journal' }
+  | { readonly kind: 'engine' }
   | { readonly kind: 'misread'; readonly messages: number };
 
 export type Verdict =
@@ -63,6 +64,7 @@ export function blindPoints(gateway: Gateway): number {
 
 function doubts(from: Evidence, proof: Proof): readonly Doubted[] {
   const reasons: Doubted[] = [];
+  if (!proof.engineOk) reasons.push({ kind: 'engine' });
   const blind = blindGateways(from.gateways);
   if (blind.length > 0) reasons.push({ kind: 'blind', gateways: blind });
   if (proof.gateways === 0) reasons.push({ kind: 'no_gateway' });

@@ -1,6 +1,7 @@
 // Requests to the centre. Each has a time limit, because a half-open link answers nothing at all;
 // each answer goes through its door.
-import { ackResults, demo, problem, type AckResult, type Demo } from './commands';
+import { calls, type Calls, type Outcome } from './calls';
+import { ackResults, demo, given, problem, type AckResult, type Demo, type Given } from './commands';
 import { desk, type Desk } from './desk';
 import { pointDetail, points, trend, type Point, type PointDetail, type Trend } from './points';
 import { json, type Door } from './shape';
@@ -10,6 +11,8 @@ export class NoAnswer extends Error {
   constructor(
     readonly reason: 'timeout' | 'unreachable' | 'refused' | 'log_in',
     message: string,
+    /** What HTTP said, where it said something. */
+    readonly status: number | null = null,
   ) {
     super(message);
     this.name = 'NoAnswer';
@@ -35,6 +38,9 @@ export function whenStranger(hear: () => void): void {
 
 const LOG_IN = '/api/v1/login';
 
+/** Somebody's password was wrong; the one who asks is still known. */
+const WRONG_PASSWORD = 'wrong_password';
+
 async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Promise<T> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(), ANSWER_MAX_MS);
@@ -46,11 +52,11 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
       headers: { Accept: 'application/json', 'Accept-Language': speaks, ...init.headers },
     });
     const body = await answer.text();
-    if (answer.status === 401 && path !== LOG_IN) {
+    if (answer.status === 401 && path !== LOG_IN && codeOf(body) !== WRONG_PASSWORD) {
       stranger();
       throw new NoAnswer('log_in', path);
     }
-    if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body));
+    if (!answer.ok) throw new NoAnswer('refused', refusal(answer.status, body), answer.status);
     return door(body === '' ? null : json(body, path), path);
   } catch (error) {
     if (ending.signal.aborted) throw new NoAnswer('timeout', path);
@@ -58,6 +64,14 @@ async function ask<T>(path: string, door: Door<T>, init: RequestInit = {}): Prom
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+function codeOf(body: string): string {
+  try {
+    return problem(json(body, 'problem'), 'problem').code;
+  } catch {
+    return '';
   }
 }
 
@@ -115,6 +129,62 @@ export interface Ack {
 export function acknowledge(acks: readonly Ack[], comment: string): Promise<readonly AckResult[]> {
   const named = acks.map(({ alarm, occurrence }) => ({ alarm, occurrence }));
   return post('/api/v1/alarms/ack', ackResults, { acks: named, comment, request: requestId() });
+}
+
+/** An order about one alarm, as its own address wants it. */
+export type Order =
+  | {
+      readonly kind: 'shelve';
+      readonly alarm: string;
+      readonly minutes: number;
+      readonly oneShot: boolean;
+      readonly reason: string;
+      readonly comment: string;
+      /** User name and password: the second person is there, not only named. */
+      readonly secondPerson: string;
+      readonly secondPassword: string;
+      readonly permit: string;
+    }
+  | { readonly kind: 'unshelve' | 'reset' | 'in_service'; readonly alarm: string; readonly comment: string };
+
+export function give(order: Order): Promise<Given> {
+  return post(`/api/v1/alarms/${order.kind}`, given, { ...wireOrder(order), request: requestId() });
+}
+
+function wireOrder(order: Order): Readonly<Record<string, unknown>> {
+  if (order.kind !== 'shelve') return { alarm: order.alarm, comment: order.comment };
+  const { alarm, minutes, oneShot, reason, comment, secondPerson, secondPassword, permit } = order;
+  const said = (text: string): string | null => (text === '' ? null : text);
+  const second = { second_person: said(secondPerson), second_password: said(secondPassword) };
+  return { alarm, minutes, one_shot: oneShot, reason, comment, permit: said(permit), ...second };
+}
+
+/** Nothing there, or a centre that makes no calls. */
+const ABSENT: readonly (number | null)[] = [404, 501];
+
+/** `null`: nobody is called for this occurrence. */
+export async function readCalls({ alarm, occurrence }: Ack): Promise<Calls | null> {
+  try {
+    return await ask(`/api/v1/calls/${encodeURIComponent(alarm)}/${occurrence}`, calls);
+  } catch (error) {
+    if (error instanceof NoAnswer && ABSENT.includes(error.status)) return null;
+    throw error;
+  }
+}
+
+/** What a person heard on the telephone. */
+export interface Heard extends Ack {
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  readonly digits: string;
+  readonly commander: string;
+  readonly affected: number | null;
+  readonly text: string;
+}
+
+export function recordAnswer({ alarm, occurrence, attempt, outcome, digits, commander, affected, text }: Heard): Promise<null> {
+  const reply = { commander, affected, moved: null, text };
+  return post('/api/v1/calls/answer', anything, { alarm, occurrence, attempt, outcome, digits, reply, request: requestId() });
 }
 
 export function readDemo(): Promise<Demo> {

@@ -21,6 +21,20 @@ const ackResult: Door<AckResult> = (value, where) => {
 export const ackResults: Door<readonly AckResult[]> = (value, where) =>
   field(fields(value, where), 'results', listOf(ackResult), where);
 
+/** What became of an order about one alarm. */
+export interface Given {
+  readonly outcome: 'done' | 'refused' | 'unknown';
+  readonly why: string;
+}
+
+export const given: Door<Given> = (value, where) => {
+  const of = fields(value, where);
+  return {
+    outcome: field(of, 'outcome', oneOf('done', 'refused', 'unknown'), where),
+    why: field(of, 'why', textOrEmpty, where),
+  };
+};
+
 export interface Demo {
   readonly cablePulled: boolean;
   /** Simulated devices that a fault can be given to. */
@@ -40,6 +54,7 @@ export const demo: Door<Demo> = (value, where) => {
 
 /** RFC 9457, as far as an operator needs it. */
 export interface Problem {
+  readonly code: string;
   readonly title: string;
   readonly detail: string;
   readonly fix: string;
@@ -48,6 +63,7 @@ export interface Problem {
 export const problem: Door<Problem> = (value, where) => {
   const of = fields(value, where);
   return {
+    code: field(of, 'code', textOrEmpty, where),
     title: field(of, 'title', textOrEmpty, where),
     detail: field(of, 'detail', textOrEmpty, where),
     fix: field(of, 'fix', textOrEmpty, where),

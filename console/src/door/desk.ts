@@ -2,6 +2,7 @@
 //
 // An alarm that cannot be read does not hide the others: it is named in `misread`, and while
 // `misread` is not empty the desk is never shown as quiet.
+import { outage, type Outage } from './outage';
 import {
   field,
   fields,
@@ -19,8 +20,37 @@ import {
   type Door,
 } from './shape';
 
-export const KINDS = ['hh', 'h', 'l', 'll', 'stale', 'gateway_offline'] as const;
+export const KINDS = [
+  'hh',
+  'h',
+  'l',
+  'll',
+  'stale',
+  'gateway_offline',
+  'clock',
+  'unset',
+  'roc_up',
+  'roc_down',
+  'deviation',
+  'discrete',
+  'frozen',
+  'badq',
+  'range',
+  'vote',
+  'ttl',
+  'composite',
+  'other',
+] as const;
+/** `other`: a kind that this console does not know. The alarm is shown all the same. */
 export type Kind = (typeof KINDS)[number];
+
+/** Kinds whose limit is a value of the point. */
+export const LEVELS = ['hh', 'h', 'l', 'll'] as const;
+export type LevelKind = (typeof LEVELS)[number];
+
+export function levelOf(kind: Kind): LevelKind | null {
+  return LEVELS.find((level) => level === kind) ?? null;
+}
 
 export type Priority = 1 | 2 | 3 | 4;
 export const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];
@@ -65,6 +95,8 @@ export interface Alarm {
   readonly ackedBy: string | null;
   readonly ackedAt: number | null;
   readonly comment: string;
+  /** When a shelf ends by itself. */
+  readonly shelfUntil: number | null;
 }
 
 export type GatewayState = 'online' | 'offline' | 'never_seen';
@@ -94,6 +126,14 @@ export interface Proof {
   readonly gateways: number;
   readonly gatewaysOnline: number;
   readonly journalOk: boolean;
+  /** The alarm engine answers. A centre that does not say is believed. */
+  readonly engineOk: boolean;
+  /** Since a canary last came through engine, journal and desk; `null`: not told. */
+  readonly canaryAgeMs: number | null;
+  /** How long that one took. */
+  readonly canaryMs: number | null;
+  /** `null`: this centre has no watchdog. */
+  readonly watchdogOk: boolean | null;
 }
 
 /** What a person may do; each may do what the ones before may. */
@@ -110,6 +150,7 @@ export interface Desk {
   readonly alarms: readonly Alarm[];
   readonly misread: readonly string[];
   readonly gateways: readonly Gateway[];
+  readonly outages: readonly Outage[];
   readonly proof: Proof;
 }
 
@@ -119,7 +160,10 @@ export function rowKey(alarm: Pick<Alarm, 'alarm' | 'occurrence'>): string {
 }
 
 export const priority: Door<Priority> = oneOf(1, 2, 3, 4);
-export const kind: Door<Kind> = oneOf(...KINDS);
+export const kind: Door<Kind> = (value, where) => {
+  const word = text(value, where);
+  return KINDS.find((known) => known === word) ?? 'other';
+};
 
 export const alarm: Door<Alarm> = (value, where) => {
   const of = fields(value, where);
@@ -151,6 +195,7 @@ export const alarm: Door<Alarm> = (value, where) => {
     ackedBy: get('acked_by', orNull(text)),
     ackedAt: get('acked_at', orNull(moment)),
     comment: get('comment', textOrEmpty),
+    shelfUntil: get('shelf_until', orNull(moment)),
   };
 };
 
@@ -183,6 +228,10 @@ export const proof: Door<Proof> = (value, where) => {
     gateways: get('gateways', whole),
     gatewaysOnline: get('gateways_online', whole),
     journalOk: get('journal_ok', flag),
+    engineOk: get('engine_ok', orNull(flag)) ?? true,
+    canaryAgeMs: get('canary_age_ms', orNull(finite)),
+    canaryMs: get('canary_ms', orNull(finite)),
+    watchdogOk: get('watchdog_ok', orNull(flag)),
   };
 };
 
@@ -191,6 +240,7 @@ export const desk: Door<Desk> = (value, where) => {
   const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
   const { read, misread } = readEach(get('alarms', list), alarm, `${where}.alarms`);
   const gateways = get('gateways', list).map((item, i) => gateway(item, `${where}.gateways[${i}]`));
+  const outages = readEach(get('packages', orNull(list)) ?? [], outage, `${where}.packages`);
   const user = fields(of['user'] ?? {}, `${where}.user`);
   return {
     serverTime: get('server_time', moment),
@@ -200,8 +250,9 @@ export const desk: Door<Desk> = (value, where) => {
     user: field(user, 'name', textOrEmpty, `${where}.user`),
     role: field(user, 'role', orNull(oneOf(...ROLES)), `${where}.user`) ?? 'viewer',
     alarms: read,
-    misread,
+    misread: [...misread, ...outages.misread],
     gateways,
+    outages: outages.read,
     proof: get('proof', proof),
   };
 };

@@ -5,9 +5,10 @@
 //   stands in.
 // - The screens read `view`; nobody but this file changes it.
 import { CentreClock, steady } from '../clock';
-import { NoAnswer, acknowledge, logIn, logOut, readDesk, readPoints, whenStranger, type Ack } from '../door/api';
-import type { AckResult } from '../door/commands';
+import { NoAnswer, acknowledge, give, logIn, logOut, readDesk, readPoints, whenStranger, type Ack, type Order } from '../door/api';
+import type { AckResult, Given } from '../door/commands';
 import type { Alarm, Desk, Gateway, Proof, Role } from '../door/desk';
+import type { Outage } from '../door/outage';
 import type { Point } from '../door/points';
 import type { Sample } from '../door/reading';
 import { WrongShape } from '../door/shape';
@@ -42,6 +43,7 @@ export interface View {
   readonly alarms: ReadonlyMap<string, Alarm>;
   readonly gateways: readonly Gateway[];
   readonly lates: readonly Late[];
+  readonly outages: readonly Outage[];
   readonly misread: readonly string[];
   readonly garbled: readonly string[];
   readonly proof: Proof | null;
@@ -56,6 +58,7 @@ const NOTHING: View = {
   alarms: new Map(),
   gateways: [],
   lates: [],
+  outages: [],
   misread: [],
   garbled: [],
   proof: null,
@@ -70,6 +73,9 @@ const FLASH_HALF_MS = 500;
 
 /** After garbled messages a snapshot is read again, at most this often. */
 const REREAD_EVERY_MS = 10_000;
+
+/** A back-fill tells its parts one by one; the packages are read once after this pause. */
+const OUTAGES_AFTER_MS = 500;
 
 /** `asked`: whether the centre knows us is not told yet. `stranger`: it does not, or not any more.
  * `left`: we have logged out. */
@@ -112,6 +118,9 @@ class Console {
   #rereadAt = -REREAD_EVERY_MS;
   #drawing = false;
   #valuesMoved = false;
+  #outagesTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Link and engine, as last sounded. */
+  #deaf = false;
 
   /** Begins; the result ends it. */
   start(): () => void {
@@ -155,6 +164,17 @@ class Console {
     const grown = told === null ? Infinity : told + Math.max(0, this.elapsed - this.#pingedAt);
     const age = Math.min(grown, Math.max(0, this.now - this.#model.newest));
     return Number.isFinite(age) ? age : null;
+  }
+
+  /** Age of the last canary now; `null`: the centre does not tell. */
+  canaryAge(): number | null {
+    const told = this.view.proof?.canaryAgeMs ?? null;
+    return told === null ? null : told + Math.max(0, this.elapsed - this.#pingedAt);
+  }
+
+  /** False where the centre is heard and says that its engine does not answer. */
+  get engineOk(): boolean {
+    return this.view.proof?.engineOk ?? true;
   }
 
   exactNow(): number {
@@ -237,6 +257,16 @@ class Console {
     }
   }
 
+  /** Gives an order about one alarm. The desk changes when the centre's own event comes. */
+  async give(order: Order): Promise<Given | string> {
+    try {
+      return await give(order);
+    } catch (error) {
+      if (error instanceof NoAnswer && error.reason === 'refused') return { outcome: 'refused', why: error.message };
+      return why(error);
+    }
+  }
+
   #loaded(desk: Desk): void {
     this.person = 'known';
     this.#desk = { loaded: true, demo: desk.demo, zone: desk.zone, user: desk.user, role: desk.role };
@@ -257,6 +287,27 @@ class Console {
     );
   }
 
+  /** Packages after a back-fill. The list of alarms has its own events and is left as it is. */
+  #lookAtOutages(): void {
+    this.#outagesTimer ??= setTimeout(() => {
+      this.#outagesTimer = null;
+      this.#readOutages();
+    }, OUTAGES_AFTER_MS);
+  }
+
+  #readOutages(): void {
+    readDesk().then(
+      ({ outages }) => {
+        this.#model.outages = outages;
+        this.#draw();
+      },
+      (error: unknown) => {
+        if (error instanceof WrongShape) this.#garbled(error.message);
+        else if (!(error instanceof NoAnswer)) throw error;
+      },
+    );
+  }
+
   #heardClock(serverTime: number): void {
     this.#clock.set(serverTime);
     this.#pingedAt = steady();
@@ -272,9 +323,7 @@ class Console {
   }
 
   #linkMoved(state: LinkState): void {
-    const newlyBroken = state.kind === 'broken' && this.link.kind !== 'broken';
     this.link = state;
-    if (newlyBroken) this.muted = afterRaise(this.muted, 2);
     this.#sound();
     this.#draw();
   }
@@ -289,6 +338,7 @@ class Console {
           break;
         case 'late':
           if (this.muted.kind === 'off') this.#player.once(LATE_CHIME);
+          this.#lookAtOutages();
           break;
         case 'reload':
           this.#link.reload();
@@ -302,7 +352,10 @@ class Console {
   #sound(): void {
     const off = this.person === 'left' || !this.#desk.loaded;
     const highest = off ? null : loudest(this.#model.alarms.values());
-    this.#player.want(wanted(highest, !off && this.link.kind === 'broken', this.muted));
+    const deaf = !off && (this.link.kind === 'broken' || this.#model.proof?.engineOk === false);
+    if (deaf && !this.#deaf) this.muted = afterRaise(this.muted, 2);
+    this.#deaf = deaf;
+    this.#player.want(wanted(highest, deaf, this.muted));
   }
 
   #beat(): void {
@@ -335,8 +388,8 @@ class Console {
   }
 
   #publish(): void {
-    const { alarms, gateways, lates, misread, garbled, proof } = this.#model;
-    this.view = { ...this.#desk, alarms, gateways, lates, misread, garbled, proof };
+    const { alarms, gateways, lates, outages, misread, garbled, proof } = this.#model;
+    this.view = { ...this.#desk, alarms, gateways, lates, outages, misread, garbled, proof };
     if (this.#valuesMoved) {
       this.#valuesMoved = false;
       this.#liveTurn += 1;
