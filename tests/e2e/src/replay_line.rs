@@ -73,8 +73,24 @@ impl Line {
         series: PathBuf,
         options: &[&str],
     ) -> anyhow::Result<Self> {
+        Self::under(scene, peers, series, options, |limits| limits).await
+    }
+
+    /// The same under other limits than those of the site's file.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub async fn under(
+        scene: &Scene,
+        peers: Peers,
+        series: PathBuf,
+        options: &[&str],
+        limits: impl FnOnce(String) -> String,
+    ) -> anyhow::Result<Self> {
         let replay = peers.replay(scene, &series, options).await?;
         lay_out_site(scene, &root().join("tests/peers/site"), &[(WRITTEN_PORT, replay.port)])?;
+        let file = scene.path().join("site/limits.csv");
+        std::fs::write(&file, limits(std::fs::read_to_string(&file)?))?;
         let broker = Broker::start(scene).await?;
         let setup = CentreSetup {
             mqtt: format!("broker = \"127.0.0.1:{}\"", broker.port),

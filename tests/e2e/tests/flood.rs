@@ -46,12 +46,14 @@ async fn play(scene: &Scene) -> anyhow::Result<()> {
         gateways: vec![("GW-MIMIC".to_owned(), "limits.csv".to_owned())],
     };
     let mut centre = Centre::start(scene, &setup).await?;
-    let mut stranger = Stranger::connect(broker.port, "mimic", &[]).await?;
+    let mut stranger = Stranger::connect(broker.port, "mimic", &["fengsui/1/GW-MIMIC/ack"]).await?;
     let mut mimic = Mimic::wide("GW-MIMIC", 5, points);
     stranger.say(&mimic.topic(Channel::Birth)?, mimic.birth()?, true).await?;
     let live = mimic.topic(Channel::Live)?;
     let begin = clock::wall_ms() - 3_600_000;
     stranger.say(&live, mimic.batch(begin, 10.0)?, false).await?;
+    // The catalogue is in force: pages have been told to load anew.
+    stranger.ack("GW-MIMIC", |ack| ack.durable.next >= 1).await?;
     ensure!(flood_is(&centre, false).await?, "nothing yet");
 
     let mut stream = Stream::open(&centre.api, None).await?;
