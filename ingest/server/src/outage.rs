@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fengsui_alerting::{Cause, Condition, Engine, GatewayRef, Row, Subject};
+use fengsui_alerting::{Cause, Condition, Engine, GatewayRef, Letter, Row, Subject};
 use fengsui_store::{AlarmJournal, JournalRow, StoreError};
 use fengsui_telemetry::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,10 @@ pub fn packages(
     now: TimeMs,
 ) -> Vec<Package> {
     let mut found: BTreeMap<u32, Vec<Excursion>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.flags.late && row.cause == Cause::On) {
+    // What lies wholly inside a shelf or a suppression is for the journal alone (R8e).
+    let shown = |row: &&Row| !matches!(row.to, Letter::G | Letter::H | Letter::I);
+    let late_on = rows.iter().filter(|row| row.flags.late && row.cause == Cause::On);
+    for row in late_on.filter(shown) {
         let place = usize::try_from(row.alarm.0).unwrap_or(usize::MAX);
         let (Some(spec), Some(bounds)) = (engine.plan().alarms.get(place), row.bounds) else {
             continue;

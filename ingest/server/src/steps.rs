@@ -16,10 +16,6 @@ pub enum Step {
     Stored,
     /// The gateway has been told.
     Acknowledged,
-    /// What is to be sent to a person is durable; it has not been sent.
-    Intended,
-    /// It has been sent; that is not durable.
-    Sent,
 }
 
 /// A step has been reached.

@@ -23,6 +23,7 @@ tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence
 MIMIC.1,HH,95,1,,,P1,false,实验用,示例
 MIMIC.1,H,85,1,,,P2,false,实验用,示例
 MIMIC.2,H,85,1,,,P2,false,实验用,示例
+MIMIC.3,H,85,1,,,P3,false,实验用,示例
 ,OFFLINE,3,,,,P2,false,实验用,示例
 ";
 
@@ -72,21 +73,24 @@ async fn play(scene: &Scene) -> anyhow::Result<()> {
     };
     let mut centre = Centre::start(scene, &setup).await?;
     let mut stranger = Stranger::connect(broker.port, "mimic", &[]).await?;
-    let mut mimic = Mimic::wide("GW-MIMIC", 7, 2);
+    let mut mimic = Mimic::wide("GW-MIMIC", 7, 3);
     let (live, backlog) = (mimic.topic(Channel::Live)?, mimic.topic(Channel::Backlog)?);
     let now = clock::wall_ms();
     let begin = now - 120 * MINUTE;
 
     stranger.say(&mimic.topic(Channel::Birth)?, mimic.birth()?, true).await?;
-    let first = vec![Mimic::scan(begin, &[(0, 10.0), (1, 10.0)])];
+    let first = vec![Mimic::scan(begin, &[(0, 10.0), (1, 10.0), (2, 10.0)])];
     stranger.say(&live, mimic.batch_at(0, first)?, false).await?;
     stands(&centre, "GW-MIMIC//OFFLINE", "unack").await?;
+
+    shelve(&centre, "GW-MIMIC/MIMIC.3/H").await?;
+    let shelved = clock::wall_ms();
 
     // Back again: the newest value first, on its own lane; then two hours, minute by minute.
     let mut stream = Stream::open(&centre.api, None).await?;
     let late = 1..=119_i64;
-    let newest = 120;
-    let last = vec![Mimic::scan(clock::wall_ms(), &[(0, 10.0), (1, 90.0)])];
+    let newest = 122;
+    let last = vec![Mimic::scan(clock::wall_ms(), &[(0, 10.0), (1, 90.0), (2, 10.0)])];
     stranger.say(&live, mimic.batch_at(newest, last)?, false).await?;
     stands(&centre, "GW-MIMIC/MIMIC.2/H", "unack").await?;
     let minute = |minute: i64| {
@@ -94,7 +98,10 @@ async fn play(scene: &Scene) -> anyhow::Result<()> {
         let lasting = if minute >= 60 { 90.0 } else { 10.0 };
         Mimic::scan(begin + minute * MINUTE, &[(0, high), (1, lasting)])
     };
-    let records = late.map(minute).collect();
+    let mut records: Vec<_> = late.map(minute).collect();
+    // Above and back while the shelf runs: known, recorded, nobody's task.
+    records.push(Mimic::scan(shelved + 10, &[(2, 90.0)]));
+    records.push(Mimic::scan(shelved + 20, &[(2, 10.0)]));
     stranger.say(&backlog, mimic.batch_at(1, records)?, false).await?;
     listen(&mut stream, &centre).await?;
 
@@ -109,10 +116,28 @@ async fn play(scene: &Scene) -> anyhow::Result<()> {
     .await?;
     ensure!(lasting.get("active") == Some(&Value::Bool(true)), "{lasting}");
 
+    let quiet = rows(&centre).await?.into_iter().find(|row| text(row, "tag") == "MIMIC.3");
+    ensure!(quiet.is_none_or(|row| text(&row, "state") == "shelved"), "a shelf is quiet");
+    let told = centre.api.journal().await?;
+    let told = told.iter().filter(|row| text(row, "alarm") == "GW-MIMIC/MIMIC.3/H");
+    let on: Vec<_> = told.filter(|row| text(row, "cause") == "on").collect();
+    ensure!(on.len() == 1, "the journal keeps what the shelf hides: {on:#?}");
+
     one_package(&centre).await?;
     centre.kill()?;
     centre.restart().await?;
     one_package(&centre).await
+}
+
+async fn shelve(centre: &Centre, alarm: &str) -> anyhow::Result<()> {
+    let body = serde_json::json!({
+        "alarm": alarm, "minutes": 60, "reason": "标定 calibration", "comment": "实验", "request": "s-1",
+    });
+    let headers = [("content-type", "application/json"), ("x-fengsui", "1")];
+    let answer = centre.api.post("/api/v1/alarms/shelve", &headers, body.to_string()).await?;
+    let told = answer.text().await?;
+    ensure!(told.contains("\"done\""), "{told}");
+    Ok(())
 }
 
 /// A time as the page writes it.
@@ -143,7 +168,7 @@ async fn one_package(centre: &Centre) -> anyhow::Result<()> {
     };
     ensure!(text(package, "package") == "GW-MIMIC/OFFLINE#1", "{package}");
     ensure!(package.get("worst").and_then(Value::as_u64) == Some(1), "{package}");
-    ensure!(package.get("samples").and_then(Value::as_u64) == Some(238), "{package}");
+    ensure!(package.get("samples").and_then(Value::as_u64) == Some(240), "{package}");
     let excursions = package.get("excursions").and_then(Value::as_array).context("excursions")?;
     let named: Vec<&str> = excursions.iter().map(|e| text(e, "alarm")).collect();
     ensure!(named == ["GW-MIMIC/MIMIC.1/HH", "GW-MIMIC/MIMIC.1/H"], "{named:?}");
