@@ -160,6 +160,9 @@ fn still_needed(need: u32, inputs: usize, valid: usize) -> usize {
     (need as usize).saturating_sub(inputs - valid.min(inputs)).max(1)
 }
 
+/// Far above what sums of doubles lose, far below what an instrument tells.
+const ROUNDING: f64 = 1e-9;
+
 /// W07, seconds. Infinite where the value does not approach; none where the slope cannot be told
 /// from none.
 fn time_to(samples: &[Sample], te: i64, window_ms: i64, target: f64, rising: bool) -> Option<f64> {
@@ -174,7 +177,8 @@ fn time_to(samples: &[Sample], te: i64, window_ms: i64, target: f64, rising: boo
     }
     let line = line(numbers)?;
     let left = sign * target - line.level;
-    if left <= 0.0 {
+    // What only rounding keeps from the limit has reached it.
+    if left <= ROUNDING * target.abs().max(1.0) {
         return Some(0.0);
     }
     if line.slope <= 0.0 {

@@ -41,6 +41,16 @@ impl Requests {
         true
     }
 
+    /// Forgets the newest one: a rule refused it, and the same may be asked again, mended.
+    pub(crate) fn forget(&mut self, alarm: AlarmId, request: &str) {
+        let is = |entry: &(u32, String)| entry.0 == alarm.0 && entry.1 == request;
+        if self.order.back().is_some_and(is)
+            && let Some(entry) = self.order.pop_back()
+        {
+            self.known.remove(&entry);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(u32, String)> {
         self.order.iter()
     }
@@ -100,6 +110,9 @@ impl Engine {
     pub(crate) fn refuse_because(&mut self, why: Refusal, command: &Command, out: &mut Out<'_>) {
         let id = command.alarm;
         let note = Note::by(Cause::Refused, self.current(id), self.letter(id), command, out.now);
+        if why.says().is_some() {
+            self.requests.forget(id, &command.request);
+        }
         let said = why.says().unwrap_or_else(|| command.comment.clone());
         self.write(id, note.saying(said), out);
     }

@@ -437,4 +437,16 @@ mod tests {
         assert_eq!(loosened("HH,90", "HH,89"), [""; 0]);
         assert_eq!(loosened("H,85", "H,89"), [""; 0], "not statutory");
     }
+
+    #[test]
+    fn a_mark_in_the_detail_is_the_same_mark() {
+        let set = |limit: &str, detail: &str| {
+            let text = format!("tag,kind,limit,detail\nTK-1,HH,{limit},{detail}\n");
+            LimitSet::parse("l.csv", &text).unwrap()
+        };
+        let marked = set("90", "statutory=true");
+        assert_eq!(diff(&marked, &set("95", "statutory=true")).loosened_by_law().count(), 1);
+        assert_eq!(diff(&marked, &set("90", "")).loosened_by_law().count(), 1, "unmarked");
+        assert_eq!(diff(&marked, &LimitSet::default()).loosened_by_law().count(), 1, "gone");
+    }
 }

@@ -200,7 +200,8 @@ impl Reader<'_> {
                 latch,
                 source,
                 confidence,
-                statutory,
+                // One mark, wherever the file writes it.
+                statutory: statutory || detail.statutory,
                 detail,
             },
         })

@@ -1,8 +1,12 @@
 //! What people may do to an alarm: comments, HH with H (W01), shelves (W16).
 
+use fengsui_telemetry::{Lane, Reading, TimeMs};
+
 use super::high;
 use super::story::check;
+use crate::model::{Action, AlarmId, Cause, Event, PointRef};
 use crate::model::{AlarmSpec, Condition, Level, Priority};
+use crate::{Command, Engine, Verb};
 
 fn two_levels() -> Vec<AlarmSpec> {
     let condition = Condition::High { limit: 90.0, deadband: 0.0, level: Level::Second };
@@ -189,4 +193,34 @@ fn w16_a_shelf_ends_on_time_although_the_power_failed() {
          80 P/H GB #1 unshelved te=70 recovered
          80 P/H sounds #1",
     );
+}
+
+#[test]
+fn a_request_that_a_rule_refused_may_come_again_mended() {
+    let mut engine = Engine::new(super::plan(vec![of(Priority::P1)])).unwrap();
+    let mut say = |event: Event| {
+        let mut actions = Vec::new();
+        engine.handle(event, TimeMs(1_000), &mut actions);
+        let cause = |action: &Action| match action {
+            Action::Record(row) => Some(row.cause),
+            _ => None,
+        };
+        actions.iter().find_map(cause)
+    };
+    let (point, te, reading) = (PointRef(0), TimeMs(1_000), Reading::Good(1e9));
+    let on = say(Event::Sample { point, te, reading, lane: Lane::Live });
+    assert_eq!(on, Some(Cause::On));
+    let ack = |comment: &str| {
+        Event::Command(Command {
+            alarm: AlarmId(0),
+            verb: Verb::acknowledge(1),
+            by: "duty".into(),
+            comment: comment.into(),
+            request: "r".into(),
+        })
+    };
+    assert_eq!(say(ack("")), Some(Cause::Refused));
+    assert_eq!(say(ack("")), Some(Cause::Refused), "and says so again");
+    assert_eq!(say(ack("现场已确认")), Some(Cause::Acknowledged));
+    assert_eq!(say(ack("现场已确认")), None, "the same request has one effect");
 }

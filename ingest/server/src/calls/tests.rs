@@ -326,7 +326,7 @@ async fn the_api_asks_for_a_token_a_mark_and_an_allowed_step() {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
-    let answer = serde_json::json!({ "alarm": "no/such", "occurrence": 1, "request": "r" });
+    let answer = serde_json::json!({ "alarm": "no/such", "occurrence": 1, "outcome": "no_answer", "request": "r" });
     assert_eq!(ask("/calls/answer", answer.clone(), "0").await.0, 403, "an unmarked request");
     let (status, problem) = ask("/calls/answer", answer, "1").await;
     assert_eq!((status, problem["code"].as_str()), (404, Some("no_such_call")));

@@ -146,6 +146,11 @@ async fn answer(
     if let Err(problem) = may_act(&who, &answer.request, &headers) {
         return problem.into_response();
     }
+    let said_nothing = answer.outcome.is_none() && answer.digits.is_empty();
+    if said_nothing && answer.reply.text.is_empty() && answer.reply.commander.is_empty() {
+        let fix = "写明结果、核对码或反馈 / give an outcome, the digits or a reply";
+        return Problem::bad_field("outcome", "", wants_english(&headers), fix).into_response();
+    }
     let long = |text: &str| text.chars().count() > TEXT_MAX;
     if long(&answer.reply.text) || long(&answer.reply.commander) || answer.digits.len() > DIGITS_MAX
     {

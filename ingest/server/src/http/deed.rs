@@ -67,7 +67,10 @@ pub(super) async fn deed(
         },
         "unshelve" => Verb::Unshelve,
         "reset" => Verb::Reset,
-        "out_of_service" => Verb::OutOfService,
+        "out_of_service" => match out_of_service(&app, &body, &who, peer, english).await {
+            Ok(verb) => verb,
+            Err(refusal) => return refusal,
+        },
         "in_service" => Verb::InService,
         _ => return super::problem::no_such_path(uri).await.into_response(),
     };
@@ -120,7 +123,28 @@ async fn shelve(
         };
         return Err(bad("minutes", &body.minutes.unwrap_or_default().to_string(), fix));
     };
-    let second_person = match (&body.second_person, &body.second_password) {
+    let second_person = second(app, body, who, peer, english).await?;
+    let permit = Permit {
+        reason: body.reason.clone(),
+        position: who.position.clone(),
+        second_person,
+        permit_number: body.permit.clone(),
+    };
+    Ok(Verb::Shelve { for_ms: i64::from(minutes) * 60_000, one_shot: body.one_shot, permit })
+}
+
+/// The second person, who has shown that they are one; none where none is named.
+async fn second(
+    app: &App,
+    body: &Body,
+    who: &Identity,
+    peer: Peer,
+    english: bool,
+) -> Result<Option<String>, Response> {
+    let bad = |field: &str, value: &str, fix: &str| {
+        Problem::bad_field(field, value, english, fix).into_response()
+    };
+    Ok(match (&body.second_person, &body.second_password) {
         (None, _) => None,
         (Some(_), None) => {
             let fix = if english {
@@ -148,14 +172,34 @@ async fn shelve(
             }
             Err(refusal) => return Err(login::refused(&refusal, english)),
         },
-    };
-    let permit = Permit {
-        reason: body.reason.clone(),
-        position: who.position.clone(),
-        second_person,
-        permit_number: body.permit.clone(),
-    };
-    Ok(Verb::Shelve { for_ms: i64::from(minutes) * 60_000, one_shot: body.one_shot, permit })
+    })
+}
+
+/// Out of service has no end of its own and silences everything: an engineer's act, with a reason,
+/// and with a second person.
+async fn out_of_service(
+    app: &App,
+    body: &Body,
+    who: &Identity,
+    peer: Peer,
+    english: bool,
+) -> Result<Verb, Response> {
+    if !who.may(Role::Engineer) {
+        return Err(Problem::role_needed(Role::Engineer).into_response());
+    }
+    if body.comment.trim().is_empty() {
+        let fix = if english { "say why" } else { "必须写明原因" };
+        return Err(Problem::bad_field("comment", "", english, fix).into_response());
+    }
+    if second(app, body, who, peer, english).await?.is_none() {
+        let fix = if english {
+            "a second person with their password"
+        } else {
+            "须第二人及其密码"
+        };
+        return Err(Problem::bad_field("second_person", "", english, fix).into_response());
+    }
+    Ok(Verb::OutOfService)
 }
 
 /// None: no such alarm, or the loop has ended.

@@ -48,10 +48,10 @@ pub struct Args {
     #[arg(long)]
     gateway: Option<String>,
     /// 从 from, inclusive: 2026-08-01, 2026-08-01T08:00:00+08:00
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     from: Option<String>,
     /// 到 to, exclusive
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     to: Option<String>,
     /// 无时区的时间按此时区读，结果亦以此时区给出 zone of times without one, and of the answer
     #[arg(long)]
