@@ -51,15 +51,7 @@ impl AlarmLoop {
         let change = self.change;
         self.tell(DeskInput::Canary { change, began });
         // An alarm that the wake raised has taken the inputs with it: then this chunk is empty.
-        let inputs = self.chunk();
-        self.flushed_at = now;
-        self.recorder.record(Unrecorded {
-            rows: Vec::new(),
-            raised: 0,
-            inputs,
-            change,
-            reply: None,
-        });
+        self.write_log(change, now);
     }
 
     /// Inputs that have waited for a row long enough are written by themselves.
@@ -72,18 +64,18 @@ impl AlarmLoop {
     }
 
     fn flush(&mut self, now: TimeMs) {
-        self.flushed_at = now;
         if self.log.is_empty() {
-            return;
+            self.flushed_at = now;
+        } else {
+            self.write_log(0, now);
         }
-        let inputs = self.chunk();
-        self.recorder.record(Unrecorded {
-            rows: Vec::new(),
-            raised: 0,
-            inputs,
-            change: 0,
-            reply: None,
-        });
+    }
+
+    /// What waits in the log, without rows; a change of the desk may ride on it.
+    fn write_log(&mut self, change: u64, now: TimeMs) {
+        self.flushed_at = now;
+        let (rows, inputs) = (Vec::new(), self.chunk());
+        self.recorder.record(Unrecorded { rows, raised: 0, inputs, change, reply: None });
     }
 
     /// What waits in the log, as its next chunk.

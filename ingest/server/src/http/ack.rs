@@ -13,7 +13,7 @@ use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem};
 use crate::accounts::Identity;
-use crate::alarm_loop::Input;
+use crate::alarm_loop::{Input, Outcome};
 
 /// Rows in one request: what a person can have on the screen.
 const ROWS_MAX: usize = 50;
@@ -136,12 +136,7 @@ pub(super) async fn one(
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
     };
-    let (reply, answer) = oneshot::channel();
-    let alarms = app.alarms.clone();
-    // The queue may be full for a moment; a blocking send must not hold the web server.
-    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
-    sent.await.ok()?.ok()?;
-    Some(match answer.await.ok()? {
+    Some(match command_done(app, command).await? {
         Some(outcome) => match outcome.cause {
             Cause::Acknowledged => done("acknowledged", String::new()),
             Cause::StaleAcknowledgement => {
@@ -183,6 +178,17 @@ pub(super) async fn one(
         // The same request again: it had its effect the first time.
         None => done("acknowledged", String::new()),
     })
+}
+
+/// Gives a command to the alarm loop and waits until it is recorded. None: the loop has ended; none
+/// inside: the same request had its effect before.
+pub(super) async fn command_done(app: &App, command: Command) -> Option<Option<Outcome>> {
+    let (reply, answer) = oneshot::channel();
+    let alarms = app.alarms.clone();
+    // The queue may be full for a moment; a blocking send must not hold the web server.
+    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
+    sent.await.ok()?.ok()?;
+    answer.await.ok()
 }
 
 pub(super) async fn known_alarm(app: &App, key: &str) -> Option<AlarmId> {

@@ -9,14 +9,13 @@ use axum::{Extension, Json};
 use fengsui_alerting::{Cause, Command, Permit, Verb};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::oneshot;
 
-use super::ack::known_alarm;
+use super::ack::{command_done, known_alarm};
 use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem, login};
 use crate::accounts::{Identity, Peer, Role, secret};
-use crate::alarm_loop::{Input, Outcome};
+use crate::alarm_loop::Outcome;
 
 /// The longest shelf of any priority, minutes: more is refused before the engine is asked.
 const MINUTES_MAX: u32 = 24 * 60;
@@ -211,11 +210,7 @@ async fn act(app: &App, body: &Body, who: &Identity, verb: Verb) -> Option<Optio
         comment: body.comment.clone(),
         request: format!("{}/{}", body.request, body.alarm),
     };
-    let (reply, answer) = oneshot::channel();
-    let alarms = app.alarms.clone();
-    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
-    sent.await.ok()?.ok()?;
-    answer.await.ok()
+    command_done(app, command).await
 }
 
 fn told(outcome: &Outcome) -> (&'static str, String) {
