@@ -43,6 +43,7 @@ pub mod backtest;
 pub mod calls;
 pub mod closure;
 pub mod colour;
+pub mod compare;
 pub mod first_out;
 pub mod flood;
 pub mod hazard;

@@ -141,6 +141,28 @@ impl LimitKind {
         }
     }
 
+    /// True where the host's own clock decides, and not the source times of samples.
+    #[must_use]
+    pub fn lives_in_processing_time(self) -> bool {
+        match self {
+            Self::Stale | Self::Offline | Self::Clock => true,
+            Self::HighHigh
+            | Self::High
+            | Self::Low
+            | Self::LowLow
+            | Self::RateUp
+            | Self::RateDown
+            | Self::Deviation
+            | Self::Discrete
+            | Self::Frozen
+            | Self::BadQuality
+            | Self::Range
+            | Self::Vote
+            | Self::TimeToLimit
+            | Self::Composite => false,
+        }
+    }
+
     /// The kind of a key, in either case.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {

@@ -11,6 +11,7 @@ pub mod calls;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod compare;
 pub mod config;
 pub mod counters;
 pub mod demo;

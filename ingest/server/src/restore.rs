@@ -141,7 +141,7 @@ fn journaled(engine: &Engine, row: &Row) -> fengsui_store::JournalRow {
 }
 
 /// Names an intake: no two have the same.
-fn key(intake: &Intake) -> (String, u64, TimeMs, Vec<(u64, u64)>) {
+fn key(intake: &Intake) -> IntakeKey {
     (intake.gateway.clone(), intake.epoch, intake.ti, intake.offsets.clone())
 }
 
@@ -188,13 +188,16 @@ fn waiting<T: Send + 'static>(
     Ok(told.recv().context("the writer has ended")??)
 }
 
+/// Gateway, epoch, when it was received, offsets.
+type IntakeKey = (String, u64, TimeMs, Vec<(u64, u64)>);
+
 /// A restored engine on its way to where it was.
 struct Replay<'a> {
     engine: Engine,
     registry: &'a Registry,
     alarms: BTreeMap<String, AlarmId>,
     /// Intakes of the log.
-    known: HashSet<(String, u64, TimeMs, Vec<(u64, u64)>)>,
+    known: HashSet<IntakeKey>,
     rows: Vec<Row>,
     samples: usize,
 }

@@ -2,6 +2,7 @@
 
 use fengsui_telemetry::TimeMs;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// Formats times in one zone.
@@ -56,6 +57,16 @@ impl Stamp {
             return Some(TimeMs(ms));
         }
         text.parse::<Timestamp>().ok().map(|stamp| TimeMs(stamp.as_millisecond()))
+    }
+
+    /// The same, and a date or a date and time of this zone, as people type them.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<TimeMs> {
+        Self::parse(text).or_else(|| {
+            let civil: DateTime = text.trim().parse().ok()?;
+            let zoned = civil.to_zoned(self.0.clone()).ok()?;
+            Some(TimeMs(zoned.timestamp().as_millisecond()))
+        })
     }
 }
 

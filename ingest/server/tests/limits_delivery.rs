@@ -8,13 +8,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use fengsui::accounts::{Identity, Role};
+use fengsui::compare::{CHANGES_MAX, of_gateway};
 use fengsui::config::Config;
 use fengsui::intake::GatewayState;
 use fengsui::limits::{Draft, OfficeFault, Refusal, SigningKey};
 use fengsui::{Centre, Extras};
+use fengsui_alerting::compare::Side;
 use fengsui_gateway::{CentreKey, UplinkConfig};
 use fengsui_plant::{Plant, PlantConfig};
-use fengsui_store::{LimitsStatus, StoredRow};
+use fengsui_store::{LimitsStatus, SeriesStore, StoredRow};
 use fengsui_telemetry::wire::{Channel, LimitsOrder, Topic};
 use fengsui_telemetry::{Body, GatewayId, Revision, TimeMs};
 use rumqttc::v5::mqttbytes::QoS;
@@ -185,6 +187,20 @@ async fn refusals(centre: &Centre, data: &Path, broker: SocketAddr, running: Rev
     }
 }
 
+/// Both engines began the alarm at the same source time; a beginning that only the gateway has is
+/// named.
+fn same_story(centre: &Centre, data: &Path) {
+    let span = (TimeMs::MIN, TimeMs::MAX);
+    let mut locals = SeriesStore::locals_of(data, "GW-01", span, CHANGES_MAX).unwrap();
+    let found = of_gateway(&centre.journal, "GW-01", &locals, span).unwrap();
+    assert!(found.same > 0 && found.alone.is_empty(), "{found:?}");
+    let began = locals.iter().position(|local| local.why == "on").unwrap();
+    locals[began].te = locals[began].te + 60_000;
+    let found = of_gateway(&centre.journal, "GW-01", &locals, span).unwrap();
+    let sides: Vec<Side> = found.alone.iter().map(|(side, _)| *side).collect();
+    assert_eq!(sides, [Side::Centre, Side::Gateway]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_limits_reaches_the_gateway_and_nothing_else_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -232,6 +248,7 @@ async fn a_change_of_limits_reaches_the_gateway_and_nothing_else_does() {
     })
     .unwrap();
     assert!(own.contains(&revision), "the gateway's own journal: {own:?}");
+    same_story(&centre, &data);
 
     // What the broker holds now is the broken file: the gateway starts from its own disk.
     let running = Running::start(config);

@@ -193,6 +193,7 @@ fn plant() -> impl Iterator<Item = Intake> {
             samples,
             offsets: vec![(at, at + 5)],
             gaps: Vec::new(),
+            locals: Vec::new(),
         }
     })
 }

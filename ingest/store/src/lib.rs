@@ -27,6 +27,7 @@ pub use config::{Catalogued, ConfigDb};
 pub use error::{Full, StoreError};
 pub use limits::{Decided, LimitsDecision, LimitsProposal, LimitsRevision, LimitsStatus};
 pub use model::{
-    Bucket, Counts, GapReason, GapRow, Intake, LedgerRow, Sample, StoreHealth, StoreOptions,
+    Bucket, Counts, GapReason, GapRow, Intake, LedgerRow, LocalRow, Sample, StoreHealth,
+    StoreOptions,
 };
 pub use series::{Done, SeriesStore};

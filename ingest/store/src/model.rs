@@ -35,6 +35,33 @@ pub struct Intake {
     pub offsets: Vec<(u64, u64)>,
     /// What is missing, and why.
     pub gaps: Vec<GapRow>,
+    /// Changes of alarms that the gateway's own engine made.
+    pub locals: Vec<LocalRow>,
+}
+
+/// A change of an alarm that a gateway's own engine made; a fact beside our own journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalRow {
+    /// Its place in the gateway's spool.
+    pub offset: u64,
+    /// The alarm's key.
+    pub alarm: String,
+    /// The occurrence in the gateway's own counting.
+    pub occurrence: u64,
+    /// State letter before.
+    pub from: char,
+    /// State letter after.
+    pub to: char,
+    /// When it happened.
+    pub te: TimeMs,
+    /// When the gateway knew.
+    pub known: TimeMs,
+    /// The limits that judged.
+    pub revision: u64,
+    /// The value that decided, if one did.
+    pub value: Option<f64>,
+    /// Why, one word.
+    pub why: String,
 }
 
 /// Why something is missing.

@@ -56,6 +56,7 @@ fn intake(i: u64) -> Intake {
         samples,
         offsets: vec![(i, i + 1)],
         gaps: Vec::new(),
+        locals: Vec::new(),
     }
 }
 

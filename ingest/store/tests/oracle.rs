@@ -66,6 +66,7 @@ fn one_intake(dice: &mut Dice, now: i64, oracle: &Oracle) -> Intake {
         samples,
         offsets: Vec::new(),
         gaps: Vec::new(),
+        locals: Vec::new(),
     }
 }
 

@@ -29,6 +29,7 @@ fn intake(ti: i64, samples: &[(u32, i64, Reading)]) -> Intake {
         samples: samples.iter().map(|(p, te, r)| (*p, TimeMs(*te), *r)).collect(),
         offsets: Vec::new(),
         gaps: Vec::new(),
+        locals: Vec::new(),
     }
 }
 
@@ -166,6 +167,7 @@ fn held_journal_rows_are_replayed_in_order_with_their_own_seqs() {
                 epoch: u64::MAX - 3,
                 offsets: vec![(i, i + 1)],
                 gaps: vec![gap(i as i64)],
+                locals: Vec::new(),
                 ..intake(i as i64, &[(5, i as i64 * BUCKET, reading), (9, -5, Reading::Good(0.5))])
             }
         })
@@ -217,6 +219,7 @@ fn gaps_and_ledgers_are_as_durable_as_the_samples_and_repeat_without_harm() {
     let with = |offsets: &[(u64, u64)], gaps: Vec<GapRow>| Intake {
         offsets: offsets.to_vec(),
         gaps,
+        locals: Vec::new(),
         ..intake(0, &[(1, 0, Reading::Good(1.0))])
     };
     append(&store, with(&[(0, 5), (8, 9)], vec![gap(100)])).unwrap();

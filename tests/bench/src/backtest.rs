@@ -65,6 +65,7 @@ fn fill(store: &SeriesStore) -> anyhow::Result<()> {
             samples,
             offsets: vec![(offset, offset + 1)],
             gaps: Vec::new(),
+            locals: Vec::new(),
         };
         if hour >= WINDOW {
             told.recv().context("the writer has ended")??;

@@ -72,6 +72,7 @@ fn intakes() -> anyhow::Result<Vec<Intake>> {
                 samples: readings.map(|(point, reading)| (first + point, te, reading)).collect(),
                 offsets: vec![(offset, offset + 1)],
                 gaps: Vec::new(),
+                locals: Vec::new(),
             });
         }
     }

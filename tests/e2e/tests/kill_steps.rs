@@ -1,6 +1,7 @@
 //! The centre dies between every two steps of a transition: judged, journaled, annunciated, stored,
 //! acknowledged. Afterwards the journal holds every transition once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -141,28 +142,39 @@ async fn settle(sender: &mut Sender) -> anyhow::Result<()> {
     .await
 }
 
-/// Every transition is in the journal once, in its order, and nothing else is.
+/// Every occurrence is in the journal, begun once, with the bounds that the samples give it, and
+/// nothing else is. A batch that a death held up comes after younger ones: then a row revises.
 async fn told_once(centre: &Centre, wanted: &[(String, i64)]) -> anyhow::Result<()> {
-    let rows = centre.api.journal().await?;
-    let mut told = Vec::new();
-    for row in &rows {
+    let mut told = BTreeMap::new();
+    let mut changes = 0;
+    for row in &centre.api.journal().await? {
         if row.get("alarm").and_then(Value::as_str) != Some(ALARM) {
             continue;
         }
+        changes += 1;
         let cause = row.get("cause").and_then(Value::as_str).unwrap_or_default();
-        let te = row.get("te").and_then(Value::as_str).context("te")?;
-        told.push((cause.to_owned(), fengsui_e2e::peers::time_ms(te)?));
+        let number = row.get("occurrence").and_then(Value::as_u64).context("occurrence")?;
+        let time = |key: &str| row.get(key).and_then(Value::as_i64);
+        let bounds = (time("te_on_ms").context("te_on_ms")?, time("te_off_ms"));
+        let before = told.insert(number, bounds);
+        ensure!((cause == "on") == before.is_none(), "occurrence {number} begins twice: {row}");
+        ensure!(before != Some(bounds), "occurrence {number} is told twice: {row}");
     }
-    let differs = told.iter().zip(wanted).position(|(told, wanted)| told != wanted);
+    let ons = wanted.iter().filter(|(cause, _)| cause == "on").map(|(_, te)| *te);
+    let mut offs = wanted.iter().filter(|(cause, _)| cause == "off").map(|(_, te)| *te);
+    let wanted: Vec<(i64, Option<i64>)> = ons.map(|on| (on, offs.next())).collect();
+    let mut told: Vec<_> = told.into_values().collect();
+    told.sort_unstable();
+    let differs = told.iter().zip(&wanted).position(|(told, wanted)| told != wanted);
     ensure!(
         told == wanted,
-        "{} told, {} wanted, first difference at {differs:?}: {:?} / {:?}",
+        "{} occurrences told, {} wanted, first difference at {differs:?}: {:?} / {:?}",
         told.len(),
         wanted.len(),
         told.get(differs.unwrap_or(0)..).map(|rest| &rest[..rest.len().min(6)]),
         wanted.get(differs.unwrap_or(0)..).map(|rest| &rest[..rest.len().min(6)])
     );
-    say(&format!("{} transitions, each told once", told.len()));
+    say(&format!("{} occurrences in {changes} rows, each begun once", told.len()));
     Ok(())
 }
 

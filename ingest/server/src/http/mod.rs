@@ -12,6 +12,7 @@ mod audit;
 mod basic;
 mod calls;
 mod closure;
+mod compare;
 mod deed;
 mod guard;
 mod limits;
@@ -113,6 +114,7 @@ pub async fn start(
 fn router(app: App) -> Router {
     let api = Router::new()
         .route("/desk", get(api::desk))
+        .route("/gateways/{id}/compare", get(compare::compare))
         .route("/points", get(api::points))
         .route("/points/{point}", get(api::point))
         .route("/points/{point}/trend", get(api::trend))

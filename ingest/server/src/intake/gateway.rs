@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fengsui_store::{GapReason, GapRow, Intake};
+use fengsui_store::{GapReason, GapRow, Intake, LocalRow};
 use fengsui_telemetry::ledger::Ledger;
 use fengsui_telemetry::wire::{Ack, Batch, Beat, Birth, Entry};
 use fengsui_telemetry::{Body, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
@@ -151,6 +151,7 @@ impl Watched {
             samples: Vec::new(),
             offsets: fresh.clone(),
             gaps: Vec::new(),
+            locals: Vec::new(),
         };
         for entry in batch.entries {
             if is_fresh(entry.offset) {
@@ -205,6 +206,7 @@ impl Watched {
             samples: Vec::new(),
             offsets: Vec::new(),
             gaps: Vec::new(),
+            locals: Vec::new(),
         }
     }
 
@@ -237,9 +239,20 @@ impl Watched {
                 row.points = points.collect();
                 intake.gaps.push(row);
             }
-            // The gateway's own journal is compared with ours once limits have revisions; until
-            // then its transitions are acknowledged and not shown.
-            Body::Transition(_) | Body::Clock(_) => {}
+            // Raises nothing here: it stands beside our own journal, to be compared with it.
+            Body::Transition(local) => intake.locals.push(LocalRow {
+                offset: entry.offset,
+                alarm: local.alarm,
+                occurrence: local.occurrence,
+                from: local.from,
+                to: local.to,
+                te: record.te,
+                known: local.known,
+                revision: local.revision.0,
+                value: local.value,
+                why: local.why,
+            }),
+            Body::Clock(_) => {}
         }
     }
 

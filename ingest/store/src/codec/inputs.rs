@@ -117,7 +117,7 @@ impl InputLog {
     /// Samples that were judged.
     pub fn judged(&mut self, intake: &Intake, settle: bool, caught_up: bool) {
         self.bytes.push(JUDGED);
-        self.bytes.push(u8::from(settle) * SETTLE | u8::from(caught_up) * CAUGHT_UP);
+        self.bytes.push((u8::from(settle) * SETTLE) | (u8::from(caught_up) * CAUGHT_UP));
         put_intake(&mut self.bytes, intake);
     }
 
@@ -213,6 +213,7 @@ mod tests {
     use fengsui_telemetry::{Fault, Lane};
 
     use super::*;
+    use crate::LocalRow;
 
     #[test]
     fn every_input_comes_back_in_its_order() {
@@ -226,6 +227,18 @@ mod tests {
             samples: vec![(7, TimeMs(at.0 - 5), reading[0]), (9, TimeMs(at.0 + 5), reading[1])],
             offsets: vec![(3, 9)],
             gaps: Vec::new(),
+            locals: vec![LocalRow {
+                offset: 8,
+                alarm: "GW-01/TK-101.LT/HH".into(),
+                occurrence: 3,
+                from: 'A',
+                to: 'B',
+                te: TimeMs(at.0 - 5),
+                known: at,
+                revision: u64::MAX,
+                value: Some(61.2),
+                why: "on".into(),
+            }],
         };
         let samples = vec![(TimeMs(5), reading[1]), (TimeMs(9), reading[0])];
         let mut log = InputLog::default();

@@ -14,9 +14,12 @@ use fengsui_telemetry::{Lane, Reading, TimeMs};
 use super::bytes::{Damage, Front, Place, open, put_bytes, put_number, put_signed, seal};
 use super::decimal::{PLACES_MAX, mantissa, places, restore};
 use super::{code_of, number_of, reading_of};
-use crate::{GapReason, GapRow, Intake};
+use crate::{GapReason, GapRow, Intake, LocalRow};
 
 const VERSION: u8 = 1;
+
+/// Beside the lane: changes of alarms follow the gaps.
+const LOCALS: u8 = 0b10;
 
 const NEW_TIME: u8 = 0b0000_0001;
 const NEW_POINT: u8 = 0b0000_0010;
@@ -60,10 +63,11 @@ pub(crate) fn decode_group(seq: u64, blob: &[u8]) -> Result<Vec<(u64, Intake)>, 
 pub(super) fn put_intake(out: &mut Vec<u8>, intake: &Intake) {
     put_bytes(out, intake.gateway.as_bytes());
     out.extend_from_slice(&intake.epoch.to_le_bytes());
-    out.push(match intake.lane {
+    let lane = match intake.lane {
         Lane::Live => 0,
         Lane::Backlog => 1,
-    });
+    };
+    out.push(if intake.locals.is_empty() { lane } else { lane | LOCALS });
     put_signed(out, intake.ti.0);
     put_number(out, intake.offsets.len() as u64);
     for (lo, hi) in &intake.offsets {
@@ -74,13 +78,20 @@ pub(super) fn put_intake(out: &mut Vec<u8>, intake: &Intake) {
     for gap in &intake.gaps {
         put_gap(out, gap);
     }
+    if !intake.locals.is_empty() {
+        put_number(out, intake.locals.len() as u64);
+        for local in &intake.locals {
+            put_local(out, local);
+        }
+    }
     put_readings(out, intake.ti, intake.samples.iter().copied());
 }
 
 pub(super) fn take_intake(front: &mut Front<'_>) -> Result<Intake, Damage> {
     let gateway = front.text()?;
     let epoch = u64::from_le_bytes(front.array()?);
-    let lane = match front.byte()? {
+    let marks = front.byte()?;
+    let lane = match marks & !LOCALS {
         0 => Lane::Live,
         1 => Lane::Backlog,
         _ => return Err(Damage("unknown lane")),
@@ -94,8 +105,14 @@ pub(super) fn take_intake(front: &mut Front<'_>) -> Result<Intake, Damage> {
     for _ in 0..front.count(front.0.len() as u64)? {
         gaps.push(take_gap(front)?);
     }
+    let mut locals = Vec::new();
+    if marks & LOCALS != 0 {
+        for _ in 0..front.count(front.0.len() as u64)? {
+            locals.push(take_local(front)?);
+        }
+    }
     let samples = take_readings(front, ti)?;
-    Ok(Intake { gateway, epoch, lane, ti, samples, offsets, gaps })
+    Ok(Intake { gateway, epoch, lane, ti, samples, offsets, gaps, locals })
 }
 
 fn put_gap(out: &mut Vec<u8>, gap: &GapRow) {
@@ -122,6 +139,36 @@ fn take_gap(front: &mut Front<'_>) -> Result<GapRow, Damage> {
     }
     let detail = front.text()?;
     Ok(GapRow { gateway, from, to, records, cause, points, detail })
+}
+
+fn put_local(out: &mut Vec<u8>, local: &LocalRow) {
+    put_number(out, local.offset);
+    put_bytes(out, local.alarm.as_bytes());
+    put_number(out, local.occurrence);
+    put_number(out, u64::from(u32::from(local.from)));
+    put_number(out, u64::from(u32::from(local.to)));
+    put_signed(out, local.te.0);
+    put_signed(out, local.known.0);
+    out.extend_from_slice(&local.revision.to_le_bytes());
+    out.extend_from_slice(&local.value.unwrap_or(f64::NAN).to_le_bytes());
+    put_bytes(out, local.why.as_bytes());
+}
+
+fn take_local(front: &mut Front<'_>) -> Result<LocalRow, Damage> {
+    let offset = front.number()?;
+    let alarm = front.text()?;
+    let occurrence = front.number()?;
+    let (from, to) = (take_letter(front)?, take_letter(front)?);
+    let (te, known) = (TimeMs(front.signed()?), TimeMs(front.signed()?));
+    let revision = u64::from_le_bytes(front.array()?);
+    let value = Some(f64::from_le_bytes(front.array()?)).filter(|value| value.is_finite());
+    let why = front.text()?;
+    Ok(LocalRow { offset, alarm, occurrence, from, to, te, known, revision, value, why })
+}
+
+fn take_letter(front: &mut Front<'_>) -> Result<char, Damage> {
+    let letter = u32::try_from(front.number()?).ok().and_then(char::from_u32);
+    letter.ok_or(Damage("unknown letter of a state"))
 }
 
 /// Readings in any order; the first time is told from `time` on.

@@ -33,11 +33,14 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use fengsui_telemetry::TimeMs;
+use rusqlite::{Connection, OpenFlags};
 use tracing::error;
 
 use crate::StoreOptions;
-use crate::error::opening;
-use crate::{Bucket, Counts, Full, GapRow, Intake, LedgerRow, Sample, StoreError, StoreHealth};
+use crate::error::{database, opening};
+use crate::{
+    Bucket, Counts, Full, GapRow, Intake, LedgerRow, LocalRow, Sample, StoreError, StoreHealth,
+};
 use shared::Shared;
 use writer::{Job, Writer};
 
@@ -150,6 +153,41 @@ impl SeriesStore {
     /// The file cannot be read: no answer must not look like no gap.
     pub fn gaps(&self, from: TimeMs, to: TimeMs) -> Result<Vec<GapRow>, StoreError> {
         read::gaps(&self.inner.shared, from, to)
+    }
+
+    /// What a gateway's own engine did in `span`, oldest first, at most `most`; what was taken in
+    /// the last moments may not be written yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn locals(
+        &self,
+        gateway: &str,
+        span: (TimeMs, TimeMs),
+        most: usize,
+    ) -> Result<Vec<LocalRow>, StoreError> {
+        let readers = &self.inner.shared.readers;
+        readers.read("read what the gateway did", |conn| sql::locals(conn, gateway, span, most))
+    }
+
+    /// The same from the file of a centre that may be running.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    pub fn locals_of(
+        dir: &Path,
+        gateway: &str,
+        span: (TimeMs, TimeMs),
+        most: usize,
+    ) -> Result<Vec<LocalRow>, StoreError> {
+        let path = dir.join("ts").join("hot.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let read = || {
+            let conn = Connection::open_with_flags(&path, flags)?;
+            conn.busy_timeout(std::time::Duration::from_secs(5))?;
+            sql::locals(&conn, gateway, span, most)
+        };
+        read().map_err(database("read what the gateway did", &path))
     }
 
     /// Hands over every journaled intake with a seq above `after_seq` that is still kept, oldest

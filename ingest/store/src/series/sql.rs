@@ -8,7 +8,7 @@
 use fengsui_telemetry::{Reading, TimeMs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{GapReason, GapRow, LedgerRow, Sample};
+use crate::{GapReason, GapRow, LedgerRow, LocalRow, Sample};
 
 /// Eight kilobytes: measured best for chunks of a few hundred bytes.
 pub(super) const PAGE_SIZE: u32 = 8_192;
@@ -39,6 +39,13 @@ CREATE TABLE IF NOT EXISTS gap (
   id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, t_from INTEGER NOT NULL, t_to INTEGER NOT NULL,
   records INTEGER NOT NULL, cause TEXT NOT NULL, points TEXT NOT NULL, detail TEXT NOT NULL,
   UNIQUE (gateway, t_from, t_to, cause, points, detail));
+-- What the gateways' own engines did.
+CREATE TABLE IF NOT EXISTS local (
+  gateway TEXT NOT NULL, epoch INTEGER NOT NULL, place INTEGER NOT NULL, alarm TEXT NOT NULL,
+  occurrence INTEGER NOT NULL, letter_from TEXT NOT NULL, letter_to TEXT NOT NULL,
+  te INTEGER NOT NULL, known INTEGER NOT NULL, revision INTEGER NOT NULL, value REAL,
+  why TEXT NOT NULL, PRIMARY KEY (gateway, epoch, place)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS local_te ON local (gateway, te);
 -- Damaged blobs, moved out of the way and kept as evidence.
 CREATE TABLE IF NOT EXISTS aside (
   id INTEGER PRIMARY KEY, what TEXT NOT NULL, place INTEGER NOT NULL, data BLOB NOT NULL);
@@ -273,6 +280,66 @@ pub(super) fn gaps(conn: &Connection, from: TimeMs, to: TimeMs) -> rusqlite::Res
             cause: GapReason::from_word(&cause).unwrap_or(GapReason::Corrupt),
             points: points.split(',').filter_map(|p| p.parse().ok()).collect(),
             detail: row.get(6)?,
+        })
+    })?
+    .collect()
+}
+
+// ---- what gateways did ----------------------------------------------------------------------
+
+/// Writes a change of a gateway's engine unless it stands there.
+pub(super) fn put_local(
+    conn: &Connection,
+    gateway: &str,
+    epoch: u64,
+    local: &LocalRow,
+) -> rusqlite::Result<usize> {
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO local (gateway, epoch, place, alarm, occurrence, letter_from,
+           letter_to, te, known, revision, value, why)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        gateway,
+        epoch.cast_signed(),
+        local.offset.cast_signed(),
+        local.alarm,
+        local.occurrence.cast_signed(),
+        local.from.to_string(),
+        local.to.to_string(),
+        local.te.0,
+        local.known.0,
+        local.revision.cast_signed(),
+        local.value,
+        local.why,
+    ])
+}
+
+/// Changes of a gateway's engine that happened in a stretch of time, oldest first, at most `most`.
+pub(super) fn locals(
+    conn: &Connection,
+    gateway: &str,
+    (from, to): (TimeMs, TimeMs),
+    most: usize,
+) -> rusqlite::Result<Vec<LocalRow>> {
+    let letter = |text: String| text.chars().next().unwrap_or('?');
+    conn.prepare_cached(
+        "SELECT place, alarm, occurrence, letter_from, letter_to, te, known, revision, value, why
+         FROM local WHERE gateway = ?1 AND te >= ?2 AND te < ?3
+         ORDER BY te, epoch, place LIMIT ?4",
+    )?
+    .query_map(params![gateway, from.0, to.0, most as i64], |row| {
+        Ok(LocalRow {
+            offset: row.get::<_, i64>(0)?.cast_unsigned(),
+            alarm: row.get(1)?,
+            occurrence: row.get::<_, i64>(2)?.cast_unsigned(),
+            from: letter(row.get(3)?),
+            to: letter(row.get(4)?),
+            te: TimeMs(row.get(5)?),
+            known: TimeMs(row.get(6)?),
+            revision: row.get::<_, i64>(7)?.cast_unsigned(),
+            value: row.get(8)?,
+            why: row.get(9)?,
         })
     })?
     .collect()

@@ -247,6 +247,9 @@ fn write(
         for gap in &intake.gaps {
             sql::put_gap(&tx, gap)?;
         }
+        for local in &intake.locals {
+            sql::put_local(&tx, &intake.gateway, intake.epoch, local)?;
+        }
         if intake.offsets.is_empty() {
             continue;
         }

@@ -129,6 +129,7 @@ fn stored_history_gives_the_same_as_the_file_and_a_running_centre_is_not_disturb
         samples,
         offsets: vec![(0, 1)],
         gaps: Vec::new(),
+        locals: Vec::new(),
     };
     store.append(intake, Box::new(move |done| tell.send(done).unwrap())).unwrap();
     told.recv().unwrap().unwrap();
