@@ -11,6 +11,9 @@ need build-essential cc
 need mosquitto /usr/sbin/mosquitto
 need mosquitto-clients mosquitto_pub
 need mbpoll mbpoll
+need socat socat
+need libmodbus-dev /usr/include/modbus/modbus.h
+need strace strace
 need victoria-metrics victoria-metrics
 need chromium chromium
 need fonts-noto-cjk /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Prepares what the programs in this folder need, inside the project: a venv with pymodbus, and the
-# unpacked methane series. Does nothing that is done already.
+# Prepares what the programs in this folder need, inside the project: a venv with pymodbus and
+# modbus-tk, and the unpacked methane series. Does nothing that is done already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 venv=.venv/pymodbus
-wanted=$(sed -n "s/^pymodbus==//p" tests/peers/requirements.txt)
-have=$("$venv/bin/python" -c 'import pymodbus; print(pymodbus.__version__)' 2>/dev/null || true)
-if [ "$have" != "$wanted" ]; then
+if ! cmp -s tests/peers/requirements.txt "$venv/requirements.txt"; then
   [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet -r tests/peers/requirements.txt
+  cp tests/peers/requirements.txt "$venv/requirements.txt"
 fi
 
 series=.venv/metec_ch4/ADED2022.csv
