@@ -17,6 +17,7 @@ mod guard;
 mod limits;
 mod login;
 mod problem;
+mod report;
 mod stream;
 mod users;
 
@@ -48,6 +49,7 @@ use crate::stamp::Stamp;
 
 pub use assets::has_console;
 pub use problem::Problem;
+pub use report::Reports;
 
 /// Largest request body: an acknowledgement of fifty rows with comments.
 const BODY_MAX: usize = 256 * 1_024;
@@ -73,6 +75,8 @@ pub struct App {
     pub config_db: Arc<ConfigDb>,
     /// Limits: propose, approve, put in force.
     pub limits: crate::limits::Office,
+    /// Reports.
+    pub report: Reports,
     /// Zone.
     pub stamp: Stamp,
     /// Counters.
@@ -128,6 +132,7 @@ fn router(app: App) -> Router {
         .route("/audit", get(audit::audit))
         .merge(calls::routes())
         .merge(closure::routes())
+        .merge(report::routes())
         .merge(limits::routes(app.limits.clone()))
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
