@@ -15,6 +15,7 @@ pub mod config;
 pub mod counters;
 pub mod demo;
 pub mod desk;
+pub mod first_out;
 pub mod history;
 pub mod http;
 pub mod intake;

@@ -9,11 +9,14 @@ use door::{Door, PASSWORD};
 use serde_json::{Value, json};
 
 /// Every command of the API with the least role for it, its body, and what who may gets.
-const COMMANDS: [(&str, &str, &str, &str); 14] = [
+const COMMANDS: [(&str, &str, &str, &str); 17] = [
     ("GET", "/api/v1/desk", "viewer", ""),
     ("GET", "/api/v1/points", "viewer", ""),
     ("GET", "/api/v1/journal", "viewer", ""),
     ("GET", "/api/v1/me", "viewer", ""),
+    ("GET", "/api/v1/report/day", "viewer", ""),
+    ("GET", "/api/v1/online", "viewer", ""),
+    ("GET", "/api/v1/blind", "viewer", ""),
     ("POST", "/api/v1/me/password", "viewer", "{}"),
     (
         "POST",

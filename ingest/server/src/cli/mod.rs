@@ -221,10 +221,16 @@ fn block_on(work: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
     };
     let exit = runtime.block_on(work).unwrap_or_else(|fault| {
         error!("{fault:#}");
-        Exit::Problems
+        if is_taken(&fault) { Exit::Refused } else { Exit::Problems }
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     exit
+}
+
+/// Somebody else has the address already.
+fn is_taken(fault: &anyhow::Error) -> bool {
+    let kinds = fault.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds.into_iter().any(|fault| fault.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 fn serve(path: &std::path::Path) -> Exit {

@@ -16,6 +16,10 @@ use crate::config::Config;
 use crate::report::{self, Ask, Kind, Period, Report, Site, report_json, sheets, write};
 use crate::restore;
 
+/// A running centre leaves a sign of life every three seconds; after five that did not come it is
+/// taken for one that does not run.
+const LIVES_MS: i64 = 15_000;
+
 /// Which period.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Which {
@@ -142,6 +146,8 @@ fn read(args: &Args, mut config: Config) -> Result<Report, Stop> {
     in_force(&mut config, &db)?;
     let registry = restore::registry(&config, &db).map_err(|fault| problem(&fault))?;
     let as_of = journal.alive().map_err(|fault| problem(&fault))?;
+    let now = clock::now();
+    let as_of = as_of.map(|alive| if now.since(alive) < LIVES_MS { now } else { alive });
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {pos}/{len} {eta}") {
         bar.set_style(style);

@@ -14,6 +14,7 @@ mod calls;
 mod closure;
 mod deed;
 mod guard;
+mod installations;
 mod limits;
 mod login;
 mod problem;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore};
 use tokio::net::TcpListener;
@@ -117,6 +118,7 @@ pub async fn start(
 fn router(app: App) -> Router {
     let api = Router::new()
         .route("/desk", get(api::desk))
+        .route("/installations", get(installations::installations))
         .route("/points", get(api::points))
         .route("/points/{point}", get(api::point))
         .route("/points/{point}/trend", get(api::trend))
@@ -139,7 +141,8 @@ fn router(app: App) -> Router {
         .route("/demo/fault", post(api::fault))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, HANDLER_MAX))
         .route("/stream", get(stream::stream))
-        .fallback(problem::no_such_path);
+        .fallback(problem::no_such_path)
+        .layer(map_response(problem::worded));
     let same = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };

@@ -8,10 +8,14 @@ use std::path::Path;
 
 use fengsui_telemetry::TimeMs;
 
+use super::chain::BREAK_CAUSE;
 use super::{StoredRow, sql};
 use crate::StoreError;
 use crate::codec::decode_inputs;
 use crate::sqlite::Readers;
+
+/// Rows in which the newest of a living centre is looked for.
+const LAST_ROWS: usize = 8;
 
 /// A journal that is only read.
 pub struct JournalReader {
@@ -106,7 +110,10 @@ impl JournalReader {
     /// The file cannot be read.
     pub fn alive(&self) -> Result<Option<TimeMs>, StoreError> {
         let read = |conn: &rusqlite::Connection| {
-            let newest = sql::newest(conn, 1)?.first().map(|stored| stored.row.ti);
+            // A break is noted by whoever opens the file, also when no centre runs.
+            let newest = sql::newest(conn, LAST_ROWS)?;
+            let newest = newest.iter().find(|stored| stored.row.cause != BREAK_CAUSE);
+            let newest = newest.map(|stored| stored.row.ti);
             let (_, end) = sql::inputs_span(conn)?;
             let chunk = match end.checked_sub(1) {
                 Some(number) => sql::inputs(conn, number)?.map(|data| (number, data)),
