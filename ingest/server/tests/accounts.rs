@@ -14,9 +14,6 @@ const COMMANDS: [(&str, &str, &str, &str); 17] = [
     ("GET", "/api/v1/points", "viewer", ""),
     ("GET", "/api/v1/journal", "viewer", ""),
     ("GET", "/api/v1/me", "viewer", ""),
-    ("GET", "/api/v1/report/day", "viewer", ""),
-    ("GET", "/api/v1/online", "viewer", ""),
-    ("GET", "/api/v1/blind", "viewer", ""),
     ("POST", "/api/v1/me/password", "viewer", "{}"),
     (
         "POST",
@@ -32,6 +29,9 @@ const COMMANDS: [(&str, &str, &str, &str); 17] = [
     ("GET", "/api/v1/users", "admin", ""),
     ("POST", "/api/v1/users", "admin", "{}"),
     ("POST", "/api/v1/users/nobody/enable", "admin", "{}"),
+    ("GET", "/api/v1/report/day", "viewer", ""),
+    ("GET", "/api/v1/online", "viewer", ""),
+    ("GET", "/api/v1/blind", "viewer", ""),
 ];
 const ROLES: [&str; 4] = ["viewer", "operator", "engineer", "admin"];
 

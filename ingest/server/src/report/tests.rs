@@ -72,7 +72,7 @@ impl Book {
 
     fn write(&self, rows: Vec<JournalRow>) {
         let (tell, told) = sync_channel(1);
-        let done = move |answer: Result<_, StoreError>| drop(tell.send(answer.is_ok()));
+        let done = move |answer: Result<_, StoreError>| tell.send(answer.is_ok()).unwrap();
         self.journal.append(rows, Box::new(done)).unwrap();
         assert!(told.recv().unwrap());
     }
@@ -160,10 +160,9 @@ fn lives(site: &Site, dice: &mut Dice) -> (Vec<Vec<JournalRow>>, Oracle) {
             match (answered, ack < off) {
                 (true, true) => rows.extend([say("BC"), end("CA")]),
                 (true, false) => rows.extend([end("BD"), say("DA")]),
-                // The next occurrence comes on from D.
+                // Nobody ever answers it.
                 (false, _) => {
                     rows.push(end("BD"));
-                    now = off;
                     break;
                 }
             }
@@ -220,7 +219,7 @@ fn figures_agree_with_a_count_that_shares_no_code() {
     }
 }
 
-/// Minute by minute; the spans of the oracle are compared within the minutes at their ends.
+/// Moment by moment, against the spans of the oracle.
 fn check_online(report: &Report, site: &Site, oracle: &Oracle, seed: u64) {
     let within = |key: &str, at: i64| {
         oracle
@@ -234,15 +233,15 @@ fn check_online(report: &Report, site: &Site, oracle: &Oracle, seed: u64) {
         let (mut offline, mut stale) = (0, 0);
         let (silent, quiet) =
             (format!("{gateway}//OFFLINE"), format!("{gateway}/{}/STALE", point.tag));
-        // Seconds, so that ends in between are off by less than one each.
-        for at in (DAY..DAY + DAY_MS).step_by(1_000) {
+        // Every five seconds, so that the ends in between are off by less than that each.
+        for at in (DAY..DAY + DAY_MS).step_by(5_000) {
             if within(&silent, at) {
-                offline += 1_000;
+                offline += 5_000;
             } else if within(&quiet, at) {
-                stale += 1_000;
+                stale += 5_000;
             }
         }
-        let near = |a: i64, b: i64| (a - b).abs() <= 40_000;
+        let near = |a: i64, b: i64| (a - b).abs() <= 120_000;
         let online = line.online;
         assert!(near(online.gateway_offline, offline), "seed {seed} {}: {online:?}", line.name);
         assert!(near(online.stale, stale), "seed {seed} {}: {online:?} {stale}", line.name);
