@@ -149,6 +149,18 @@ struct AlarmText {
     flood_window_s: Option<u32>,
 }
 
+impl AlarmText {
+    fn settings(&self) -> AlarmSettings {
+        let ms = |s: Option<u32>| s.map(|s| i64::from(s) * 1_000);
+        AlarmSettings {
+            live_ms: ms(self.live_s),
+            late_horizon_ms: ms(self.late_horizon_s),
+            journal_patience_ms: self.journal_patience_ms.map(u64::from),
+            flood_window_ms: ms(self.flood_window_s),
+        }
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct StoreText {
@@ -211,7 +223,7 @@ impl Config {
         }
         let watchdog = text.watchdog.map(|watchdog| watchdog.settings(&base, listen.ok()));
         let watchdog = watchdog.transpose().map_err(|why| fault("watchdog", why));
-        let report = text.report.settle().map_err(|why| fault("report", why));
+        let report = text.report.settle_or(|why| fault("report", why));
         let zone_min = stamp.as_ref().map_or(0, |s| s.offset_min(crate::clock::now()));
         let calls = match &text.calls {
             None => CallsConfig::default(),
@@ -222,35 +234,26 @@ impl Config {
                 })
             }
         };
-        match (stamp, listen, mqtt, watchdog, accounts, limits, report) {
-            (
-                Ok(stamp),
-                Ok(listen),
-                Ok(mqtt),
-                Ok(watchdog),
-                Ok(accounts),
-                Ok(limits),
-                Ok(report),
-            ) if faults.is_empty() => Ok(Self {
-                data: base.join(text.data),
-                stamp,
-                listen,
-                mqtt,
-                gateways,
-                alarm: AlarmSettings {
-                    live_ms: text.alarm.live_s.map(|s| i64::from(s) * 1_000),
-                    late_horizon_ms: text.alarm.late_horizon_s.map(|s| i64::from(s) * 1_000),
-                    journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
-                    flood_window_ms: text.alarm.flood_window_s.map(|s| i64::from(s) * 1_000),
-                },
-                commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
-                accounts,
-                calls,
-                limits,
-                report,
-                console_dist: text.http.console_dist.map(|dist| base.join(dist)),
-                watchdog,
-            }),
+        match (stamp, listen, mqtt, watchdog, accounts, limits) {
+            (Ok(stamp), Ok(listen), Ok(mqtt), Ok(watchdog), Ok(accounts), Ok(limits))
+                if faults.is_empty() =>
+            {
+                Ok(Self {
+                    data: base.join(text.data),
+                    stamp,
+                    listen,
+                    mqtt,
+                    gateways,
+                    alarm: text.alarm.settings(),
+                    commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
+                    accounts,
+                    calls,
+                    limits,
+                    report,
+                    console_dist: text.http.console_dist.map(|dist| base.join(dist)),
+                    watchdog,
+                })
+            }
             _ => Err(faults),
         }
     }

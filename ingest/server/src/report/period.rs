@@ -168,8 +168,8 @@ impl Period {
         let fits = |from: TimeMs, to: TimeMs| {
             if exact { from <= wanted && wanted < to } else { to <= wanted }
         };
-        let shifts = begins.iter().zip(begins.iter().skip(1));
-        let found = shifts.filter(|(begin, end)| fits(begin.1, end.1)).next_back();
+        let mut shifts = begins.iter().zip(begins.iter().skip(1));
+        let found = shifts.rfind(|(begin, end)| fits(begin.1, end.1));
         let (begin, end) = found.ok_or_else(|| no_date(date.unwrap_or_default()))?;
         let name = begin.0.strftime("%Y-%m-%d %H:%M").to_string();
         Self::cut(Kind::Shift, name, begin.1, end.1, now)

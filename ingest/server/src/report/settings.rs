@@ -35,6 +35,14 @@ pub struct Text {
 }
 
 impl Text {
+    /// As [`Self::settle`]; a fault is told, and the default stands in its place.
+    pub fn settle_or(self, fault: impl FnOnce(String)) -> Settings {
+        self.settle().unwrap_or_else(|why| {
+            fault(why);
+            Settings::default()
+        })
+    }
+
     /// Checks it.
     ///
     /// # Errors
