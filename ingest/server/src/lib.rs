@@ -16,6 +16,7 @@ pub mod config;
 pub mod counters;
 pub mod demo;
 pub mod desk;
+pub mod first_out;
 pub mod history;
 pub mod http;
 pub mod intake;
@@ -24,6 +25,7 @@ pub mod link;
 pub mod note;
 pub mod outage;
 pub mod registry;
+pub mod report;
 pub mod restore;
 pub mod stamp;
 pub mod steps;
@@ -122,8 +124,10 @@ impl Centre {
         }
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
+        let alive = report::life::last_alive(&files.journal)?;
         let (key, orders) = limits::begin(&mut config, &files.config_db)?;
         let core = Core::start(&config, &files, extras.latencies, &stopped)?;
+        report::life::began(&files.journal, alive, clock::now());
         let calls = start_calls(&config, &files, &core, &stopped)?;
         let (to_change, changes) = mpsc::channel(limits::CHANGES_MAX);
         let office = office(&config, &files, &core, key, to_change);
@@ -169,6 +173,7 @@ impl Centre {
             counters: counters.clone(),
             demo: extras.demo,
             console_dist: config.console_dist.clone(),
+            report: http::Reports::new(config.report.clone(), config.alarm.flood_window_ms),
             form_secret: accounts::secret::key()?.into(),
         };
         let http = http::start(app, config.listen, stopped).await.with_context(|| {
