@@ -7,8 +7,11 @@
 //! - When the spool's queue is full, transitions wait here, telemetry is counted and named by a
 //!   Gap.
 
+mod course;
+mod keep;
 mod limits;
 mod show;
+mod valves;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,12 +20,15 @@ use fengsui_alerting::{
 };
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
-    Body, ClockChange, Gap, GapCause, Lane, LocalTransition, Reading, Record, Revision, Scan,
-    TimeMs,
+    Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
+
+use course::Course;
+use keep::Undated;
+pub(crate) use valves::Valves;
 
 use crate::bus::Scanned;
 use crate::clock::Clock;
@@ -38,8 +44,6 @@ const TRANSITIONS_MAX: usize = 10_000;
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
 const SNAPSHOT_MS: u64 = 120_000;
-/// Wall clock moved against the monotonic one by more than this: a step, not drift.
-const STEP_MS: i64 = 1_000;
 /// Answers to recalls on their way; the engine asks for one point at a time.
 const RECALLS_MAX: usize = 64;
 /// How long the first answers of all devices are waited for before ticks count again (R7).
@@ -91,8 +95,12 @@ pub(crate) struct AlarmLoop {
     state: LoopState,
     /// Devices that have not answered since the start.
     silent: BTreeSet<usize>,
-    /// Wall minus monotonic time, as last seen.
-    skew_ms: i64,
+    /// The engine's time beside the wall clock's.
+    course: Course,
+    undated: Undated,
+    valves: Valves,
+    /// What the engine was told of the clock last.
+    clock_good: Option<bool>,
     snapshot_at: u64,
     actions: Vec<Action>,
     recalls: (mpsc::Sender<Recalled>, Option<mpsc::Receiver<Recalled>>),
@@ -130,12 +138,21 @@ impl AlarmLoop {
                 ..LoopState::default()
             },
             silent: (0..devices.len()).collect(),
-            skew_ms: skew(&clock),
+            course: Course::begin(clock.wall(), clock.mono_ms()),
+            undated: Undated::default(),
+            valves: Valves::default(),
+            clock_good: None,
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
             actions: Vec::new(),
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
         }
+    }
+
+    /// Watches these valves as well.
+    pub(crate) fn watching(mut self, valves: Valves) -> Self {
+        self.valves = valves;
+        self
     }
 
     /// Plays a kept record after a restart. Nothing sounds and nothing is written yet.
@@ -175,6 +192,8 @@ impl AlarmLoop {
                 biased;
                 () = sleep_until(wake) => {}
                 Some(Recalled { point, from, samples }) = recall => {
+                    let engine = |(te, reading)| (self.course.engine(te), reading);
+                    let samples = samples.into_iter().map(engine).collect();
                     self.handle(Event::History { point, from, samples });
                 }
                 Some(()) = button.recv() => self.acknowledge(),
@@ -185,6 +204,7 @@ impl AlarmLoop {
                 },
             }
         }
+        self.give_up();
         self.save();
         self.flush();
         if !self.waiting.is_empty() {
@@ -194,6 +214,7 @@ impl AlarmLoop {
 
     /// After a restore: what the replay brought up is new to nobody but the siren.
     pub(crate) fn begin(&mut self) {
+        self.course = Course::begin(self.clock.wall(), self.clock.mono_ms());
         self.handle(Event::Restarted);
         let standing = self.engine.all_standing();
         for one in standing.into_iter().filter(|s| !s.unacknowledged.is_empty()) {
@@ -215,7 +236,10 @@ impl AlarmLoop {
         }
         let state = &self.state;
         self.out.state.send_modify(|out| out.clone_from(state));
-        if self.engine.wake_at().is_some_and(|at| at <= self.clock.wall()) {
+        self.follow_clock();
+        let valves = self.valves.due(self.now());
+        self.judge(self.now(), valves);
+        if self.engine.wake_at().is_some_and(|at| at <= self.now()) {
             self.handle(Event::Wake);
         }
         let now = self.clock.mono_ms();
@@ -223,13 +247,6 @@ impl AlarmLoop {
             self.silent.clear();
             self.handle(Event::CaughtUp { gateway: OWN });
         }
-        let skew = skew(&self.clock);
-        let step = skew.saturating_sub(self.skew_ms);
-        if step.abs() > STEP_MS {
-            warn!(step_ms = step, "wall clock stepped");
-            self.clock_record(step);
-        }
-        self.skew_ms = skew;
         if now >= self.snapshot_at {
             self.save();
         }
@@ -239,7 +256,7 @@ impl AlarmLoop {
     /// When to turn again at the latest. At least a millisecond away: what is due was done in
     /// [`AlarmLoop::turn`], and then an input has its turn.
     fn wake(&self) -> Instant {
-        let due = self.engine.wake_at().map(|at| at.since(self.clock.wall()));
+        let due = self.engine.wake_at().map(|at| at.since(self.now()));
         let ms = due.map_or(TURN_MS, |ms| u64::try_from(ms).unwrap_or(0));
         self.clock.instant_after(ms.clamp(1, TURN_MS))
     }
@@ -269,16 +286,23 @@ impl AlarmLoop {
             health.last_good = answered.unwrap_or(health.last_good);
             health.fault = fault.map_or_else(String::new, |fault| fault.word().to_owned());
         }
-        let now = self.clock.wall();
+        self.follow_clock();
+        let te = self.course.engine(self.course.restamped(te, self.clock.mono_ms()));
+        let valves = self.valves.observe(&readings, te);
+        self.judge(te, readings.into_iter().chain(valves).collect());
+        if self.silent.remove(&device) && self.silent.is_empty() {
+            self.handle(Event::CaughtUp { gateway: OWN });
+        }
+    }
+
+    fn judge(&mut self, te: TimeMs, readings: Vec<(u32, Reading)>) {
+        let now = self.now();
         for (index, reading) in &readings {
             self.sample(*index, te, *reading, now);
         }
         if !readings.is_empty() {
             let scan = Scan { readings, clock: self.clock.quality() };
             self.act(vec![Record { te, body: Body::Scan(scan) }]);
-        }
-        if self.silent.remove(&device) && self.silent.is_empty() {
-            self.handle(Event::CaughtUp { gateway: OWN });
         }
     }
 
@@ -290,8 +314,36 @@ impl AlarmLoop {
     }
 
     fn handle(&mut self, event: Event) {
-        self.engine.handle(event, self.clock.wall(), &mut self.actions);
+        self.engine.handle(event, self.now(), &mut self.actions);
         self.act(Vec::new());
+    }
+
+    /// The engine's now: no step of the wall clock moves it.
+    fn now(&self) -> TimeMs {
+        self.course.now(self.clock.mono_ms())
+    }
+
+    /// A step is a record, and an event for the CLOCK alarm; a clock that was never set is one for
+    /// as long as it lasts.
+    fn follow_clock(&mut self) {
+        self.clock.settle();
+        let step = self.course.follow(self.clock.wall(), self.clock.mono_ms());
+        let good = self.clock.quality() != ClockQuality::Unset;
+        if let Some(step) = step {
+            warn!(step_ms = step, "wall clock stepped");
+            self.clock_record(step);
+        }
+        if step.is_some() || self.clock_good != Some(good) {
+            self.clock_good = Some(good);
+            let skew_ms = step.unwrap_or(0);
+            self.handle(Event::Clock { gateway: OWN, skew_ms, synchronised: good });
+            if skew_ms != 0 {
+                self.handle(Event::Clock { gateway: OWN, skew_ms: 0, synchronised: good });
+            }
+        }
+        if good {
+            self.date();
+        }
     }
 
     /// Does what the engine asked: siren first, then the spool with the records that led to it.
@@ -320,7 +372,7 @@ impl AlarmLoop {
         if moved || before != self.sounding {
             self.show();
         }
-        self.keep(records, urgent);
+        self.emit(records, urgent);
     }
 
     /// Notes change no letter and stay in the log; a replayed change is in the spool already.
@@ -358,7 +410,8 @@ impl AlarmLoop {
         let place = self.numbers.iter().position(|number| *number == point.0);
         let Some(index) = place.and_then(|place| u32::try_from(place).ok()) else { return };
         let (reply, answer) = oneshot::channel();
-        let job = Job::History { point: index, from, to, reply };
+        let (first, last) = (self.course.wall(from), self.course.wall(to));
+        let job = Job::History { point: index, from: first, to: last, reply };
         if self.out.spool.send(job).is_err() {
             warn!(point = point.0, "spool is busy; a recall stays without answer");
             return;
@@ -371,23 +424,12 @@ impl AlarmLoop {
         });
     }
 
-    fn clock_record(&mut self, step_ms: i64) {
-        let change = ClockChange {
-            boot: self.clock.boot(),
-            monotonic_ms: self.clock.since_boot_ms(),
-            step_ms,
-            quality: self.clock.quality(),
-        };
-        let record = Record { te: self.clock.wall(), body: Body::Clock(change) };
-        self.keep(vec![record], false);
-    }
-
     fn save(&mut self) {
         self.snapshot_at = self.clock.mono_ms() + SNAPSHOT_MS;
         // Records that wait here are in the engine but not yet in the queue: they must not be
         // counted as covered, so they go first.
         self.flush();
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || self.is_undated() {
             return;
         }
         let job = Job::Snapshot { limits: self.revision, bytes: self.engine.snapshot() };
@@ -395,74 +437,6 @@ impl AlarmLoop {
             warn!("spool is busy; the engine is saved later");
         }
     }
-
-    /// Hands records to the spool, or keeps what must not be lost.
-    fn keep(&mut self, records: Vec<Record>, urgent: bool) {
-        self.flush();
-        if records.is_empty() {
-            return;
-        }
-        if self.waiting.is_empty() {
-            match self.out.spool.send(Job::Append { records, urgent }) {
-                Ok(()) => {}
-                Err(Job::Append { records, .. }) => self.hold(records),
-                Err(_other) => {}
-            }
-        } else {
-            self.hold(records);
-        }
-    }
-
-    fn hold(&mut self, records: Vec<Record>) {
-        for record in records {
-            match record.body {
-                Body::Transition(_) => {
-                    if self.waiting.len() >= TRANSITIONS_MAX {
-                        error!("spool refuses for too long: a transition is lost");
-                        self.waiting.pop_front();
-                    }
-                    self.waiting.push_back(record);
-                }
-                Body::Scan(_) | Body::Gap(_) | Body::Clock(_) => self.count_dropped(record.te),
-            }
-        }
-    }
-
-    fn count_dropped(&mut self, te: TimeMs) {
-        if self.dropped.is_none() {
-            error!("spool's queue is full: telemetry is dropped and will be named by a gap");
-        }
-        let gap = self.dropped.get_or_insert_with(|| Gap {
-            from: te,
-            to: te,
-            records: 0,
-            cause: GapCause::QueueFull,
-            points: Vec::new(),
-            detail: "spool queue full".to_owned(),
-        });
-        gap.from = gap.from.min(te);
-        gap.to = gap.to.max(te);
-        gap.records += 1;
-    }
-
-    /// What had to wait goes first.
-    fn flush(&mut self) {
-        if self.waiting.is_empty() && self.dropped.is_none() {
-            return;
-        }
-        let mut records: Vec<Record> = self.waiting.iter().cloned().collect();
-        if let Some(gap) = &self.dropped {
-            records.push(Record { te: gap.to, body: Body::Gap(gap.clone()) });
-        }
-        if self.out.spool.send(Job::Append { records, urgent: true }).is_ok() {
-            self.waiting.clear();
-            self.dropped = None;
-        }
-    }
-}
-
-fn skew(clock: &Clock) -> i64 {
-    clock.wall().0.saturating_sub_unsigned(clock.mono_ms())
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
-use fengsui_alerting::{AlarmSpec, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject};
+use fengsui_alerting::{
+    AlarmSpec, Condition, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject,
+};
 use fengsui_scan::{Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
@@ -50,6 +52,8 @@ pub struct Config {
     pub outputs: OutputPlan,
     /// Where `/healthz` and `/metrics` are answered; none: nowhere.
     pub health: Option<SocketAddr>,
+    /// False: the board has no battery for its clock.
+    pub clock_battery: bool,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -144,10 +148,17 @@ struct OwnFile {
     alarm: Option<AlarmFile>,
     centre: Option<CentreFile>,
     health: Option<HealthFile>,
+    clock: Option<ClockFile>,
     #[serde(default)]
     output: Vec<Spanned<OutputFile>>,
     #[serde(default)]
     button: Vec<Spanned<ButtonFile>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockFile {
+    battery: bool,
 }
 
 #[derive(Deserialize)]
@@ -241,6 +252,7 @@ impl Config {
                 centre_key,
                 outputs,
                 health: own.health.map(|health| health.listen),
+                clock_battery: own.clock.is_none_or(|clock| clock.battery),
             }),
             Ok(_) => Err(faults),
             Err(more) => {
@@ -250,8 +262,8 @@ impl Config {
         }
     }
 
-    /// The alarms that the gateway itself judges: those about points. Its own silence is for the
-    /// centre to notice.
+    /// The alarms that the gateway itself judges: those about points and about its clock. Its own
+    /// silence is for the centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
         self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &PointRef))
@@ -376,7 +388,7 @@ fn plan_of(
     let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, number, revision);
     let of_points = |spec: &AlarmSpec| match spec.subject {
         Subject::Point(_) => true,
-        Subject::Gateway(_) => false,
+        Subject::Gateway(_) => matches!(spec.condition, Condition::Clock { .. }),
     };
     Plan { revision, alarms: alarms.into_iter().filter(of_points).collect() }
 }

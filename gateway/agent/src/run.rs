@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::alarm::{AlarmLoop, LoopState, Outputs};
+use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,6 +38,9 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// The data folder cannot be used, or a part ended that must not: the caller restarts the program.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     let clock = Clock::start();
+    if !config.clock_battery {
+        clock.without_battery();
+    }
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
     let (mut alarm_loop, spool, thread, outputs) = {
@@ -171,7 +174,8 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
     let (healths, outputs) = watch::channel(Vec::new());
     let out = Outputs { siren, state, healths: outputs, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out);
+    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out)
+        .watching(Valves::new(&site.valves));
     for record in kept {
         alarm_loop.replay(record);
     }

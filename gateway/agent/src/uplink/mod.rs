@@ -421,6 +421,7 @@ impl Task {
             }
         };
         self.notice_return();
+        self.clock.told(ack.clock);
         if ack.birth_wanted {
             self.greeting = true;
         }
