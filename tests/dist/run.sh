@@ -53,6 +53,9 @@ STARTED+=($!)
 until_true 20 "the plant names no port" jq -e '.devices | length == 3' "$WORK/ports.json"
 port_of() { jq -r ".devices[] | select(.device == \"$1\") | .port" "$WORK/ports.json"; }
 
+# The log bears colours.
+reopened() { sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -E 'spool opened.*next=[1-9]'; }
+
 # run ARCH EMULATOR ROOT
 run() {
   local arch=$1 emulator=$2 root=$3 site="$WORK/$1" package
@@ -101,7 +104,7 @@ TOML
   "$emulator" -L "$root" "$binary" run --config "$site/gateway.toml" 2> "$WORK/$arch-2.log" &
   gateway=$!
   STARTED+=("$gateway")
-  until_true 60 "$arch: records were not found again" grep -qE 'spool opened.*next=[1-9]' <(sed 's/\x1b\[[0-9;]*m//g' "$WORK/$arch-2.log")
+  until_true 60 "$arch: records were not found again" reopened "$WORK/$arch-2.log"
   kill -TERM "$gateway"
   wait "$gateway" || fail "$arch: second end with status $?"
   echo "$arch：读取、报警、存储、上送、重启均正常  |  reads, sounds, keeps, publishes, restarts:" \

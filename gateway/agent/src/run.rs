@@ -37,10 +37,7 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// # Errors
 /// The data folder cannot be used, or a part ended that must not: the caller restarts the program.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let clock = Clock::start();
-    if !config.clock_battery {
-        clock.without_battery();
-    }
+    let clock = clock_of(&config);
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
     let (mut alarm_loop, spool, thread, outputs) = {
@@ -55,7 +52,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     let (pressed, button) = mpsc::channel(1);
     let (alone_out, alone) = watch::channel(false);
     let senses = Senses { alarms: siren, turns: state.clone(), alone };
-    let mut outputs = surroundings(&config, clock, senses, pressed, healths, &spool);
+    let outputs = surroundings(&config, clock, senses, pressed, healths, &spool);
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
@@ -100,14 +97,25 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     if let Some(uplink) = uplink {
         finish("uplink", uplink).await;
     }
-    if tokio::time::timeout(END_MAX, async { while outputs.join_next().await.is_some() {} })
-        .await
-        .is_err()
-    {
-        warn!("an output did not end in time");
-    }
+    end(outputs).await;
     close(spool, thread).await;
     ended
+}
+
+fn clock_of(config: &Config) -> Clock {
+    let clock = Clock::start();
+    if !config.clock_battery {
+        clock.without_battery();
+    }
+    clock
+}
+
+/// Outputs have said their last word, or hang.
+async fn end(mut outputs: JoinSet<()>) {
+    let all = async { while outputs.join_next().await.is_some() {} };
+    if tokio::time::timeout(END_MAX, all).await.is_err() {
+        warn!("an output did not end in time");
+    }
 }
 
 /// Until the end is asked for. A loop that ends by itself is the end of the program: nobody would
