@@ -66,7 +66,8 @@ dist-setup:
 NATIVE := $(or $(CARGO_TARGET_DIR),target)/dist
 
 dist: web
-	$(CARGO) build $(LOCKED) --profile dist -p fengsui -p fengsui-gateway -p fengsui-plant --bins
+	RUSTFLAGS="$$(configs/deploy/cross.sh remap)" $(CARGO) build $(LOCKED) --profile dist \
+	  -p fengsui -p fengsui-gateway -p fengsui-plant --bins
 	configs/deploy/cross.sh build
 	configs/deploy/deb.sh amd64 $(NATIVE)/fengsui-gateway target/packages
 	configs/deploy/deb.sh arm64 target/cross/out/arm64/fengsui-gateway target/packages

@@ -2,7 +2,8 @@
 # Builds the gateway for ARM from Debian packages alone (Debian 12, amd64).
 #
 #   cross.sh setup            compilers for C and qemu (root, once)
-#   cross.sh build            aarch64 and armv7, into target/cross/out/ARCH/fengsui-gateway
+#   cross.sh build [ARCH]     arm64, armhf or both, into target/cross/out/ARCH/fengsui-gateway
+#   cross.sh remap            the flags that keep this machine's paths out of a build
 #
 # - Rust for ARM: Debian's "web" toolchain, unpacked beside the build and never installed, with its
 #   standard library built from source. Installing it would replace the Rust of this machine.
@@ -59,10 +60,15 @@ toolchain() {
   echo "$version" > "$CROSS/version"
 }
 
+# Paths of the machine that builds stay out of what it builds.
+remap() {
+  echo "--remap-path-prefix=$ROOT=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$CROSS=cross"
+}
+
 build() {
   target=$1
   env LD_LIBRARY_PATH="$CROSS/root/usr/lib/x86_64-linux-gnu" RUSTC="$CROSS/root/usr/bin/rustc" \
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$CROSS/target" \
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$CROSS/target" RUSTFLAGS="$(remap)" \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc \
     nice "$CROSS/root/usr/bin/cargo" build --manifest-path "$ROOT/Cargo.toml" --locked \
@@ -76,9 +82,14 @@ case "${1:-}" in
   build)
     setup
     toolchain
-    build aarch64-unknown-linux-gnu arm64
-    build armv7-unknown-linux-gnueabihf armhf
+    case "${2:-all}" in
+      all|arm64) build aarch64-unknown-linux-gnu arm64 ;;
+    esac
+    case "${2:-all}" in
+      all|armhf) build armv7-unknown-linux-gnueabihf armhf ;;
+    esac
     ls -l "$CROSS"/out/*/fengsui-gateway
     ;;
-  *) say "用法 Usage: cross.sh setup|build"; exit 2 ;;
+  remap) remap ;;
+  *) say "用法 Usage: cross.sh setup|build|remap"; exit 2 ;;
 esac

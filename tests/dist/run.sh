@@ -41,6 +41,7 @@ need qemu-arm "make dist-setup"
 need /usr/sbin/mosquitto "tests/setup.sh"
 need mosquitto_sub "tests/setup.sh"
 need jq "tests/setup.sh"
+need curl "apt-get install curl"
 need "$PLANT" "cargo build -p fengsui-plant"
 
 sed 's/^port = .*/port = 0/' configs/demo/plant.toml > "$WORK/plant.toml"
