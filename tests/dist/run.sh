@@ -62,6 +62,7 @@ run() {
   local arch=$1 emulator=$2 root=$3 site="$WORK/$1" package
   package=$(echo "$PACKAGES"/fengsui-gateway_*_"$arch".deb)
   [ -e "$package" ] || fail "$package 不存在，先运行 make dist  |  not there: make dist"
+  mkdir -p "$site/root"
   dpkg-deb -x "$package" "$site/root"
   local binary="$site/root/usr/bin/fengsui-gateway"
   cp configs/demo/points.csv "$site/"
@@ -112,5 +113,6 @@ TOML
     "$(grep -c '/live ' "$heard") batches, $(grep -c '/beat ' "$heard") beats, $(du -k "$binary" | cut -f1) KiB"
 }
 
-run arm64 qemu-aarch64 /usr/aarch64-linux-gnu
-run armhf qemu-arm /usr/arm-linux-gnueabihf
+# Both, or the one that is named.
+case "${1:-all}" in all | arm64) run arm64 qemu-aarch64 /usr/aarch64-linux-gnu ;; esac
+case "${1:-all}" in all | armhf) run armhf qemu-arm /usr/arm-linux-gnueabihf ;; esac
