@@ -5,15 +5,20 @@
 
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
-use fengsui_alerting::{AlarmSpec, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject};
+use fengsui_alerting::{
+    AlarmSpec, Condition, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject,
+};
 use fengsui_scan::{Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::orders::CentreKey;
+use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
 pub use crate::spool::SpoolConfig;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
@@ -43,6 +48,12 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Whose limits are taken; none: those of the site file alone.
     pub centre_key: Option<CentreKey>,
+    /// Horns, lamps, relays and buttons.
+    pub outputs: OutputPlan,
+    /// Where `/healthz` and `/metrics` are answered; none: nowhere.
+    pub health: Option<SocketAddr>,
+    /// False: the board has no battery for its clock.
+    pub clock_battery: bool,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -136,6 +147,24 @@ struct OwnFile {
     spool: Option<SpoolFile>,
     alarm: Option<AlarmFile>,
     centre: Option<CentreFile>,
+    health: Option<HealthFile>,
+    clock: Option<ClockFile>,
+    #[serde(default)]
+    output: Vec<Spanned<OutputFile>>,
+    #[serde(default)]
+    button: Vec<Spanned<ButtonFile>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockFile {
+    battery: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthFile {
+    listen: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -195,8 +224,22 @@ impl Config {
             faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
             None
         });
+        let outputs = crate::outputs::config::check(own.output, own.button);
+        let outputs = outputs.unwrap_or_else(|misfits| {
+            faults.extend(misfits.into_iter().map(|(at, why)| {
+                let row = Some(row_of(&text, at));
+                ConfigFault::Own { file: path.to_owned(), row, why }
+            }));
+            OutputPlan::default()
+        });
         let base = path.parent().unwrap_or(Path::new("."));
-        match SiteFiles::load(&base.join(&own.site)) {
+        let files = SiteFiles::load(&base.join(&own.site));
+        if let Ok(SiteFiles { site, .. }) = &files {
+            let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
+            let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
+            faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
+        }
+        match files {
             Ok(files) if faults.is_empty() => Ok(Self {
                 site: files.site,
                 limits: files.limits,
@@ -207,6 +250,9 @@ impl Config {
                 spool,
                 alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
                 centre_key,
+                outputs,
+                health: own.health.map(|health| health.listen),
+                clock_battery: own.clock.is_none_or(|clock| clock.battery),
             }),
             Ok(_) => Err(faults),
             Err(more) => {
@@ -216,8 +262,8 @@ impl Config {
         }
     }
 
-    /// The alarms that the gateway itself judges: those about points. Its own silence is for the
-    /// centre to notice.
+    /// The alarms that the gateway itself judges: those about points and about its clock. Its own
+    /// silence is for the centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
         self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &PointRef))
@@ -342,7 +388,7 @@ fn plan_of(
     let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, number, revision);
     let of_points = |spec: &AlarmSpec| match spec.subject {
         Subject::Point(_) => true,
-        Subject::Gateway(_) => false,
+        Subject::Gateway(_) => matches!(spec.condition, Condition::Clock { .. }),
     };
     Plan { revision, alarms: alarms.into_iter().filter(of_points).collect() }
 }

@@ -9,14 +9,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::alarm::{AlarmLoop, LoopState, Outputs};
+use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, Keeper, ORDERS_MAX};
-use crate::siren::{self, SirenState};
+use crate::outputs::siren::{self, SirenState};
+use crate::outputs::{self, Healths, Senses};
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
 use crate::uplink::{self, Identity, Inputs};
+use crate::{health, notify};
 
 /// Records replayed at a start without a saved state of the engine: some seconds of work, hours of
 /// a small gateway.
@@ -35,21 +37,22 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// # Errors
 /// The data folder cannot be used, or a part ended that must not: the caller restarts the program.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let clock = Clock::start();
+    let clock = clock_of(&config);
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
     let (mut alarm_loop, spool, thread, outputs) = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
     };
-    let Begun { siren, state, old_catalogues, numbers } = outputs;
+    let Begun { siren, state, old_catalogues, numbers, healths } = outputs;
     let (to_loop, limits) = mpsc::channel(1);
     let (fault, limits_fault) = watch::channel(String::new());
     let keeper = Keeper { config: config.clone(), numbers, held, to_loop, fault };
     let orders = start_keeper(keeper);
     let (pressed, button) = mpsc::channel(1);
     let (alone_out, alone) = watch::channel(false);
-    let siren = tokio::spawn(siren::run(config.data.clone(), siren, alone, pressed));
+    let senses = Senses { alarms: siren, turns: state.clone(), alone };
+    let outputs = surroundings(&config, clock, senses, pressed, healths, &spool);
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
@@ -94,9 +97,25 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     if let Some(uplink) = uplink {
         finish("uplink", uplink).await;
     }
-    finish("siren", siren).await;
+    end(outputs).await;
     close(spool, thread).await;
     ended
+}
+
+fn clock_of(config: &Config) -> Clock {
+    let clock = Clock::start();
+    if !config.clock_battery {
+        clock.without_battery();
+    }
+    clock
+}
+
+/// Outputs have said their last word, or hang.
+async fn end(mut outputs: JoinSet<()>) {
+    let all = async { while outputs.join_next().await.is_some() {} };
+    if tokio::time::timeout(END_MAX, all).await.is_err() {
+        warn!("an output did not end in time");
+    }
 }
 
 /// Until the end is asked for. A loop that ends by itself is the end of the program: nobody would
@@ -121,6 +140,7 @@ struct Begun {
     state: watch::Receiver<LoopState>,
     old_catalogues: Vec<(Offset, Catalogue)>,
     numbers: Vec<u32>,
+    healths: Healths,
 }
 
 type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
@@ -160,12 +180,14 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let limits = config.limits_revision;
     let (state, loop_state) = watch::channel(LoopState { limits, ..LoopState::default() });
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
-    let out = Outputs { siren, state, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out);
+    let (healths, outputs) = watch::channel(Vec::new());
+    let out = Outputs { siren, state, healths: outputs, spool: spool.clone() };
+    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out)
+        .watching(Valves::new(&site.valves));
     for record in kept {
         alarm_loop.replay(record);
     }
-    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers };
+    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers, healths };
     Ok((alarm_loop, spool, thread, begun))
 }
 
@@ -192,6 +214,30 @@ fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Ide
         catalogue,
         old_catalogues,
     }
+}
+
+/// What stands around the alarm loop and follows it: outputs, the siren's state, service manager.
+/// They end with the loop; the health endpoint ends with the program.
+fn surroundings(
+    config: &Config,
+    clock: Clock,
+    senses: Senses,
+    pressed: mpsc::Sender<()>,
+    healths: Healths,
+    spool: &SpoolHandle,
+) -> JoinSet<()> {
+    let mut tasks =
+        outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
+    tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
+    let Senses { alarms, turns, alone } = senses;
+    if let Some(listen) = config.health {
+        let spool = spool.state();
+        let (alarms, alone) = (alarms.clone(), alone.clone());
+        let vitals = health::Vitals { turns, alarms, spool, alone, clock };
+        tokio::spawn(health::run(listen, vitals));
+    }
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, pressed));
+    tasks
 }
 
 /// Limits of the centre are taken only where a key is configured.

@@ -12,6 +12,7 @@ mod pdu;
 mod plan;
 mod register;
 mod schedule;
+mod shutoff;
 mod site;
 
 pub use decode::{Raw, Scaling, decode_bit, decode_words};
@@ -19,4 +20,5 @@ pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, reque
 pub use plan::{Block, Item, plan, split};
 pub use register::{Encoding, Function, WordOrder};
 pub use schedule::{Answer, Health, Outcome, Scanner, Stamp, Step};
-pub use site::{Device, Kind, Link, Mapping, Problem, Site, SiteFault};
+pub use shutoff::{Position, Shutoff, ShutoffFault, ShutoffPoints, ShutoffSettings, Signals};
+pub use site::{Device, Kind, Link, Mapping, Problem, Site, SiteFault, Valve};

@@ -383,7 +383,7 @@ impl Task {
             limits_revision: alarms.limits,
             alarm_loop_turns: alarms.turns,
             clock: now,
-            devices: alarms.devices,
+            devices: alarms.devices.into_iter().chain(alarms.outputs).collect(),
             counter: self.beats,
             limits_fault: self.limits_fault.borrow().clone(),
         };
@@ -421,6 +421,7 @@ impl Task {
             }
         };
         self.notice_return();
+        self.clock.told(ack.clock);
         if ack.birth_wanted {
             self.greeting = true;
         }

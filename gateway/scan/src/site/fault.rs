@@ -183,6 +183,8 @@ pub enum Kind {
     Table,
     /// A list of tables.
     Tables,
+    /// A day.
+    Date,
 }
 
 impl Kind {
@@ -194,6 +196,7 @@ impl Kind {
             Self::Flag => " true 或 false",
             Self::Table => "一个 [表]",
             Self::Tables => "若干 [[表]]",
+            Self::Date => "不加引号的日期，如 2026-03-01",
         }
     }
 
@@ -205,6 +208,7 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Table => "one [table]",
             Self::Tables => "tables, each under its [[heading]]",
+            Self::Date => "a date without quotes, such as 2026-03-01",
         }
     }
 }

@@ -7,12 +7,14 @@
 mod fault;
 mod rules;
 mod sheet;
+mod shutoff;
 mod system;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
+pub use shutoff::Valve;
 
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
@@ -97,8 +99,10 @@ pub struct Site {
     pub catalogue: Catalogue,
     /// The devices.
     pub devices: Vec<Device>,
-    /// One a point, in the order of the catalogue.
+    /// One a point of the sheet, in the order of the catalogue.
     pub mappings: Vec<Mapping>,
+    /// Shut-off valves that are watched; their points come last in the catalogue.
+    pub valves: Vec<Valve>,
     /// The point sheet, as the site file names it.
     pub points_file: String,
     /// The limits sheet, as the site file names it.
@@ -130,11 +134,13 @@ impl Site {
         };
         let points_file = system.points_file.clone().unwrap_or_default();
         rules::check(file, &points_file, &system.devices, &rows, &mut faults);
+        let mut points = rows.iter().map(|row| row.point.clone()).collect();
+        let valves = shutoff::parse(file, text, &system, &mut points, &mut faults);
         let Some(gateway) = system.gateway.filter(|_| faults.is_empty()) else {
             faults.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
             return Err(faults);
         };
-        let (points, mappings) = rows.into_iter().map(|row| (row.point, row.mapping)).unzip();
+        let mappings = rows.into_iter().map(|row| row.mapping).collect();
         let catalogue = Catalogue {
             enterprise: system.enterprise,
             installations: system.installations,
@@ -147,6 +153,7 @@ impl Site {
             catalogue,
             devices: system.devices.into_iter().map(|found| found.device).collect(),
             mappings,
+            valves,
             points_file,
             limits_file: system.limits_file.unwrap_or_default(),
         })

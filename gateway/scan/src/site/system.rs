@@ -33,36 +33,46 @@ pub(super) struct Found {
     pub(super) row: usize,
 }
 
-struct Text<'a> {
-    file: &'a str,
-    text: &'a str,
-    faults: &'a mut Vec<SiteFault>,
+pub(super) struct Text<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+    pub(super) faults: &'a mut Vec<SiteFault>,
 }
 
 impl Text<'_> {
-    fn row(&self, span: &Range<usize>) -> usize {
+    pub(super) fn row(&self, span: &Range<usize>) -> usize {
         let upto = self.text.get(..span.start).unwrap_or_default();
         upto.bytes().filter(|byte| *byte == b'\n').count() + 1
     }
 
-    fn fault(&mut self, row: usize, column: &str, value: Option<String>, problem: Problem) {
+    pub(super) fn fault(
+        &mut self,
+        row: usize,
+        column: &str,
+        value: Option<String>,
+        problem: Problem,
+    ) {
         let (file, column) = (self.file.to_owned(), Some(column.to_owned()));
         self.faults.push(SiteFault { file, row: Some(row), column, value, problem });
     }
 }
 
 /// One table of the file; keys are taken out, and what is left over was unknown.
-struct Section<'t, 'i> {
+pub(super) struct Section<'t, 'i> {
     name: &'static str,
     row: usize,
     /// Row of the value that was taken last.
-    value_row: usize,
+    pub(super) value_row: usize,
     table: &'t DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'t, 'i> Section<'t, 'i> {
-    fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
+    pub(super) fn new(name: &'static str, row: usize, table: &'t DeTable<'i>) -> Self {
+        Self { name, row, value_row: row, table, known: Vec::new() }
+    }
+
+    pub(super) fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
         self.known.push(key);
         self.table.get(key)
     }
@@ -71,7 +81,7 @@ impl<'t, 'i> Section<'t, 'i> {
         format!("{}.{key}", self.name)
     }
 
-    fn text(&mut self, at: &mut Text<'_>, key: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, at: &mut Text<'_>, key: &'static str) -> Option<String> {
         let column = self.column(key);
         let row = self.row;
         let Some(value) = self.get(key) else {
@@ -94,7 +104,7 @@ impl<'t, 'i> Section<'t, 'i> {
         }
     }
 
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         at: &mut Text<'_>,
         key: &'static str,
@@ -139,7 +149,7 @@ impl<'t, 'i> Section<'t, 'i> {
         })
     }
 
-    fn finish(self, at: &mut Text<'_>) {
+    pub(super) fn finish(self, at: &mut Text<'_>) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
             if !self.known.contains(&name) {
@@ -170,9 +180,9 @@ pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> Syst
     let root = document.get_ref();
     for (key, value) in root {
         let name: &str = key.get_ref();
-        if !["site", "installation", "device"].contains(&name) {
+        if !["site", "installation", "device", "shutoff"].contains(&name) {
             let row = at.row(&key.span());
-            let known = "[site], [[installation]], [[device]]".to_owned();
+            let known = "[site], [[installation]], [[device]], [[shutoff]]".to_owned();
             at.fault(row, name, None, Problem::UnknownKey(known));
         } else if name == "site" && value.get_ref().as_table().is_none() {
             at.fault(at.row(&value.span()), "site", None, Problem::NotA(Kind::Table));
