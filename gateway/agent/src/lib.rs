@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs,
+//! - Not here yet: serial lines, commissioning commands, GPIO outputs,
 //!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
@@ -20,6 +20,7 @@ mod orders;
 mod run;
 mod siren;
 mod spool;
+mod spreadsheet;
 mod uplink;
 
 pub use check::{Report, check};

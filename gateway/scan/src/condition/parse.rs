@@ -85,7 +85,7 @@ pub(crate) struct Context<'a> {
     /// The register of a name of the profile.
     pub(crate) named: &'a dyn Fn(&str) -> Result<Register, Problem>,
     /// The strapping table of a file; none where its faults are reported already.
-    pub(crate) table: &'a mut dyn FnMut(&str) -> Option<Arc<Table>>,
+    pub(crate) table: &'a mut dyn FnMut(&str) -> Result<Option<Arc<Table>>, Problem>,
 }
 
 /// Keys that mean something only together.
@@ -193,7 +193,7 @@ fn one(
         }
         "calibration" => rules.curves.push(calibration(value)?),
         "polynomial" => rules.curves.push(polynomial(value)?),
-        "table" => rules.curves.extend((context.table)(value).map(Curve::Table)),
+        "table" => rules.curves.extend((context.table)(value)?.map(Curve::Table)),
         "margin" => rules.margin = Some(bounded(value, 0.0, 1_000.0)? / 100.0),
         "frozen_s" => halves.frozen_ms = Some(seconds(value)?),
         "frozen_within" => halves.frozen_within = Some(bounded(value, 0.0, f64::MAX)?),
@@ -349,8 +349,10 @@ fn own_bits(value: &str, context: &Context<'_>) -> Result<BitField, Problem> {
     let field = bits(value)?;
     let width = context.encoding.words() * 16;
     let whole = context.encoding.whole_range().is_some() && context.encoding != Encoding::Bool;
-    if whole && !context.function.is_bits() && u16::from(field.high) < width {
-        return Ok(field);
+    if whole && !context.function.is_bits() {
+        let inside = u16::from(field.high) < width;
+        let outside = || Problem::OutOfBounds("0".to_owned(), (width - 1).to_string());
+        return if inside { Ok(field) } else { Err(outside()) };
     }
     Err(Problem::Said(
         format!("类型 {} 没有这些位；请用 u16 或 u32", context.encoding),

@@ -232,7 +232,8 @@ fn check_rules(profile: &Profile, reader: &mut Reader<'_>) {
             function: point.function,
             encoding: point.encoding,
             named: &named,
-            table: &mut |_| None,
+            // A tank is no instrument: its table belongs to the sheet.
+            table: &mut |_| Err(Problem::UnknownKey("table: points.csv".to_owned())),
         };
         parse_rules(&point.rules, &mut Rules::default(), &mut context, &mut faults);
         for fault in faults {

@@ -5,6 +5,7 @@
 //! - The limits sheet is named here and read elsewhere.
 
 mod fault;
+mod lines;
 mod profiled;
 mod rules;
 mod sentinel;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use csv::ReaderBuilder;
 
+use super::lines::Lines;
 use super::system::Found;
 use super::{Problem, SiteFault};
 use crate::condition::{Context, Rules, Table, TableFault, parse};
@@ -207,7 +208,7 @@ pub(super) fn rules(
     about: (Function, Encoding),
     chosen: Option<&Chosen>,
     overlay: &Overlay,
-    table: &mut dyn FnMut(&str) -> Option<Arc<Table>>,
+    table: &mut dyn FnMut(&str) -> Result<Option<Arc<Table>>, Problem>,
     fault: &mut dyn FnMut(String, String, Problem),
 ) -> Option<Box<Rules>> {
     if text.is_empty() && overlay.rules.is_empty() {
@@ -233,17 +234,17 @@ pub(super) fn rules(
 }
 
 /// Reads a strapping table: level, volume, with or without headings.
-pub(super) fn table(file: &str, read: &mut Read<'_>) -> Result<Table, Vec<SiteFault>> {
+pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
     let one = |problem| vec![SiteFault::of_file(file, problem)];
-    let text = read(file).map_err(|why| one(Problem::Unreadable(why)))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut places = Lines::of(text);
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| one(Problem::Syntax(error.to_string())))?;
-        let row = record.position().and_then(|p| usize::try_from(p.line()).ok());
+        let row = places.row(&record);
         let cell = |at: usize| record.get(at).and_then(|cell| cell.trim().parse::<f64>().ok());
         match cell(0).zip(cell(1)) {
             Some(line) => {

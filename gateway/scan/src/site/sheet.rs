@@ -7,6 +7,7 @@ use std::sync::Arc;
 use csv::{ReaderBuilder, StringRecord};
 use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
+use super::lines::Lines;
 use super::profiled::{self, Chosen, Overlay, Read};
 use super::system::System;
 use super::{Kind, Mapping, Problem, SiteFault, sentinels};
@@ -80,6 +81,7 @@ pub(super) fn parse(
     let mut rows = Vec::new();
     let mut width = 0;
     let mut seen = BTreeMap::new();
+    let mut lines = Lines::of(text);
     for (place, record) in reader.records().enumerate() {
         let record = match record {
             Ok(record) => record,
@@ -88,8 +90,7 @@ pub(super) fn parse(
                 return rows;
             }
         };
-        let row =
-            record.position().and_then(|p| usize::try_from(p.line()).ok()).unwrap_or(place + 1);
+        let row = lines.row(&record).unwrap_or(place + 1);
         match place {
             0 => {}
             1 => {
@@ -345,15 +346,14 @@ impl Sheet<'_, '_> {
         let Self { file, read, tables, faults, .. } = self;
         let mut more = Vec::new();
         let mut table = |name: &str| {
-            let known = tables.entry(name.to_owned());
-            let load = || match profiled::table(name, *read) {
-                Ok(table) => Some(Arc::new(table)),
-                Err(wrong) => {
-                    more.extend(wrong);
-                    None
-                }
-            };
-            known.or_insert_with(load).clone()
+            if let Some(known) = tables.get(name) {
+                return Ok(known.clone());
+            }
+            let text = (*read)(name).map_err(Problem::Unreadable)?;
+            let table = profiled::table(name, &text).map(Arc::new);
+            let table = table.map_err(|wrong| more.extend(wrong)).ok();
+            tables.insert(name.to_owned(), table.clone());
+            Ok(table)
         };
         let place = self.columns.get("rules");
         let text = place.and_then(|place| cells.record.get(*place)).unwrap_or_default().trim();
@@ -369,7 +369,7 @@ impl Sheet<'_, '_> {
                     file: (*file).to_owned(),
                     row: Some(cells.row),
                     column: Some(format!("rules.{key}")),
-                    value: Some(value),
+                    value: Some(value).filter(|value| !value.is_empty()),
                     problem,
                 });
             },
