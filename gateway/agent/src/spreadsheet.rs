@@ -121,8 +121,7 @@ fn weigh(bytes: &[u8], most: u64) -> Result<(), String> {
     for index in 0..archive.len() {
         let part = archive.by_index(index).map_err(broken)?;
         let size = io::copy(&mut part.take(left + 1), &mut io::sink()).map_err(broken)?;
-        left =
-            left.checked_sub(size).ok_or_else(|| too_large(most + size, most))?;
+        left = left.checked_sub(size).ok_or_else(|| too_large(most + size, most))?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ const GOLDEN: &[&str] = &[
 ];
 
 /// What a parser said, or how its answer contradicts itself.
-pub type Answer = Result<String, &'static str>;
+pub(crate) type Answer = Result<String, &'static str>;
 
 /// One parser.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +64,10 @@ pub const TARGETS: &[Target] = &[
 
 fn frames() -> Vec<Vec<u8>> {
     vec![
-        vec![3, 200, 2, 3, 4, 0x12, 0x34, 0, 1],
-        vec![4, 0, 1, 4, 2, 0, 1],
-        vec![1, 0, 10, 1, 2, 5, 2],
-        vec![2, 9, 3, 0x82, 2],
+        vec![2, 200, 2, 3, 4, 0x12, 0x34, 0, 1],
+        vec![3, 0, 1, 4, 2, 0, 1],
+        vec![0, 0, 10, 1, 2, 5, 2],
+        vec![1, 9, 3, 0x82, 2],
     ]
 }
 

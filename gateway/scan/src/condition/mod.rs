@@ -14,7 +14,7 @@ use fengsui_telemetry::{Doubt, Fault};
 
 pub(crate) use curve::Found;
 pub use curve::{Curve, Table, TableFault};
-pub(crate) use parse::{Context, parse};
+pub(crate) use parse::{Context, Tables, parse};
 pub(crate) use state::{Cells, Conditions, Moment};
 
 /// A register that is read for the sake of points.

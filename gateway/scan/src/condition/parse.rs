@@ -78,14 +78,17 @@ pub(crate) struct RuleFault {
     pub(crate) problem: Problem,
 }
 
+/// The strapping table of a file; none where its faults are reported already.
+pub(crate) type Tables<'a> = dyn FnMut(&str) -> Result<Option<Arc<Table>>, Problem> + 'a;
+
 /// What the rules are about.
 pub(crate) struct Context<'a> {
     pub(crate) function: Function,
     pub(crate) encoding: Encoding,
     /// The register of a name of the profile.
     pub(crate) named: &'a dyn Fn(&str) -> Result<Register, Problem>,
-    /// The strapping table of a file; none where its faults are reported already.
-    pub(crate) table: &'a mut dyn FnMut(&str) -> Result<Option<Arc<Table>>, Problem>,
+    /// Strapping tables, by the names of their files.
+    pub(crate) table: &'a mut Tables<'a>,
 }
 
 /// Keys that mean something only together.

@@ -8,7 +8,7 @@ use csv::ReaderBuilder;
 use super::lines::Lines;
 use super::system::Found;
 use super::{Problem, SiteFault};
-use crate::condition::{Context, Rules, Table, TableFault, parse};
+use crate::condition::{Context, Rules, Table, TableFault, Tables, parse};
 use crate::profile::{BUILTIN, Profile, ProfilePoint};
 use crate::register::{Encoding, Function};
 
@@ -208,7 +208,7 @@ pub(super) fn rules(
     about: (Function, Encoding),
     chosen: Option<&Chosen>,
     overlay: &Overlay,
-    table: &mut dyn FnMut(&str) -> Result<Option<Arc<Table>>, Problem>,
+    table: &mut Tables<'_>,
     fault: &mut dyn FnMut(String, String, Problem),
 ) -> Option<Box<Rules>> {
     if text.is_empty() && overlay.rules.is_empty() {
