@@ -329,3 +329,16 @@ fn a_device_that_came_back_is_judged_by_a_fresh_status() {
         (0..40).map(|_| plant.second()).find(|said| !said.is_empty() && !said.contains("timeout"));
     assert_eq!(back.as_deref(), Some("0:source_bad"));
 }
+
+#[test]
+fn a_device_with_its_own_time_reads_status_and_points_in_one_request() {
+    let device = "time_register = 10\n";
+    let mut plant = plant(device, &["0,u16,,,,1000,,status=holding:20;bad=1;rate_per_s=1"]);
+    plant.set(0, &[5]).set(10, &[1, 0]);
+    assert_eq!(plant.second(), "0=5");
+    assert_eq!((plant.asked[0].first, plant.asked[0].count), (0, 21));
+    plant.set(0, &[25]).set(10, &[1, 60]);
+    assert_eq!(plant.second(), "0=25", "twenty in a minute of the device's own time");
+    plant.set(20, &[1]).set(10, &[1, 120]);
+    assert_eq!(plant.second(), "0:source_bad");
+}
