@@ -217,10 +217,9 @@ fn a_sheet_with_thirty_faults_is_answered_with_thirty_messages() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/points.md");
     let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}"));
     let text = read("site.toml").unwrap();
-    let faults = Site::load("site.toml", &text, &mut |name| {
-        read(name).map_err(|_| "没有这个文件 / no such file".to_owned())
-    })
-    .unwrap_err();
+    let faults =
+        Site::load("site.toml", &text, &mut |name| read(name).map_err(|e| format!("{name}: {e}")))
+            .unwrap_err();
     let places: Vec<_> = faults
         .iter()
         .map(|f| {
