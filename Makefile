@@ -6,12 +6,13 @@ LOCKED ?= --locked
 DIST := console/dist/index.html
 CONSOLE := $(shell find console/src console/public console/index.html console/package.json console/vite.config.ts -type f 2>/dev/null)
 
-.PHONY: help demo test check soak web bench dist dist-setup dist-test setup browser clean
+.PHONY: help demo test check fuzz soak web bench dist dist-setup dist-test setup browser clean
 
 help:
 	@echo "make demo    模拟现场、网关、中心一起运行，打开所示网址"
 	@echo "make test    安装测试所需软件包，跑完全部测试（缩减次数）"
 	@echo "make check   test 之外再查格式与 clippy"
+	@echo "make fuzz    用损坏的输入测试每个解析器，各一分钟"
 	@echo "make soak    全部仿真按完整次数跑（数小时）"
 	@echo "make web     编译控制台页面（需要 Node 20.19 以上）"
 	@echo "make bench   测量并写出 target/bench/summary.json"
@@ -47,9 +48,13 @@ browser: web
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	tests/browser/run.sh
 
-check: test
+check: test fuzz
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+# A minute for each parser.
+fuzz:
+	$(CARGO) run $(LOCKED) --release -p fengsui-fuzz -- --seconds 60
 
 soak: setup web
 	$(CARGO) build $(LOCKED) --release --workspace --all-targets

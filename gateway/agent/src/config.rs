@@ -20,6 +20,7 @@ use toml::Spanned;
 use crate::orders::CentreKey;
 use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
 pub use crate::spool::SpoolConfig;
+use crate::spreadsheet;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
 const SPOOL_MB_MIN: u64 = 4;
@@ -320,19 +321,11 @@ impl SiteFiles {
         let text = read(path).map_err(|fault| vec![fault])?;
         let base = path.parent().unwrap_or(Path::new("."));
         let name = path.display().to_string();
-        let site = Site::load(&name, &text, &mut |file| {
-            read(&base.join(file)).map_err(|fault| match fault {
-                ConfigFault::Unreadable { why, .. } => why,
-                other @ (ConfigFault::Own { .. }
-                | ConfigFault::Site(_)
-                | ConfigFault::Limit(_)
-                | ConfigFault::Plan { .. }) => other.to_string(),
-            })
-        })
-        .map_err(|faults| {
-            let faults = faults.into_iter().map(ConfigFault::Site);
-            faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
-        })?;
+        let site = Site::load(&name, &text, &mut |file| spreadsheet::read_table(&base.join(file)))
+            .map_err(|faults| {
+                let faults = faults.into_iter().map(ConfigFault::Site);
+                faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
+            })?;
         let file = base.join(&site.limits_file);
         let limits_text = read(&file).map_err(|fault| vec![fault])?;
         let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
@@ -403,8 +396,7 @@ pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
 fn read(path: &Path) -> Result<String, ConfigFault> {
     let fault = |why: String| ConfigFault::Unreadable { file: path.to_owned(), why };
     let bytes = fs::read(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| fault(format!("{} 不是 UTF-8 / is not UTF-8", path.display())))
+    spreadsheet::utf8(bytes).map_err(fault)
 }
 
 fn row_of(text: &str, at: usize) -> usize {

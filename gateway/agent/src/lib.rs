@@ -8,7 +8,6 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
 mod bus;
@@ -21,6 +20,7 @@ mod orders;
 mod outputs;
 mod run;
 mod spool;
+mod spreadsheet;
 mod uplink;
 
 pub use check::{Report, check};
