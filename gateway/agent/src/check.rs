@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fengsui_scan::Scanner;
+use fengsui_scan::{Scanner, Site};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
@@ -85,6 +85,15 @@ pub fn check(path: &Path) -> Report {
         Err(faults) => report.faults = faults.iter().map(fault_report).collect(),
     }
     report
+}
+
+/// The site of a gateway's own file or of a site file, whichever it is.
+pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
+    if is_site(path) {
+        SiteFiles::load(path).map(|files| files.site)
+    } else {
+        Config::load(path).map(|config| config.site)
+    }
 }
 
 /// A site file has a table `[site]`; a gateway's file names one.

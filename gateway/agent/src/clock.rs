@@ -40,6 +40,11 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// How long this program runs, as fine as the machine can tell.
+    pub(crate) fn running(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// For sleeping: the monotonic instant so many milliseconds from now.
     pub(crate) fn instant_after(&self, ms: u64) -> tokio::time::Instant {
         tokio::time::Instant::now() + Duration::from_millis(ms)

@@ -8,13 +8,14 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs,
+//! - Not here yet: serial lines, profiles, GPIO outputs,
 //!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
 mod bus;
 mod check;
 mod clock;
+pub mod commission;
 mod config;
 mod orders;
 mod run;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
 use fengsui_gateway::{Config, Report, check, run};
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -51,6 +52,23 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// 扫描线路，找出有应答的从机 | Which units answer on a line
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway scan --tcp 192.168.1.20:502 --units 1-32"
+    )]
+    Scan(ScanArgs),
+    /// 每个测点读一次 | Read every point once
+    #[command(after_help = "示例 Example:\n  fengsui-gateway read --config site.toml TK-101.LT")]
+    Read(ReadArgs),
+    /// 实时表格 | A live table
+    #[command(after_help = "示例 Example:\n  fengsui-gateway watch --config site.toml")]
+    Watch(WatchArgs),
+    /// 由面板显示值推断类型、字序和系数 | Type, order and scale from the instrument's display
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway guess --tcp 192.168.1.20:502 --unit 1 \
+                      --register 100 --display 23.4"
+    )]
+    Guess(GuessArgs),
     /// 生成命令补全脚本 | Print a completion script
     #[command(
         after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash"
@@ -85,6 +103,10 @@ fn main() -> ExitCode {
             let text = if json { as_json(&reports) } else { as_text(&reports) };
             print(&text, if faulty { PROBLEMS } else { FINE })
         }
+        Verb::Scan(args) => commissioned(commission::scan(args)),
+        Verb::Read(args) => commissioned(commission::read(args)),
+        Verb::Watch(args) => commissioned(commission::watch(args)),
+        Verb::Guess(args) => commissioned(commission::guess(args)),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
             FINE
@@ -100,6 +122,21 @@ fn print(text: &str, code: u8) -> u8 {
         Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => code,
         Err(_) => PROBLEMS,
     }
+}
+
+/// One thread is enough for a person.
+fn commissioned(work: impl Future<Output = Said>) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            drop(writeln!(std::io::stderr(), "{fault}"));
+            return PROBLEMS;
+        }
+    };
+    let Said { out, err, code } = runtime.block_on(work);
+    // Without stderr there is nobody to tell.
+    drop(std::io::stderr().write_all(err.as_bytes()));
+    print(&out, code)
 }
 
 fn as_json(reports: &[Report]) -> String {

@@ -79,12 +79,14 @@ fn widen(single: f32) -> f64 {
     format!("{single:e}").parse().unwrap_or_else(|_| f64::from(single))
 }
 
+/// What stands in the registers: the bits of these words in this order.
+#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     reason = "the bits of two's complement are taken as they are, in the width of the encoding"
 )]
-fn raw_of(encoding: Encoding, order: WordOrder, words: &[u16]) -> Raw {
+pub fn raw_of(encoding: Encoding, order: WordOrder, words: &[u16]) -> Raw {
     let bits = order.assemble(words);
     match encoding {
         Encoding::Bool => Raw::Whole(i128::from(bits != 0)),

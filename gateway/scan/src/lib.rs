@@ -14,7 +14,7 @@ mod register;
 mod schedule;
 mod site;
 
-pub use decode::{Raw, Scaling, decode_bit, decode_words};
+pub use decode::{Raw, Scaling, decode_bit, decode_words, raw_of};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
 pub use register::{Encoding, Function, WordOrder};
