@@ -17,6 +17,7 @@ const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    line: tokio::time::Instant,
     uptime_ms: i64,
     boot: u64,
 }
@@ -30,6 +31,7 @@ impl Clock {
         let uptime_ms = uptime.split('.').next().and_then(|s| s.parse::<i64>().ok()).unwrap_or(0);
         Self {
             start: Instant::now(),
+            line: tokio::time::Instant::now(),
             uptime_ms: uptime_ms.saturating_mul(1_000),
             boot: u64::from_str_radix(&head, 16).unwrap_or(0),
         }
@@ -40,9 +42,14 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How long this program runs, as fine as the machine can tell.
-    pub(crate) fn running(&self) -> Duration {
-        self.start.elapsed()
+    /// Microseconds of the clock by which the runtime's timers go, for the times of a line.
+    pub(crate) fn line_us(&self) -> u64 {
+        u64::try_from(self.line.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// For waiting on a line until [`Clock::line_us`] says this.
+    pub(crate) fn line_instant(&self, us: u64) -> tokio::time::Instant {
+        self.line + Duration::from_micros(us)
     }
 
     /// For sleeping: the monotonic instant so many milliseconds from now.

@@ -11,6 +11,7 @@ mod decode;
 mod pdu;
 mod plan;
 mod register;
+mod rtu;
 mod schedule;
 mod site;
 
@@ -18,5 +19,9 @@ pub use decode::{Raw, Scaling, decode_bit, decode_words, raw_of};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
 pub use register::{Encoding, Function, WordOrder};
+pub use rtu::{
+    Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
+    crc16, progress, reply_bytes, request_frame,
+};
 pub use schedule::{Answer, Health, Outcome, Scanner, Stamp, Step};
 pub use site::{Device, Kind, Link, Mapping, Problem, Site, SiteFault};

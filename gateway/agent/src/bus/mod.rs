@@ -4,7 +4,9 @@
 //!   clock and the waiting.
 //! - A reader that panics makes its points `Bad(ReaderFailed)` and begins anew after a pause.
 
+mod serial;
 mod tcp;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::time::Duration;
@@ -104,8 +106,10 @@ impl Bus {
     async fn read(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
         let clock = self.clock;
         let mut link = match &self.device.link {
-            Link::ModbusTcp { host, port } => tcp::Tcp::new(host, *port, &self.device),
+            Link::ModbusTcp { host, port } => wire::Wire::tcp(host, *port, clock),
         };
+        let (unit, patience) =
+            (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut scanner = Scanner::new(self.device.clone(), self.mappings, clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
@@ -124,7 +128,7 @@ impl Bus {
                     }
                 }
             };
-            let outcome = link.transact(request).await;
+            let outcome = link.transact(unit, request, patience).await.outcome;
             let arrival = after(clock.wall(), last);
             last = arrival;
             let answer = scanner.answer(outcome, clock.mono_ms());

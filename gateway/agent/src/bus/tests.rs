@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 
 const ASK: ReadRequest = ReadRequest { function: Function::Holding, first: 10, count: 2 };
 
+const PATIENCE: Duration = Duration::from_millis(60);
+
 fn device(port: u16) -> (Device, Vec<Mapping>) {
     let site = format!(
         "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n[[installation]]\n\
@@ -48,11 +50,11 @@ async fn bad_device(reply: fn(&[u8]) -> Option<Vec<u8>>) -> u16 {
 async fn check(reply: fn(&[u8]) -> Option<Vec<u8>>, expected: Outcome) {
     let (device, _) = device(bad_device(reply).await);
     let Link::ModbusTcp { host, port } = &device.link;
-    let mut link = tcp::Tcp::new(host, *port, &device);
-    assert_eq!(link.transact(ASK).await, expected);
+    let mut link = tcp::Tcp::new(host, *port);
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, expected);
     let good = Outcome::Data(Payload::Words(vec![10, 11]));
-    assert_eq!(link.transact(ASK).await, good, "after {expected:?}");
-    assert_eq!(link.transact(ASK).await, good, "on a kept connection");
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "after {expected:?}");
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "on a kept connection");
 }
 
 fn reply(ask: &[u8], tail: &[u8]) -> Vec<u8> {
@@ -92,9 +94,8 @@ async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let (device, _) = device(port);
-    let mut link = tcp::Tcp::new("127.0.0.1", port, &device);
-    assert_eq!(link.transact(ASK).await, Outcome::Unreachable);
+    let mut link = tcp::Tcp::new("127.0.0.1", port);
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, Outcome::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]

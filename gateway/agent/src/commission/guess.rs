@@ -133,10 +133,10 @@ struct Around {
 /// Guesses.
 pub async fn guess(args: GuessArgs) -> Said {
     let clock = Clock::start();
-    let mut line = args.line.open();
-    if let Err(why) = line.open().await {
-        return Said::unreachable(&args.line.name(), &why);
-    }
+    let mut line = match args.line.open(clock).await {
+        Ok(line) => line,
+        Err(why) => return Said::unreachable(&args.line.name(), &why),
+    };
     let ratios = ratios(args.low.zip(args.high));
     let around = match around(&args, &mut line, &clock).await {
         Ok(around) => around,

@@ -1,20 +1,57 @@
 //! The line to a device that a person names on the command line, or that the site file names.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
-use fengsui_scan::{Link, Outcome, ReadRequest, Reply, parse_reply, request_pdu};
+use clap::{Args, ValueEnum};
+use fengsui_scan::{
+    Echo, Link, Outcome, Parity, ReadRequest, Reply, SerialSettings, StopBits, parse_reply,
+    request_pdu,
+};
 
 use super::mbap::{Mbap, Trouble};
+use crate::bus::wire::Wire;
 use crate::clock::Clock;
 
 /// Which line.
 #[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
 pub struct LineArgs {
+    #[command(flatten)]
+    place: Place,
+    /// 波特率 | Baud rate
+    #[arg(long, default_value_t = 9_600, value_parser = clap::value_parser!(u32).range(300..=1_000_000))]
+    pub(super) baud: u32,
+    /// 校验 | Parity
+    #[arg(long, default_value = "none")]
+    parity: ParityWord,
+    /// 停止位 | Stop bits
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    stop_bits: u8,
+}
+
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct Place {
     /// Modbus TCP 设备 | Modbus TCP device
     #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
-    pub tcp: Option<(String, u16)>,
+    tcp: Option<(String, u16)>,
+    /// 串口 (RS-485) | Serial port
+    #[arg(long, value_name = "DEV")]
+    serial: Option<PathBuf>,
+    /// 串口服务器透传 | RTU frames over TCP, to a converter
+    #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
+    rtu_tcp: Option<(String, u16)>,
+}
+
+/// Parity as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ParityWord {
+    /// No parity: what most instruments come with.
+    None,
+    /// What the standard asks for.
+    Even,
+    /// Odd.
+    Odd,
 }
 
 /// Reads `host`, `host:port` or `[v6]:port`; the port is 502 where none is given.
@@ -44,17 +81,78 @@ pub(super) struct Heard {
 pub(super) enum Line {
     /// Modbus TCP.
     Tcp(Mbap),
+    /// RTU: serial, or over TCP.
+    Wire(Wire),
 }
 
 impl LineArgs {
-    pub(super) fn open(&self) -> Line {
-        let (host, port) = self.tcp.as_ref().map_or(("", 0), |(host, port)| (host, *port));
-        Line::Tcp(Mbap::new(host, port))
+    fn settings(&self) -> SerialSettings {
+        let parity = match self.parity {
+            ParityWord::None => Parity::None,
+            ParityWord::Even => Parity::Even,
+            ParityWord::Odd => Parity::Odd,
+        };
+        let stop_bits = if self.stop_bits == 2 { StopBits::Two } else { StopBits::One };
+        SerialSettings { baud: self.baud, parity, stop_bits }
+    }
+
+    /// Opens the line, as far as that can be known before the first request.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(super) async fn open(&self, clock: Clock) -> Result<Line, String> {
+        let Place { tcp, serial, rtu_tcp } = &self.place;
+        if let Some((host, port)) = tcp {
+            let mut mbap = Mbap::new(host, *port);
+            mbap.connect().await.map_err(|trouble| said(&trouble))?;
+            return Ok(Line::Tcp(mbap));
+        }
+        let settings = self.settings();
+        if let Some(path) = serial {
+            openable(path)?;
+            return Ok(Line::Wire(Wire::serial(path, settings, Echo::None, clock)));
+        }
+        let (host, port) = rtu_tcp.clone().unwrap_or_default();
+        Ok(Line::Wire(Wire::rtu_tcp(&host, port, settings, clock)))
+    }
+
+    /// The same line at another baud rate.
+    pub(super) fn at(&self, baud: u32) -> Self {
+        Self { baud, ..self.clone() }
+    }
+
+    /// Baud rates mean something here.
+    pub(super) fn is_serial(&self) -> bool {
+        self.place.serial.is_some()
     }
 
     /// For people.
     pub(super) fn name(&self) -> String {
-        self.tcp.as_ref().map_or_else(String::new, |(host, port)| format!("tcp {host}:{port}"))
+        let Place { tcp, serial, rtu_tcp } = &self.place;
+        let parity = match self.parity {
+            ParityWord::None => 'N',
+            ParityWord::Even => 'E',
+            ParityWord::Odd => 'O',
+        };
+        match (tcp, serial, rtu_tcp) {
+            (Some((host, port)), _, _) => format!("tcp {host}:{port}"),
+            (_, Some(path), _) => {
+                format!("{} {} 8{parity}{}", path.display(), self.baud, self.stop_bits)
+            }
+            (_, _, Some((host, port))) => format!("rtu-tcp {host}:{port}"),
+            (None, None, None) => String::new(),
+        }
+    }
+}
+
+/// The port is there and may be used; who opens it next says no more than that it failed.
+fn openable(path: &Path) -> Result<(), String> {
+    match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(format!("{fault}；把用户加入 dialout 组 / add the user to the group dialout"))
+        }
+        Err(fault) => Err(fault.to_string()),
     }
 }
 
@@ -66,16 +164,6 @@ impl Line {
         }
     }
 
-    /// Opens the line, where that can be known before the first request.
-    ///
-    /// # Errors
-    /// What the system said.
-    pub(super) async fn open(&mut self) -> Result<(), String> {
-        match self {
-            Self::Tcp(mbap) => mbap.connect().await.map_err(|trouble| said(&trouble)),
-        }
-    }
-
     /// Reads once.
     pub(super) async fn ask(
         &mut self,
@@ -84,14 +172,18 @@ impl Line {
         request: ReadRequest,
         patience: Duration,
     ) -> Heard {
-        let began = clock.running();
-        let outcome = match self {
+        match self {
             Self::Tcp(mbap) => {
+                let began = clock.line_us();
                 let answer = mbap.exchange(unit, &request_pdu(request), patience).await;
-                outcome_of(request, answer)
+                let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
+                Heard { outcome: outcome_of(request, answer), rtt }
             }
-        };
-        Heard { outcome, rtt: clock.running().saturating_sub(began) }
+            Self::Wire(wire) => {
+                let done = wire.transact(unit, request, patience).await;
+                Heard { outcome: done.outcome, rtt: done.rtt }
+            }
+        }
     }
 }
 

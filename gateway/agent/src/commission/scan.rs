@@ -28,6 +28,10 @@ pub struct ScanArgs {
     /// 从机地址，如 1-247 或 1,5,10-20 | Units
     #[arg(long, default_value = UNITS, value_parser = units)]
     units: Units,
+    /// 依次试这些波特率，如 9600,19200（只用于 --serial） | Several baud rates in turn
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "baud",
+          value_parser = clap::value_parser!(u32).range(300..=1_000_000))]
+    bauds: Vec<u32>,
     /// 每次等待，毫秒 | Patience with each unit
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(20..=60_000))]
     timeout_ms: u64,
@@ -71,6 +75,8 @@ enum Table {
 #[derive(Clone, Debug)]
 struct Found {
     unit: u8,
+    /// On a serial line.
+    baud: Option<u32>,
     rtt_ms: f64,
     tables: Vec<(Function, Table)>,
     identity: Option<Identity>,
@@ -92,24 +98,57 @@ struct Seen {
 
 /// Scans a line.
 pub async fn scan(args: ScanArgs) -> Said {
-    let clock = Clock::start();
-    let mut line = args.line.open();
-    if let Err(why) = line.open().await {
-        return Said::unreachable(&args.line.name(), &why);
+    if !args.bauds.is_empty() && !args.line.is_serial() {
+        let err = "--bauds 只用于 --serial | --bauds is for --serial\n".to_owned();
+        return Said::fault(super::USAGE, err);
     }
-    let patience = Duration::from_millis(args.timeout_ms);
-    let bar = progress(args.units.0.len());
+    let clock = Clock::start();
+    let lines: Vec<LineArgs> = match args.bauds.as_slice() {
+        [] => vec![args.line.clone()],
+        bauds => bauds.iter().map(|baud| args.line.at(*baud)).collect(),
+    };
+    let bar = progress(args.units.0.len() * lines.len());
     let mut seen = Seen::default();
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    for unit in &args.units.0 {
-        bar.set_message(format!("unit {unit}, {} found", seen.found.len()));
+    for line in &lines {
         tokio::select! {
             biased;
             _ = &mut stop => {
                 seen.interrupted = true;
                 break;
             }
-            () = one(&mut line, &clock, *unit, patience, &mut seen) => {}
+            opened = all(line, &args, clock, &mut seen, &bar) => {
+                if let Err(why) = opened {
+                    return Said::unreachable(&line.name(), &why);
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if let Some(why) = seen.lost.as_ref().filter(|_| seen.found.is_empty() && seen.asked <= 1) {
+        return Said::unreachable(&args.line.name(), why);
+    }
+    let code = if seen.found.is_empty() { super::PROBLEMS } else { super::FINE };
+    let out = if args.json { as_json(&args, &seen) } else { as_text(&args, &seen) };
+    Said { out, err: String::new(), code }
+}
+
+/// Asks every unit over one line.
+async fn all(
+    line: &LineArgs,
+    args: &ScanArgs,
+    clock: Clock,
+    seen: &mut Seen,
+    bar: &ProgressBar,
+) -> Result<(), String> {
+    let mut open = line.open(clock).await?;
+    let patience = Duration::from_millis(args.timeout_ms);
+    for unit in &args.units.0 {
+        bar.set_message(format!("{} unit {unit}, {} found", line.name(), seen.found.len()));
+        let before = seen.found.len();
+        one(&mut open, &clock, *unit, patience, seen).await;
+        if let Some(new) = seen.found.get_mut(before) {
+            new.baud = line.is_serial().then_some(line.baud);
         }
         seen.asked += 1;
         bar.inc(1);
@@ -117,10 +156,7 @@ pub async fn scan(args: ScanArgs) -> Said {
             break;
         }
     }
-    bar.finish_and_clear();
-    let code = if seen.found.is_empty() { super::PROBLEMS } else { super::FINE };
-    let out = if args.json { as_json(&args, &seen) } else { as_text(&args, &seen) };
-    Said { out, err: String::new(), code }
+    Ok(())
 }
 
 fn progress(units: usize) -> ProgressBar {
@@ -140,7 +176,7 @@ async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen:
         // A device may close the connection over a unit that it does not know.
         Outcome::Lost => return,
         Outcome::Unreachable => {
-            seen.lost = Some(format!("connection lost at unit {unit}"));
+            seen.lost = Some(format!("line lost at unit {unit}"));
             return;
         }
         Outcome::Data(_) | Outcome::Exception(_) => {}
@@ -153,8 +189,9 @@ async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen:
     }
     let identity = match line {
         Line::Tcp(mbap) => ident::ask(mbap, unit, patience).await,
+        Line::Wire(_) => None,
     };
-    seen.found.push(Found { unit, rtt_ms, tables, identity });
+    seen.found.push(Found { unit, baud: None, rtt_ms, tables, identity });
 }
 
 async fn read(
@@ -194,7 +231,7 @@ fn as_json(args: &ScanArgs, seen: &Seen) -> String {
         .iter()
         .map(|one| {
             let mut unit = json!({
-                "unit": one.unit, "rtt_ms": one.rtt_ms, "identity": one.identity,
+                "unit": one.unit, "baud": one.baud, "rtt_ms": one.rtt_ms, "identity": one.identity,
             });
             for (function, table) in &one.tables {
                 if let Some(unit) = unit.as_object_mut() {
@@ -240,7 +277,11 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
         ]);
         let shown = if ignores { 1 } else { seen.found.len() };
         for one in seen.found.iter().take(shown) {
-            let mut row = vec![one.unit.to_string(), one.rtt_ms.to_string()];
+            let baud = match args.bauds.as_slice() {
+                [] => String::new(),
+                _ => one.baud.map_or_else(String::new, |baud| format!("\n{baud}")),
+            };
+            let mut row = vec![format!("{}{baud}", one.unit), one.rtt_ms.to_string()];
             row.extend(one.tables.iter().map(|(_, table)| cell(table)));
             row.push(one.identity.as_ref().map_or_else(|| "–".to_owned(), Identity::line));
             table.add_row(row);

@@ -155,8 +155,8 @@ struct Watched<'a> {
     site: &'a Site,
     wanted: BTreeSet<u32>,
     clock: Clock,
-    /// Last word of each point, when it came, and how long it took.
-    points: BTreeMap<u32, (Seen, Duration, Option<f64>)>,
+    /// Last word of each point, when it came (µs), and how long it took.
+    points: BTreeMap<u32, (Seen, u64, Option<f64>)>,
     devices: BTreeMap<usize, DeviceSeen>,
 }
 
@@ -186,7 +186,7 @@ impl Watched<'_> {
             device.last = heard.failed;
         }
         let rtt = heard.answered.then_some(rtt_ms);
-        let at = self.clock.running();
+        let at = self.clock.line_us();
         for seen in heard.points {
             self.points.insert(seen.point, (seen, at, rtt));
         }
@@ -230,7 +230,7 @@ impl Watched<'_> {
 
     /// The table in at most so many lines.
     fn table(&self, room: usize) -> String {
-        let now = self.clock.running();
+        let now = self.clock.line_us();
         let mut table = show::table(&[
             "位号\ntag",
             "原始寄存器\nraw",
@@ -249,7 +249,10 @@ impl Watched<'_> {
             let row = match self.points.get(index) {
                 Some((seen, at, rtt)) => {
                     let mut row = cells(point, seen, *rtt);
-                    row.push(format!("{:.1}", now.saturating_sub(*at).as_secs_f64()));
+                    row.push(format!(
+                        "{:.1}",
+                        Duration::from_micros(now.saturating_sub(*at)).as_secs_f64()
+                    ));
                     row
                 }
                 None => vec![point.tag.to_string(), "…".to_owned()],

@@ -133,6 +133,31 @@ async fn a_scan_tells_silence_from_a_dead_line_and_from_a_wrong_command() {
 }
 
 #[tokio::test]
+async fn a_line_behind_a_converter_is_scanned_and_guessed_alike() {
+    let device = Device::start_rtu([(3, words(0, &[0, 234, 0, 0, 0, 0]))]).await;
+    let at = address(&device);
+    let scan = ["scan", "--rtu-tcp", &at, "--units", "1-4", "--timeout-ms", "60", "--json"];
+    let got = run(&scan).await;
+    assert_eq!(got.code, 0, "{}{}", got.out, got.err);
+    let json = got.json();
+    assert_eq!(
+        (&json["units"][0]["unit"], json["units"].as_array().unwrap().len()),
+        (&3.into(), 1)
+    );
+    assert_eq!(json["units"][0]["coil"]["exception"], 1);
+    let guess = ["guess", "--rtu-tcp", &at, "--unit", "3", "--register", "1", "--display", "23.4"];
+    let got = run(&guess).await;
+    assert!(got.out.contains("holding,1,u16,ABCD,0.1,0"), "{}{}", got.out, got.err);
+    let nobody = run(&["scan", "--rtu-tcp", "127.0.0.1:1", "--units", "1-9"]).await;
+    assert_eq!((nobody.code, nobody.out.as_str()), (3, ""), "{}", nobody.err);
+    let none = run(&["scan", "--serial", "/dev/ttyNOWHERE", "--bauds", "9600,19200"]).await;
+    assert_eq!((none.code, none.out.as_str()), (3, ""));
+    assert!(none.err.contains("/dev/ttyNOWHERE"), "{}", none.err);
+    let both = run(&["scan", "--tcp", &at, "--bauds", "9600"]).await;
+    assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
 async fn a_device_that_ignores_the_unit_is_one_device() {
     let same = (1..=20).map(|unit| (unit, words(0, &[5])));
     let device = Device::start(same).await;
