@@ -6,7 +6,7 @@ LOCKED ?= --locked
 DIST := console/dist/index.html
 CONSOLE := $(shell find console/src console/public console/index.html console/package.json console/vite.config.ts -type f 2>/dev/null)
 
-.PHONY: help demo test check soak web bench dist setup browser clean
+.PHONY: help demo test check soak web bench dist dist-setup dist-test setup browser clean
 
 help:
 	@echo "make demo    模拟现场、网关、中心一起运行，打开所示网址"
@@ -15,7 +15,8 @@ help:
 	@echo "make soak    全部仿真按完整次数跑（数小时）"
 	@echo "make web     编译控制台页面（需要 Node 20.19 以上）"
 	@echo "make bench   测量并写出 target/bench/summary.json"
-	@echo "make dist    发布用二进制"
+	@echo "make dist    发布用二进制与 .deb（amd64、arm64、armhf；先以 root 执行 make dist-setup）"
+	@echo "make dist-test  在 qemu 下运行两个 ARM 包"
 
 # Without Node the demo works all the same; its page is then /basic.
 demo:
@@ -58,8 +59,23 @@ bench:
 	$(CARGO) build $(LOCKED) --release --workspace --bins
 	$(CARGO) run $(LOCKED) --release -p fengsui-bench
 
+# Cross compilers and qemu, from Debian. Root.
+dist-setup:
+	configs/deploy/cross.sh setup
+
+NATIVE := $(or $(CARGO_TARGET_DIR),target)/dist
+
 dist: web
 	$(CARGO) build $(LOCKED) --profile dist -p fengsui -p fengsui-gateway -p fengsui-plant --bins
+	configs/deploy/cross.sh build
+	configs/deploy/deb.sh amd64 $(NATIVE)/fengsui-gateway target/packages
+	configs/deploy/deb.sh arm64 target/cross/out/arm64/fengsui-gateway target/packages
+	configs/deploy/deb.sh armhf target/cross/out/armhf/fengsui-gateway target/packages
+
+# After `make dist`. Not part of `make test`: the builds before it take too long.
+dist-test: setup
+	$(CARGO) build $(LOCKED) -p fengsui-plant
+	tests/dist/run.sh
 
 clean:
 	$(CARGO) clean

@@ -8,6 +8,7 @@
 //!   Gap.
 
 mod limits;
+mod show;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -25,7 +26,7 @@ use tracing::{error, info, warn};
 
 use crate::bus::Scanned;
 use crate::clock::Clock;
-use crate::siren::SirenState;
+use crate::outputs::siren::SirenState;
 use crate::spool::{Job, SpoolHandle};
 
 /// The gateway's own number: it judges nobody else's points.
@@ -49,8 +50,12 @@ const CATCH_UP_MS: u64 = 5_000;
 pub(crate) struct LoopState {
     /// Turns of the loop.
     pub(crate) turns: u64,
+    /// When it turned last, monotonic ms.
+    pub(crate) turned_at: u64,
     /// The devices, in the order of the site.
     pub(crate) devices: Vec<DeviceHealth>,
+    /// Outputs and buttons.
+    pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
     pub(crate) limits: Revision,
 }
@@ -67,6 +72,8 @@ struct Recalled {
 pub(crate) struct Outputs {
     pub(crate) siren: watch::Sender<SirenState>,
     pub(crate) state: watch::Sender<LoopState>,
+    /// How the outputs do, for the heartbeat.
+    pub(crate) healths: watch::Receiver<Vec<DeviceHealth>>,
     pub(crate) spool: SpoolHandle,
 }
 
@@ -118,9 +125,9 @@ impl AlarmLoop {
             waiting: VecDeque::new(),
             dropped: None,
             state: LoopState {
-                turns: 0,
                 devices: devices.iter().map(health).collect(),
                 limits: revision,
+                ..LoopState::default()
             },
             silent: (0..devices.len()).collect(),
             skew_ms: skew(&clock),
@@ -202,6 +209,10 @@ impl AlarmLoop {
     /// What every turn does, whatever woke it.
     fn turn(&mut self, caught_up_at: u64) {
         self.state.turns += 1;
+        self.state.turned_at = self.clock.mono_ms();
+        if self.out.healths.has_changed().unwrap_or(false) {
+            self.state.outputs.clone_from(&self.out.healths.borrow_and_update());
+        }
         let state = &self.state;
         self.out.state.send_modify(|out| out.clone_from(state));
         if self.engine.wake_at().is_some_and(|at| at <= self.clock.wall()) {
@@ -286,7 +297,7 @@ impl AlarmLoop {
     /// Does what the engine asked: siren first, then the spool with the records that led to it.
     fn act(&mut self, mut records: Vec<Record>) {
         let before = self.sounding.clone();
-        let mut urgent = false;
+        let (mut urgent, mut moved) = (false, false);
         for action in std::mem::take(&mut self.actions) {
             match action {
                 Action::Annunciate { alarm, .. } => {
@@ -296,6 +307,7 @@ impl AlarmLoop {
                     self.sounding.remove(&alarm);
                 }
                 Action::Record(row) => {
+                    moved |= row.from != row.to;
                     if let Some(record) = self.transition(&row) {
                         urgent = true;
                         records.push(record);
@@ -305,7 +317,7 @@ impl AlarmLoop {
                 Action::Recall { point, from, to } => self.recall(point, from, to),
             }
         }
-        if before != self.sounding {
+        if moved || before != self.sounding {
             self.show();
         }
         self.keep(records, urgent);
@@ -339,18 +351,6 @@ impl AlarmLoop {
     fn key(&self, alarm: AlarmId) -> String {
         let place = usize::try_from(alarm.0).unwrap_or(usize::MAX);
         self.engine.plan().alarms.get(place).map_or_else(String::new, |spec| spec.key.clone())
-    }
-
-    fn show(&self) {
-        let alarms: Vec<String> = self.sounding.iter().map(|alarm| self.key(*alarm)).collect();
-        let now = self.clock.wall().0;
-        self.out.siren.send_modify(|state| {
-            let sounding = !alarms.is_empty();
-            if state.sounding != sounding || state.since_ms == 0 {
-                state.since_ms = now;
-            }
-            (state.sounding, state.alarms) = (sounding, alarms);
-        });
     }
 
     /// The spool answers by and by; the engine waits for it, nobody else does.

@@ -89,3 +89,13 @@ impl Clock {
         }
     }
 }
+
+/// One word for people.
+pub(crate) fn word(quality: ClockQuality) -> &'static str {
+    match quality {
+        ClockQuality::Unset => "unset",
+        ClockQuality::Rtc => "rtc",
+        ClockQuality::Synchronised => "synchronised",
+        ClockQuality::Holdover => "holdover",
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
@@ -12,8 +13,10 @@ use fengsui_alerting::{AlarmSpec, Engine, GatewayRef, Plan, PlanFault, PointRef,
 use fengsui_scan::{Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::orders::CentreKey;
+use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
 pub use crate::spool::SpoolConfig;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
@@ -43,6 +46,10 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Whose limits are taken; none: those of the site file alone.
     pub centre_key: Option<CentreKey>,
+    /// Horns, lamps, relays and buttons.
+    pub outputs: OutputPlan,
+    /// Where `/healthz` and `/metrics` are answered; none: nowhere.
+    pub health: Option<SocketAddr>,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -136,6 +143,17 @@ struct OwnFile {
     spool: Option<SpoolFile>,
     alarm: Option<AlarmFile>,
     centre: Option<CentreFile>,
+    health: Option<HealthFile>,
+    #[serde(default)]
+    output: Vec<Spanned<OutputFile>>,
+    #[serde(default)]
+    button: Vec<Spanned<ButtonFile>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthFile {
+    listen: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -195,8 +213,22 @@ impl Config {
             faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
             None
         });
+        let outputs = crate::outputs::config::check(own.output, own.button);
+        let outputs = outputs.unwrap_or_else(|misfits| {
+            faults.extend(misfits.into_iter().map(|(at, why)| {
+                let row = Some(row_of(&text, at));
+                ConfigFault::Own { file: path.to_owned(), row, why }
+            }));
+            OutputPlan::default()
+        });
         let base = path.parent().unwrap_or(Path::new("."));
-        match SiteFiles::load(&base.join(&own.site)) {
+        let files = SiteFiles::load(&base.join(&own.site));
+        if let Ok(SiteFiles { site, .. }) = &files {
+            let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
+            let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
+            faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
+        }
+        match files {
             Ok(files) if faults.is_empty() => Ok(Self {
                 site: files.site,
                 limits: files.limits,
@@ -207,6 +239,8 @@ impl Config {
                 spool,
                 alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
                 centre_key,
+                outputs,
+                health: own.health.map(|health| health.listen),
             }),
             Ok(_) => Err(faults),
             Err(more) => {

@@ -2,14 +2,13 @@
 //! centre has it.
 //!
 //! ```text
-//! bus task per device ──► alarm loop (engine) ──► siren
+//! bus task per device ──► alarm loop (engine) ──► outputs
 //!                              │
 //!                              └──► spool thread (SQLite) ◄──► uplink (MQTT)
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, GPIO outputs,
-//!   acknowledgements from the centre, local supervision of the centre.
+//! - Not here yet: profiles.
 
 mod alarm;
 mod bus;
@@ -17,14 +16,17 @@ mod check;
 mod clock;
 pub mod commission;
 mod config;
+mod health;
+mod notify;
 mod orders;
+mod outputs;
 mod run;
-mod siren;
 mod spool;
 mod uplink;
 
 pub use check::{Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
+pub use outputs::config::OutputPlan;
 pub use run::run;
 pub use spool::{SPOOL_FILE, each_record};

@@ -14,9 +14,11 @@ use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, Keeper, ORDERS_MAX};
-use crate::siren::{self, SirenState};
+use crate::outputs::siren::{self, SirenState};
+use crate::outputs::{self, Healths, Senses};
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
 use crate::uplink::{self, Identity, Inputs};
+use crate::{health, notify};
 
 /// Records replayed at a start without a saved state of the engine: some seconds of work, hours of
 /// a small gateway.
@@ -42,14 +44,15 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         let config = config.clone();
         tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
     };
-    let Begun { siren, state, old_catalogues, numbers } = outputs;
+    let Begun { siren, state, old_catalogues, numbers, healths } = outputs;
     let (to_loop, limits) = mpsc::channel(1);
     let (fault, limits_fault) = watch::channel(String::new());
     let keeper = Keeper { config: config.clone(), numbers, held, to_loop, fault };
     let orders = start_keeper(keeper);
     let (pressed, button) = mpsc::channel(1);
     let (alone_out, alone) = watch::channel(false);
-    let siren = tokio::spawn(siren::run(config.data.clone(), siren, alone, pressed));
+    let senses = Senses { alarms: siren, turns: state.clone(), alone };
+    let mut outputs = surroundings(&config, clock, senses, pressed, healths, &spool);
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
@@ -94,7 +97,12 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     if let Some(uplink) = uplink {
         finish("uplink", uplink).await;
     }
-    finish("siren", siren).await;
+    if tokio::time::timeout(END_MAX, async { while outputs.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
+        warn!("an output did not end in time");
+    }
     close(spool, thread).await;
     ended
 }
@@ -121,6 +129,7 @@ struct Begun {
     state: watch::Receiver<LoopState>,
     old_catalogues: Vec<(Offset, Catalogue)>,
     numbers: Vec<u32>,
+    healths: Healths,
 }
 
 type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
@@ -160,12 +169,13 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     let limits = config.limits_revision;
     let (state, loop_state) = watch::channel(LoopState { limits, ..LoopState::default() });
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
-    let out = Outputs { siren, state, spool: spool.clone() };
+    let (healths, outputs) = watch::channel(Vec::new());
+    let out = Outputs { siren, state, healths: outputs, spool: spool.clone() };
     let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out);
     for record in kept {
         alarm_loop.replay(record);
     }
-    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers };
+    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers, healths };
     Ok((alarm_loop, spool, thread, begun))
 }
 
@@ -192,6 +202,30 @@ fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Ide
         catalogue,
         old_catalogues,
     }
+}
+
+/// What stands around the alarm loop and follows it: outputs, the siren's state, service manager.
+/// They end with the loop; the health endpoint ends with the program.
+fn surroundings(
+    config: &Config,
+    clock: Clock,
+    senses: Senses,
+    pressed: mpsc::Sender<()>,
+    healths: Healths,
+    spool: &SpoolHandle,
+) -> JoinSet<()> {
+    let mut tasks =
+        outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
+    tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
+    let Senses { alarms, turns, alone } = senses;
+    if let Some(listen) = config.health {
+        let spool = spool.state();
+        let (alarms, alone) = (alarms.clone(), alone.clone());
+        let vitals = health::Vitals { turns, alarms, spool, alone, clock };
+        tokio::spawn(health::run(listen, vitals));
+    }
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, pressed));
+    tasks
 }
 
 /// Limits of the centre are taken only where a key is configured.

@@ -38,7 +38,9 @@ fn bench(jobs_max: usize) -> Bench {
     let engine = Engine::new(Plan { revision: Revision(5), alarms }).unwrap();
     let (spool, jobs) = SpoolHandle::double(jobs_max);
     let (siren, shown) = watch::channel(SirenState::default());
-    let out = Outputs { siren, state: watch::channel(LoopState::default()).0, spool };
+    let state = watch::channel(LoopState::default()).0;
+    let healths = watch::channel(Vec::new()).1;
+    let out = Outputs { siren, state, healths, spool };
     let alarm_loop = AlarmLoop::new(engine, numbers, &["plc".into()], Clock::start(), out);
     Bench { alarm_loop, jobs, siren: shown, scans: 0 }
 }

@@ -383,7 +383,7 @@ impl Task {
             limits_revision: alarms.limits,
             alarm_loop_turns: alarms.turns,
             clock: now,
-            devices: alarms.devices,
+            devices: alarms.devices.into_iter().chain(alarms.outputs).collect(),
             counter: self.beats,
             limits_fault: self.limits_fault.borrow().clone(),
         };
