@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
-use fengsui_gateway::{Config, Report, check, run};
+use fengsui_gateway::{Config, Report, check, run_reloading};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -201,7 +201,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
                 return PROBLEMS;
             }
         };
-    match runtime.block_on(until_stopped(config)) {
+    match runtime.block_on(until_stopped(path, config)) {
         Ok(()) => FINE,
         Err(fault) => {
             error!(fault = %format!("{fault:#}"), "gateway ends");
@@ -210,7 +210,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     }
 }
 
-async fn until_stopped(config: Config) -> anyhow::Result<()> {
+async fn until_stopped(path: &std::path::Path, config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -221,5 +221,5 @@ async fn until_stopped(config: Config) -> anyhow::Result<()> {
         info!("stopping");
         stop.send_replace(true);
     });
-    run(config, stopped).await
+    run_reloading(path, config, stopped).await
 }
