@@ -1,5 +1,7 @@
 //! Checks a gateway's files and says what they would do.
 
+mod text;
+
 use std::path::Path;
 
 use fengsui_scan::{Scanner, Site};
@@ -46,8 +48,20 @@ pub struct FaultReport {
     pub column: Option<String>,
     /// What stands there.
     pub value: Option<String>,
-    /// The whole message.
+    /// What is wrong and the mend, in Chinese; empty where only English is to be had.
+    pub zh: String,
+    /// The same in English.
+    pub en: String,
+    /// The whole message in one line.
     pub message: String,
+}
+
+impl Report {
+    /// Its faults for a person, and how many there are.
+    #[must_use]
+    pub fn faults_text(&self) -> String {
+        text::faults(&self.faults)
+    }
 }
 
 /// Checks a gateway's own file or a site file, whichever it is.
@@ -102,6 +116,12 @@ fn is_site(path: &Path) -> bool {
     text.lines().any(|line| line.trim_start().starts_with("[site]"))
 }
 
+/// Faults for a person, and how many there are.
+pub(crate) fn faults_text(faults: &[ConfigFault]) -> String {
+    let reports: Vec<FaultReport> = faults.iter().map(fault_report).collect();
+    text::faults(&reports)
+}
+
 fn fault_report(fault: &ConfigFault) -> FaultReport {
     let message = fault.to_string();
     let (file, row, column, value) = match fault {
@@ -115,5 +135,23 @@ fn fault_report(fault: &ConfigFault) -> FaultReport {
         ConfigFault::Plan { file, .. } => (file.clone(), None, None, None),
     };
     let row = row.and_then(|row| u64::try_from(row).ok());
-    FaultReport { file, row, column, value, message }
+    let (zh, en) = mends(fault);
+    FaultReport { file, row, column, value, zh, en, message }
+}
+
+/// What is wrong, in both languages where there are two.
+fn mends(fault: &ConfigFault) -> (String, String) {
+    let both = |text: &str| match text.split_once("  |  ") {
+        Some((zh, en)) => (zh.to_owned(), en.to_owned()),
+        None => (String::new(), text.to_owned()),
+    };
+    match fault {
+        ConfigFault::Unreadable { why, .. } => {
+            ("无法读取；请检查文件名".to_owned(), format!("cannot be read: {why}"))
+        }
+        ConfigFault::Own { why, .. } => both(why),
+        ConfigFault::Site(fault) => (fault.problem.zh(), fault.problem.en()),
+        ConfigFault::Limit(fault) => both(&fault.trouble.to_string()),
+        ConfigFault::Plan { fault, .. } => both(&fault.to_string()),
+    }
 }

@@ -147,9 +147,6 @@ fn as_json(reports: &[Report]) -> String {
 fn as_text(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
-        for fault in &report.faults {
-            text += &format!("{}\n", fault.message);
-        }
         if report.faults.is_empty() {
             text += &format!(
                 "{}：{} 个测点，{} 个报警，没有错误 | {} points, {} alarms, no fault\n",
@@ -167,8 +164,7 @@ fn as_text(reports: &[Report]) -> String {
                 );
             }
         } else {
-            let count = report.faults.len();
-            text += &format!("{}：共 {count} 处错误 | {count} faults\n", report.file);
+            text += &report.faults_text();
         }
     }
     text

@@ -114,7 +114,7 @@ async fn an_added_point_is_read_after_the_signal_and_nothing_is_lost() {
         running.said("reload").iter().map(|f| f["change"].to_string()).collect();
     assert_eq!(
         changes,
-        [r#""point added: TK-102.LT""#, r#""limit changed: TK-101.LT/H: limit 85 -> 80""#]
+        [r#""point added: TK-102.LT""#, r#""limit changed: TK-101.LT H: limit 85 -> 80""#]
     );
     let blind = running.said("reloaded")[0]["blind_ms"].as_u64().unwrap();
     assert!(blind < 3_000, "{blind}");

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::round::{Heard, Seen, line_name, rounds};
 use super::{Said, show, words};
-use crate::check::site_of;
+use crate::check::{faults_text, site_of};
 use crate::clock::Clock;
 
 /// Tags that are named to somebody who mistyped one.
@@ -68,11 +68,8 @@ pub async fn read(args: ReadArgs) -> Said {
 
 /// Loads the site and finds the named tags in it.
 pub(super) fn choose(config: &Path, tags: &[String]) -> Result<(Site, BTreeSet<u32>), Said> {
-    let site = site_of(config).map_err(|faults| {
-        let list: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
-        let count = faults.len();
-        Said::fault(super::REFUSED, format!("{list}共 {count} 处错误 | {count} faults\n"))
-    })?;
+    let site =
+        site_of(config).map_err(|faults| Said::fault(super::REFUSED, faults_text(&faults)))?;
     let mut wanted = BTreeSet::new();
     let mut unknown = String::new();
     for tag in tags {
