@@ -6,18 +6,25 @@
 //! - [`Site`] is checked once, at the door; past it nothing is re-checked or optional.
 //! - Only Modbus TCP can be named in a site so far. [`Link`] is where a serial line will stand.
 
+mod condition;
 mod decimal;
 mod decode;
 mod pdu;
 mod plan;
+mod profile;
 mod register;
 mod rtu;
 mod schedule;
 mod site;
 
-pub use decode::{Raw, Scaling, decode_bit, decode_words, raw_of};
+pub use condition::{
+    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Rules,
+    Status, Table, TableFault, UnitCode, Verdict,
+};
+pub use decode::{Raw, Scaling, decode_bit, decode_words};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
+pub use profile::{BUILTIN, Profile, ProfilePoint};
 pub use register::{Encoding, Function, WordOrder};
 pub use rtu::{
     Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,

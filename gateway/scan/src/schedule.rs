@@ -11,9 +11,9 @@
 
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 
-use crate::decode::{decode_bit, decode_words};
+use crate::condition::{Cells, Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
-use crate::plan::{Block, plan, split, time_of};
+use crate::plan::{Block, Item, plan, split, time_of};
 use crate::site::{Device, Mapping};
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
@@ -128,7 +128,9 @@ enum Flight {
 #[derive(Clone, Debug)]
 pub struct Scanner {
     device: Device,
+    /// Points first, auxiliary registers behind them.
     mappings: Vec<Mapping>,
+    conditions: Conditions,
     slots: Vec<Slot>,
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
@@ -140,11 +142,13 @@ pub struct Scanner {
 impl Scanner {
     /// Plans the device; everything is due at once.
     #[must_use]
-    pub fn new(device: Device, mappings: Vec<Mapping>, now: u64) -> Self {
+    pub fn new(device: Device, mut mappings: Vec<Mapping>, now: u64) -> Self {
+        let conditions = Conditions::new(&mut mappings);
         let slots = slots(&device, &mappings, now);
         Self {
             device,
             mappings,
+            conditions,
             slots,
             health: Health::Healthy,
             flight: None,
@@ -175,7 +179,8 @@ impl Scanner {
     /// Every point as `Bad`: the device is dead, or its reader failed.
     #[must_use]
     pub fn all_bad(&self, fault: Fault) -> Vec<(u32, Reading)> {
-        self.mappings.iter().map(|m| (m.point, Reading::Bad(fault))).collect()
+        let points = self.mappings.iter().enumerate().filter(|(i, _)| self.conditions.is_point(*i));
+        points.map(|(_, m)| (m.point, Reading::Bad(fault))).collect()
     }
 
     /// What to do now. A request that is not answered is asked again.
@@ -254,6 +259,7 @@ impl Scanner {
             }
             (_, Health::Dead { fault, .. }) => {
                 self.last_time = None;
+                self.conditions.lost();
                 Answer { readings: self.all_bad(fault), stamp: Stamp::Arrival }
             }
             (Health::Suspect(_) | Health::Dead { .. }, Health::Suspect(_)) => Answer::none(),
@@ -263,12 +269,14 @@ impl Scanner {
     fn bad_block(&mut self, place: usize, fault: Fault) -> Answer {
         self.last_time = None;
         let items = self.slots.get(place).map(|slot| slot.block.items.as_slice());
-        let readings = items
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|item| self.mappings.get(item.mapping))
-            .map(|m| (m.point, Reading::Bad(fault)))
-            .collect();
+        let mut readings = Vec::new();
+        for item in items.unwrap_or_default() {
+            self.conditions.failed(item.mapping, fault);
+            let point = self.mappings.get(item.mapping);
+            if let Some(m) = point.filter(|_| self.conditions.is_point(item.mapping)) {
+                readings.push((m.point, Reading::Bad(fault)));
+            }
+        }
         Answer { readings, stamp: Stamp::Arrival }
     }
 
@@ -282,7 +290,7 @@ impl Scanner {
             }
             Outcome::Data(payload) => {
                 self.reschedule(place, now);
-                self.decode(place, &payload)
+                self.decode(place, &payload, now)
             }
             Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {
                 Answer::none()
@@ -322,43 +330,62 @@ impl Scanner {
         }
     }
 
-    fn decode(&mut self, place: usize, payload: &Payload) -> Answer {
+    fn decode(&mut self, place: usize, payload: &Payload, now: u64) -> Answer {
         let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
             return Answer::none();
         };
-        let reading = |at: u16, words: u16, mapping: &Mapping| {
-            let (at, words) = (usize::from(at), usize::from(words));
-            let found = match payload {
-                Payload::Words(all) => {
-                    all.get(at..at + words).map(|words| decode_words(mapping, words))
-                }
-                Payload::Bits(all) => all.get(at).map(|bit| decode_bit(mapping, *bit)),
-            };
-            found.unwrap_or(Reading::Bad(Fault::BadFrame))
-        };
-        let readings = block.items.iter().filter_map(|item| {
-            let mapping = self.mappings.get(item.mapping)?;
-            Some((mapping.point, reading(item.at, item.words, mapping)))
-        });
-        let mut readings: Vec<_> = readings.collect();
         let time = match payload {
             Payload::Words(words) => time_of(block, words),
             Payload::Bits(_) => None,
         };
         let stamp = match time {
-            None => Stamp::Arrival,
-            Some(0) => {
-                doubt_time(&mut readings);
-                Stamp::Arrival
-            }
+            None | Some(0) => Stamp::Arrival,
             Some(time) if self.last_time == Some(time) => return Answer::none(),
             Some(time) => {
                 self.last_time = Some(time);
                 Stamp::Source(TimeMs(i64::from(time) * 1_000))
             }
         };
+        let at = match stamp {
+            Stamp::Arrival => Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX)),
+            Stamp::Source(te) => Moment::Source(te.0),
+        };
+        let mut readings = read_block(&mut self.conditions, &self.mappings, block, payload, at);
+        if time == Some(0) {
+            doubt_time(&mut readings);
+        }
         Answer { readings, stamp }
     }
+}
+
+/// Auxiliary registers first: the points beside them are judged by what this reply says.
+fn read_block(
+    conditions: &mut Conditions,
+    mappings: &[Mapping],
+    block: &Block,
+    payload: &Payload,
+    at: Moment,
+) -> Vec<(u32, Reading)> {
+    let cells = |item: &Item| {
+        let at = usize::from(item.at);
+        match payload {
+            Payload::Words(all) => all.get(at..at + usize::from(item.words)).map(Cells::Words),
+            Payload::Bits(all) => all.get(at).map(|bit| Cells::Bit(*bit)),
+        }
+    };
+    let (points, auxiliary): (Vec<&Item>, Vec<&Item>) =
+        block.items.iter().partition(|item| conditions.is_point(item.mapping));
+    for item in auxiliary {
+        if let Some(mapping) = mappings.get(item.mapping) {
+            conditions.learn(item.mapping, mapping, cells(item));
+        }
+    }
+    let readings = points.into_iter().filter_map(|item| {
+        let mapping = mappings.get(item.mapping)?;
+        let reading = conditions.reading(item.mapping, mapping, cells(item), at)?;
+        Some((mapping.point, reading))
+    });
+    readings.collect()
 }
 
 /// A device whose clock was never set says 0.
@@ -373,7 +400,10 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
 
 fn slots(device: &Device, mappings: &[Mapping], due: u64) -> Vec<Slot> {
     let slot = |block| Slot { block, due, refused: false };
-    plan(device, mappings).into_iter().map(slot).collect()
+    let mut blocks = plan(device, mappings);
+    // What others depend on is read before them.
+    blocks.sort_by_key(|b| !b.items.iter().any(|i| i.is_auxiliary(mappings)));
+    blocks.into_iter().map(slot).collect()
 }
 
 fn exception_fault(code: u8) -> Fault {

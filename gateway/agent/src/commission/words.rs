@@ -72,6 +72,18 @@ fn of_doubt(doubt: Doubt) -> Words {
             "检查接线干扰、字序和类型",
             "look for interference; check type and word order",
         ),
+        Doubt::Saturated => words(
+            "信号到顶或到底 (NE 43)",
+            "at the end of its signal (NE 43)",
+            "实际值可能更大或更小：核对量程与工况",
+            "the true value may lie further out: compare the range with the process",
+        ),
+        Doubt::CountRestarted => words(
+            "计数重新开始",
+            "the count began anew",
+            "仪表重启过：核对累计值",
+            "the instrument has restarted: compare its total",
+        ),
         Doubt::SourceUncertain => words(
             "仪表自报存疑",
             "the instrument itself doubts it",
@@ -175,6 +187,43 @@ pub(super) fn of_fault(fault: Fault) -> Words {
             "the digits are no number (BCD)",
             "核对类型",
             "check the type",
+        ),
+        Fault::WrongUnit => words(
+            "单位与点表不符",
+            "measures in another unit than the sheet says",
+            "在仪表上改单位，或改点表",
+            "change the unit on the instrument, or in the sheet",
+        ),
+        Fault::NotRefreshed => words(
+            "有应答但不再测量",
+            "answers, but has stopped measuring",
+            "心跳寄存器不动：重启仪表",
+            "its heartbeat stands still: restart the instrument",
+        ),
+        Fault::WarmUp => words("预热中", "warming up", "等预热结束", "wait until it is warm"),
+        Fault::Calibrating => words(
+            "标定中",
+            "being calibrated",
+            "标定结束后再读",
+            "read again after the calibration",
+        ),
+        Fault::Simulated => words(
+            "模拟值",
+            "a simulated value",
+            "在仪表上退出模拟",
+            "end the simulation on the instrument",
+        ),
+        Fault::BumpTest => words(
+            "通气测试中",
+            "being tested with gas",
+            "测试结束后再读",
+            "read again after the test",
+        ),
+        Fault::Inhibited => words(
+            "仪表报警被抑制",
+            "its own alarms are switched off",
+            "在仪表上取消抑制",
+            "switch them on again on the instrument",
         ),
         Fault::Missing => words("无数据", "nothing was sent", "检查数据源", "check the source"),
         Fault::SourceBad => words(

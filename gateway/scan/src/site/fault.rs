@@ -86,6 +86,8 @@ pub enum Problem {
     TooMany(usize, usize),
     /// The time register and the points do not fit in one request.
     TimeBlock(String, String),
+    /// What no other word says: in Chinese, in English, each with its mend.
+    Said(String, String),
 }
 
 impl Problem {
@@ -121,7 +123,7 @@ impl Problem {
             }
             Self::NoPoints => "没有测点；数据从第 3 行开始".to_owned(),
             Self::TooMany(found, most) => format!("共 {found} 个，最多 {most} 个；请拆分"),
-            Self::TimeBlock(zh, _) => zh.clone(),
+            Self::TimeBlock(zh, _) | Self::Said(zh, _) => zh.clone(),
         }
     }
 
@@ -163,7 +165,7 @@ impl Problem {
             }
             Self::NoPoints => "has no points; data begin in row 3".to_owned(),
             Self::TooMany(found, most) => format!("{found}, at most {most}; split the site"),
-            Self::TimeBlock(_, en) => en.clone(),
+            Self::TimeBlock(_, en) | Self::Said(_, en) => en.clone(),
         }
     }
 }

@@ -5,7 +5,9 @@
 //! - The limits sheet is named here and read elsewhere.
 
 mod fault;
+mod profiled;
 mod rules;
+mod sentinel;
 mod sheet;
 mod system;
 
@@ -13,7 +15,9 @@ use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
+pub(crate) use sentinel::sentinels;
 
+use crate::condition::Rules;
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
 
@@ -78,6 +82,8 @@ pub struct Mapping {
     pub period_ms: u32,
     /// Row of the point sheet, for messages.
     pub row: usize,
+    /// What else is known of it; none for most points.
+    pub rules: Option<Box<Rules>>,
 }
 
 impl Mapping {
@@ -117,10 +123,11 @@ impl Site {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<Self, Vec<SiteFault>> {
         let mut faults = Vec::new();
-        let system = system::parse(file, text, &mut faults);
+        let mut system = system::parse(file, text, &mut faults);
+        let profiles = profiled::profiles(file, &mut system.devices, read, &mut faults);
         let rows = match (&system.points_file, faults.as_slice()) {
             (Some(name), _) => match read(name) {
-                Ok(text) => sheet::parse(name, &text, &system, &mut faults),
+                Ok(text) => sheet::parse(name, &text, (&system, &profiles), read, &mut faults),
                 Err(why) => {
                     faults.push(SiteFault::of_file(name, Problem::Unreadable(why)));
                     Vec::new()

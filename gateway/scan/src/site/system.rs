@@ -31,6 +31,10 @@ pub(super) struct System {
 pub(super) struct Found {
     pub(super) device: Device,
     pub(super) row: usize,
+    /// The profile that it names.
+    pub(super) profile: Option<String>,
+    /// The address from which those of the profile are counted.
+    pub(super) profile_base: Option<u16>,
 }
 
 struct Text<'a> {
@@ -137,6 +141,20 @@ impl<'t, 'i> Section<'t, 'i> {
             at.fault(row, &column, shown, Problem::NotA(Kind::Flag));
             false
         })
+    }
+
+    /// A key that may be missing; the outer none is a fault that was reported.
+    fn optional<T>(
+        &mut self,
+        at: &mut Text<'_>,
+        key: &'static str,
+        read: impl Fn(&mut Self, &mut Text<'_>, &'static str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.table.get(key).is_some() {
+            return read(self, at, key).map(Some);
+        }
+        self.known.push(key);
+        Some(None)
     }
 
     fn finish(self, at: &mut Text<'_>) {
@@ -312,7 +330,12 @@ fn device(
             None
         }
     };
+    let profile = section.optional(at, "profile", Section::text)?;
+    let base =
+        |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_535), None);
+    let profile_base = section.optional(at, "profile_base", base)?;
     section.finish(at);
+    let profile_base = profile_base.and_then(|address| u16::try_from(address).ok());
     let device = Device {
         name: name?,
         link: Link::ModbusTcp { host: host?, port: u16::try_from(port?).ok()? },
@@ -323,5 +346,5 @@ fn device(
         read_singly,
         time_register: time_register.and_then(|address| u16::try_from(address).ok()),
     };
-    Some(Found { device, row })
+    Some(Found { device, row, profile, profile_base })
 }

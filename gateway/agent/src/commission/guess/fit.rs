@@ -5,7 +5,7 @@
 //!   all ones explain nothing: most registers are.
 //! - Nothing is left out for being unlikely; what fits is shown.
 
-use fengsui_scan::{Encoding, Function, Scaling, WordOrder, raw_of};
+use fengsui_scan::{Encoding, Function, Scaling, WordOrder};
 
 /// Ratios that people put between a register and a display.
 const SCALES: [(f64, f64); 6] =
@@ -119,18 +119,47 @@ pub(super) fn fits(window: &Window, near: u16, ratios: &[Ratio], shown: Shown) -
     found
 }
 
-/// The orders that make a difference.
+/// The orders that make a difference. A byte swapped is the other byte, which has a type of its
+/// own.
 fn orders(encoding: Encoding) -> &'static [WordOrder] {
-    match encoding.words() {
-        1 => &[WordOrder::Abcd, WordOrder::Badc],
-        _ => &WordOrder::ALL,
+    match (shape(encoding), encoding.words()) {
+        (Shape::Byte, _) => &[WordOrder::Abcd],
+        (Shape::Whole | Shape::Digits | Shape::Float, 1) => &[WordOrder::Abcd, WordOrder::Badc],
+        (Shape::Whole | Shape::Digits | Shape::Float, _) => &WordOrder::ALL,
+    }
+}
+
+/// What registers are filled with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Half a register.
+    Byte,
+    Whole,
+    Digits,
+    Float,
+}
+
+fn shape(encoding: Encoding) -> Shape {
+    match encoding {
+        Encoding::U8High | Encoding::U8Low | Encoding::I8High | Encoding::I8Low => Shape::Byte,
+        Encoding::Bool
+        | Encoding::U16
+        | Encoding::I16
+        | Encoding::U32
+        | Encoding::I32
+        | Encoding::U48
+        | Encoding::I48
+        | Encoding::U64
+        | Encoding::I64 => Shape::Whole,
+        Encoding::Bcd16 | Encoding::Bcd32 | Encoding::Bcd64 => Shape::Digits,
+        Encoding::F32 | Encoding::F64 => Shape::Float,
     }
 }
 
 /// The value of a way; none where it is no number.
 pub(super) fn value(way: &Way, words: &[u16]) -> Option<f64> {
     let scaling = Scaling::new(way.ratio.scale, way.ratio.offset)?;
-    let value = scaling.apply(raw_of(way.encoding, way.order, words));
+    let value = scaling.apply(way.encoding.raw(way.order, words)?);
     value.is_finite().then_some(value)
 }
 
@@ -150,20 +179,37 @@ fn fit(way: Way, words: &[u16], near: u16, shown: Shown) -> Option<Fit> {
 
 /// Bits explained, less what is rare.
 fn weight(way: &Way, words: &[u16], near: u16, shown: Shown, value: f64) -> f64 {
+    let shape = shape(way.encoding);
     let telling = words.iter().filter(|word| ![0, u16::MAX].contains(word)).count();
-    let telling = f64::from(u16::try_from(telling).unwrap_or(u16::MAX)) * 16.0;
+    let telling = f64::from(u16::try_from(telling).unwrap_or(u16::MAX))
+        * match shape {
+            Shape::Byte => 8.0,
+            // Ten of sixteen values of a nibble are digits.
+            Shape::Digits => 13.3,
+            Shape::Whole | Shape::Float => 16.0,
+        };
     // How many raw values would have fitted as well.
-    let alike = match way.encoding {
-        Encoding::F32 => shown.tolerance * 2.0 / (value.abs().max(1e-30) * f64::from(f32::EPSILON)),
-        Encoding::F64 => shown.tolerance * 2.0 / (value.abs().max(1e-30) * f64::EPSILON),
+    let step = match way.encoding {
+        Encoding::F32 => value.abs().max(1e-30) * f64::from(f32::EPSILON),
+        Encoding::F64 => value.abs().max(1e-30) * f64::EPSILON,
         Encoding::Bool
+        | Encoding::U8High
+        | Encoding::U8Low
+        | Encoding::I8High
+        | Encoding::I8Low
         | Encoding::U16
         | Encoding::I16
         | Encoding::U32
         | Encoding::I32
+        | Encoding::U48
+        | Encoding::I48
         | Encoding::U64
-        | Encoding::I64 => shown.tolerance * 2.0 / way.ratio.scale.abs(),
+        | Encoding::I64
+        | Encoding::Bcd16
+        | Encoding::Bcd32
+        | Encoding::Bcd64 => way.ratio.scale.abs(),
     };
+    let alike = shown.tolerance * 2.0 / step;
     let order = match way.order {
         WordOrder::Abcd => 0.0,
         WordOrder::Cdab => 1.0,
@@ -172,20 +218,23 @@ fn weight(way: &Way, words: &[u16], near: u16, shown: Shown, value: f64) -> f64 
     let encoding = match way.encoding {
         Encoding::U16 | Encoding::F32 => 0.0,
         Encoding::I16 => 0.25,
-        Encoding::Bool | Encoding::U32 | Encoding::I32 => 1.0,
-        Encoding::F64 => 1.5,
-        Encoding::U64 | Encoding::I64 => 2.0,
-    };
-    let scaled_float = match way.encoding {
-        Encoding::F32 | Encoding::F64 => way.ratio.cost * 2.0,
         Encoding::Bool
-        | Encoding::U16
-        | Encoding::I16
+        | Encoding::U8High
+        | Encoding::U8Low
+        | Encoding::I8High
+        | Encoding::I8Low
         | Encoding::U32
         | Encoding::I32
+        | Encoding::Bcd16 => 1.0,
+        Encoding::F64 => 1.5,
+        Encoding::U48
+        | Encoding::I48
         | Encoding::U64
-        | Encoding::I64 => way.ratio.cost,
+        | Encoding::I64
+        | Encoding::Bcd32
+        | Encoding::Bcd64 => 2.0,
     };
+    let scaled_float = if shape == Shape::Float { way.ratio.cost * 2.0 } else { way.ratio.cost };
     let moved = f64::from(near.abs_diff(way.address)) * 1.5;
     let off = (value - shown.value).abs() / shown.tolerance.max(1e-12);
     telling - alike.max(1.0).log2() - order - encoding - scaled_float - moved - off
