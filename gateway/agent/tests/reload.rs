@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
+#[expect(dead_code, reason = "the other test program uses the rest")]
+mod centre;
 mod plant;
 
 use std::path::Path;
@@ -9,6 +11,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use centre::{Broker, Centre};
 use fengsui_telemetry::wire::decode_record;
 use fengsui_telemetry::{Body, Record};
 use plant::{Device, until, write_site};
@@ -206,3 +209,33 @@ async fn a_horn_that_sounds_goes_on_through_a_reload() {
 }
 
 const GAS_NAME: [&str; 4] = ["可燃气体", "可燃气体一", "可燃气体二", "可燃气体三"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_centre_gets_the_new_points_and_sees_no_absence() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let port = centre::free_port();
+    let uplink = format!("data = \"data\"\n[uplink]\nhost = \"127.0.0.1\"\nport = {port}");
+    edit(folder.path(), "gateway.toml", "data = \"data\"", &uplink);
+    let _broker = Broker::start(port).await;
+    let centre = Centre::start(port);
+    let running = Running::start(folder.path());
+    until("acknowledgements", || centre.seen(|c| c.durable() > 20)).await;
+    edit(folder.path(), "points.csv", "GD-201.AT,", &format!("{NEW_POINT}GD-201.AT,"));
+    running.signal("-HUP").await;
+    let points = |online: &fengsui_telemetry::wire::Birth| {
+        online.catalogue.as_ref().map_or(0, |catalogue| catalogue.points.len())
+    };
+    until("the new birth", || centre.seen(|c| c.birth.as_ref().is_some_and(|b| points(b) == 3)))
+        .await;
+    let durable = centre.seen(|c| c.durable());
+    until("acknowledgements", || centre.seen(|c| c.durable() > durable + 20)).await;
+    centre.seen(|c| assert_eq!((c.farewells, c.changed), (0, 0)));
+    running.stop().await;
+    until("the farewell", || centre.seen(|c| c.farewells == 1)).await;
+    centre.seen(|c| {
+        let offsets: Vec<_> = c.records.keys().copied().collect();
+        assert_eq!(offsets, (0..c.durable()).collect::<Vec<_>>());
+    });
+}

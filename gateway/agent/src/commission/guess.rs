@@ -339,18 +339,33 @@ fn as_text(args: &GuessArgs, around: &[Around], found: &[Fit]) -> String {
         "最可能的一行，粘贴到点表 | the likeliest, for the point sheet:\n{HEADINGS}\n{}\n",
         row(args, &best.way)
     );
-    if found.len() > 1 && args.and.is_none() {
-        out += &format!(
-            "有 {0} 种读法都符合。区分：同一命令加 --and 新显示值，改变被测量后按回车\n  {0} ways fit. To \
-             tell them apart add --and VALUE2, change the value and press Enter\n",
-            found.len()
-        );
-    } else if found.len() > 1 {
-        out += "两个值仍不能区分（如有无符号，只在负值时不同）：查手册，或再试一个差别更大的值\n  two values \
-                do not tell these apart (signed and unsigned differ below zero only): see the \
-                manual, or try a value further away\n";
+    out + &how_to_tell(args, found, best)
+}
+
+/// Several ways fit: what tells them apart.
+fn how_to_tell(args: &GuessArgs, found: &[Fit], best: &Fit) -> String {
+    let count = found.len();
+    let but_for_sign = found.iter().all(|fit| {
+        let (a, b) = (&fit.way, &best.way);
+        let layout = |way: &Way| (way.function, way.address, way.order, way.encoding.words());
+        layout(a) == layout(b) && a.ratio == b.ratio
+    });
+    if count == 1 {
+        String::new()
+    } else if but_for_sign {
+        "只差有无符号（仅负值时不同）：查手册，或等显示为负时再试\n  they differ below zero only: see the \
+         manual, or try while the display is negative\n"
+            .to_owned()
+    } else if args.and.is_none() {
+        format!(
+            "有 {count} 种读法都符合。区分：同一命令加 --and 新显示值，改变被测量后按回车\n  {count} ways \
+             fit. To tell them apart add --and VALUE2, change the value and press Enter\n"
+        )
+    } else {
+        "两个值仍不能区分：查手册，或再试一个差别更大的值\n  two values do not tell these apart: see the \
+         manual, or try a value further away\n"
+            .to_owned()
     }
-    out
 }
 
 /// Nothing fits: what comes near, for a value that moves, and what else to try.

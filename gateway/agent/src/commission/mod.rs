@@ -53,8 +53,9 @@ impl Said {
 
     fn unreachable(line: &str, why: &str) -> Self {
         let err = format!(
-            "{line}：连接不上（{why}）；检查网线、地址、端口，或设备只允许一个连接  |  cannot be \
-             reached; check cable, address and port, or it allows one connection only\n"
+            "{line}：连接不上（{why}）\n    检查接线、地址、端口名；网关正在运行时先停下：串口和有的设备只允许一个连接\n    \
+             cannot be reached: check wiring, address and name of the port; stop a running gateway \
+             first: a serial port and some devices allow one connection only\n"
         );
         Self::fault(UNREACHABLE, err)
     }

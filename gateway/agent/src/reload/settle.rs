@@ -70,20 +70,33 @@ impl Settling {
 }
 
 /// The gateway's file and what it names, as far as that can be read now; what was known before
-/// stays where it cannot. In `[site]` every value that names a file counts.
+/// stays where it cannot. In the site file every text that names a file counts.
 pub(super) fn files(path: &Path, before: &[PathBuf]) -> Vec<PathBuf> {
     let named = || {
         let own = fs::read_to_string(path).ok()?.parse::<toml::Table>().ok()?;
         let site = path.parent()?.join(own.get("site")?.as_str()?);
         let text = fs::read_to_string(&site).ok()?.parse::<toml::Table>().ok()?;
         let base = site.parent()?.to_owned();
-        let values = text.get("site")?.as_table()?.values().filter_map(toml::Value::as_str);
-        let files: Vec<PathBuf> =
-            values.map(|name| base.join(name)).filter(|file| file.is_file()).collect();
-        Some([path.to_owned(), site].into_iter().chain(files).collect())
+        let mut files = vec![path.to_owned(), site];
+        texts(&toml::Value::Table(text), &mut |name| {
+            let file = base.join(name);
+            if !files.contains(&file) && file.is_file() {
+                files.push(file);
+            }
+        });
+        Some(files)
     };
     let known = if before.is_empty() { vec![path.to_owned()] } else { before.to_vec() };
     named().unwrap_or(known)
+}
+
+fn texts(value: &toml::Value, each: &mut dyn FnMut(&str)) {
+    if let Some(text) = value.as_str() {
+        each(text);
+    }
+    let table = value.as_table().into_iter().flat_map(|table| table.values());
+    let list = value.as_array().into_iter().flatten();
+    table.chain(list).for_each(|inner| texts(inner, each));
 }
 
 #[cfg(test)]
@@ -122,10 +135,14 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("gateway.toml"), "site = 'site.toml'\ndata = 'd'\n").unwrap();
-        fs::write(at("site.toml"), "[site]\ngateway = 'GW'\npoints = 'points.csv'\n").unwrap();
+        let site = "[site]\ngateway = 'GW'\npoints = 'points.csv'\n\
+                    [[device]]\nprofile = 'gas.toml'\nname = 'gas'\n";
+        fs::write(at("site.toml"), site).unwrap();
         fs::write(at("points.csv"), "").unwrap();
-        let found = files(&at("gateway.toml"), &[]);
-        assert_eq!(found, [at("gateway.toml"), at("site.toml"), at("points.csv")]);
+        fs::write(at("gas.toml"), "").unwrap();
+        let mut found = files(&at("gateway.toml"), &[]);
+        found.sort();
+        assert_eq!(found, ["gas.toml", "gateway.toml", "points.csv", "site.toml"].map(at));
         fs::write(at("site.toml"), "[site\n").unwrap();
         assert_eq!(files(&at("gateway.toml"), &found), found);
         assert!(Print::of(&found) == Print::of(&found));
