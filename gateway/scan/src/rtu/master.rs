@@ -192,7 +192,12 @@ impl Master {
             return Move::Done(done);
         }
         let Some(free_at) = self.free_at(now) else {
-            let job = self.job.as_ref().expect("step is called for a question");
+            let job = self.job.as_mut().expect("step is called for a question");
+            let memory = self.units.entry(job.asked.unit).or_default();
+            if !job.confirmed && !memory.owes_shape_of(job.asked.request) {
+                // What was owed came while the line was left alone.
+                (job.purpose, job.request) = (Purpose::Answer, job.asked.request);
+            }
             return Move::Send(request_frame(job.asked.unit, job.request));
         };
         Move::Listen(free_at)
