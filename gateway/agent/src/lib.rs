@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs,
+//! - Not here yet: profiles, commissioning commands, GPIO outputs,
 //!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
@@ -17,13 +17,15 @@ mod check;
 mod clock;
 mod config;
 mod orders;
+mod reach;
 mod run;
 mod siren;
 mod spool;
 mod uplink;
 
-pub use check::{Report, check};
+pub use check::{BusReport, Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
+pub use reach::Reach;
 pub use run::run;
 pub use spool::{SPOOL_FILE, each_record};
