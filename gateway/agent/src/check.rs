@@ -4,10 +4,11 @@ mod text;
 
 use std::path::Path;
 
-use fengsui_scan::{Scanner, Site};
+use fengsui_scan::{BusSpec, Scanner, Site, Timing};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
+use crate::reach::{self, Reach};
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +21,10 @@ pub struct Report {
     pub alarms: usize,
     /// Its devices.
     pub devices: Vec<DeviceReport>,
+    /// Lines that devices share.
+    pub buses: Vec<BusReport>,
+    /// How long each limit alarm takes at worst, the longest first.
+    pub reaches: Vec<Reach>,
     /// Every fault, each with file, row, column, value and mend.
     pub faults: Vec<FaultReport>,
 }
@@ -35,6 +40,20 @@ pub struct DeviceReport {
     pub requests: usize,
     /// Requests a second.
     pub requests_per_s: f64,
+}
+
+/// One line of a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct BusReport {
+    /// Its name.
+    pub name: String,
+    /// Bits a second.
+    pub baud: u32,
+    /// Its devices.
+    pub devices: usize,
+    /// How much of it the configured scans take if devices answer without delay, percent. Above
+    /// some 90 scans will be missed.
+    pub used_percent: u32,
 }
 
 /// One fault of a report.
@@ -72,17 +91,22 @@ pub fn check(path: &Path) -> Report {
         points: 0,
         alarms: 0,
         devices: Vec::new(),
+        buses: Vec::new(),
+        reaches: Vec::new(),
         faults: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.alarms(), files.site))
+        SiteFiles::load(path).map(|files| (files.plan(), files.site))
     } else {
-        Config::load(path).map(|config| (config.plan().alarms.len(), config.site))
+        Config::load(path).map(|config| (config.plan(), config.site))
     };
     match files {
-        Ok((alarms, site)) => {
+        Ok((plan, site)) => {
             report.points = site.catalogue.points.len();
-            report.alarms = alarms;
+            report.alarms = plan.alarms.len();
+            report.reaches = reach::reaches("", &site, &plan).0;
+            report.buses =
+                site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             for (index, device) in site.devices.iter().enumerate() {
                 let mappings = site.mappings_of(index);
                 let points = mappings.len();
@@ -107,6 +131,25 @@ pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
         SiteFiles::load(path).map(|files| files.site)
     } else {
         Config::load(path).map(|config| config.site)
+    }
+}
+
+fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
+    let (timing, members) = (Timing::new(&spec.settings), site.devices_on(bus));
+    let mut ppm = 0;
+    for device in &members {
+        let Some(found) = site.devices.get(*device) else { continue };
+        for (request, period) in
+            Scanner::new(found.clone(), site.mappings_of(*device), 0).requests()
+        {
+            ppm += timing.exchange_us(request) * 1_000 / u64::from(period.max(1));
+        }
+    }
+    BusReport {
+        name: spec.name.clone(),
+        baud: spec.settings.baud,
+        devices: members.len(),
+        used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
     }
 }
 

@@ -20,15 +20,17 @@ mod health;
 mod notify;
 mod orders;
 mod outputs;
+mod reach;
 mod reload;
 mod run;
 mod spool;
 mod uplink;
 
-pub use check::{Report, check};
+pub use check::{BusReport, Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
 pub use outputs::config::OutputPlan;
+pub use reach::Reach;
 pub use reload::run_reloading;
 pub use run::run;
 pub use spool::{SPOOL_FILE, each_record};

@@ -163,9 +163,40 @@ fn as_text(reports: &[Report]) -> String {
                     device.requests
                 );
             }
+            text += &lines(report);
         } else {
             text += &report.faults_text();
         }
+    }
+    text
+}
+
+/// Lines, and how long alarms take at worst.
+fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    for bus in &report.buses {
+        text += &format!(
+            "  总线 {}：{} baud，{} 台设备，占用不少于 {} % | line {}, {} devices, at least {} % used\n",
+            bus.name,
+            bus.baud,
+            bus.devices,
+            bus.used_percent,
+            bus.name,
+            bus.devices,
+            bus.used_percent
+        );
+    }
+    for reach in &report.reaches {
+        let seconds = |ms: u64| ms.div_ceil(10);
+        let worst = seconds(reach.worst_ms);
+        text += &format!(
+            "  {}：从变化到就地报警最长 {}.{:02} 秒（采集 {} ms，延时 {} ms） | at most, from change to local alarm\n",
+            reach.alarm,
+            worst / 100,
+            worst % 100,
+            reach.read_ms,
+            reach.on_delay_ms
+        );
     }
     text
 }

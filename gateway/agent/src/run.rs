@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
+use fengsui_scan::{BusSpec, Link};
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{Catalogue, Offset};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,12 +13,14 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::alarm::{AlarmLoop, LoopState, Outputs};
+use crate::bus::shared::{Member, SharedBus};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, Keeper, ORDERS_MAX};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
+use crate::reach::alarmed;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
 use crate::uplink::{self, Identity, Inputs, Phase};
 use crate::{health, notify};
@@ -179,6 +182,9 @@ async fn once(
     for bus in buses_of(&config, clock) {
         buses.spawn(bus.run(scans.clone(), stop.clone()));
     }
+    for bus in lines_of(&config, clock) {
+        buses.spawn(bus.run(scans.clone(), stop.clone()));
+    }
     drop(scans);
     let (phase, phased) = watch::channel(Phase::Run);
     let faults = [limits_fault, reloads.fault.subscribe()];
@@ -325,7 +331,27 @@ fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
         mappings: site.mappings_of(index),
         clock,
     };
-    site.devices.iter().enumerate().map(bus).filter(|bus| !bus.mappings.is_empty()).collect()
+    let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
+    let all = site.devices.iter().enumerate().map(bus);
+    all.filter(|bus| alone(bus) && !bus.mappings.is_empty()).collect()
+}
+
+fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
+    let site = &config.site;
+    let alarms = alarmed(&config.plan());
+    let member = |index: usize| Member {
+        index,
+        device: site.devices.get(index).cloned().expect("an index of the site"),
+        mappings: site.mappings_of(index),
+    };
+    let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
+        spec: spec.clone(),
+        members: site.devices_on(bus).into_iter().map(member).collect(),
+        alarms: alarms.clone(),
+        clock,
+    };
+    let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());
+    site.buses.iter().enumerate().map(line).filter(has_points).collect()
 }
 
 fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Identity {

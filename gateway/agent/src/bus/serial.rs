@@ -74,6 +74,13 @@ impl RtuLine {
         Self { opener, stream: None, master, clock, failed: false }
     }
 
+    /// A line that is open already and cannot be opened anew.
+    #[cfg(test)]
+    fn given(stream: Box<dyn Duplex>, settings: SerialSettings, clock: Clock) -> Self {
+        let opener = Opener::Tcp { host: "127.0.0.1".to_owned(), port: 1 };
+        Self { stream: Some(stream), ..Self::new(opener, settings, Echo::None, clock) }
+    }
+
     /// Asks once.
     pub(super) async fn transact(&mut self, asked: Asked) -> Done {
         self.master.ask(asked, self.clock.line_us());
@@ -213,3 +220,6 @@ fn mend(fault: &io::Error) -> &'static str {
         _ => "请检查接线、转换器与参数 | check wiring, converter and settings",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fengsui_scan::{Asked, Echo, Outcome, ReadRequest, RtuFault, SerialSettings};
+use fengsui_scan::{Asked, BusKind, BusSpec, Echo, Outcome, ReadRequest, RtuFault, SerialSettings};
 
 use super::serial::{Opener, RtuLine};
 use super::tcp::Tcp;
@@ -40,6 +40,16 @@ impl Wire {
     /// Modbus TCP.
     pub(crate) fn tcp(host: &str, port: u16, clock: Clock) -> Self {
         Self::Tcp(Tcp::new(host, port), clock)
+    }
+
+    /// A line of a site.
+    pub(crate) fn on(spec: &BusSpec, clock: Clock) -> Self {
+        match &spec.kind {
+            BusKind::Serial { path, echo } => {
+                Self::serial(Path::new(path), spec.settings, *echo, clock)
+            }
+            BusKind::RtuTcp { host, port } => Self::rtu_tcp(host, *port, spec.settings, clock),
+        }
     }
 
     /// RTU on a serial port.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fengsui_scan::{
-    Echo, Link, Outcome, Parity, ReadRequest, Reply, SerialSettings, StopBits, parse_reply,
-    request_pdu,
+    Device, Echo, Link, Outcome, Parity, ReadRequest, Reply, SerialSettings, Site, StopBits,
+    parse_reply, request_pdu,
 };
 
 use super::mbap::{Mbap, Trouble};
@@ -158,9 +158,13 @@ fn openable(path: &Path) -> Result<(), String> {
 
 impl Line {
     /// The line of a device in a site file.
-    pub(super) fn of(link: &Link) -> Self {
-        match link {
+    pub(super) fn of(site: &Site, device: &Device, clock: Clock) -> Self {
+        match &device.link {
             Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port)),
+            Link::Rtu { bus } => {
+                let spec = site.buses.get(*bus).expect("a line that the site was checked to have");
+                Self::Wire(Wire::on(spec, clock))
+            }
         }
     }
 

@@ -39,7 +39,7 @@ pub async fn read(args: ReadArgs) -> Said {
     };
     let clock = Clock::start();
     let mut tasks = JoinSet::new();
-    for round in rounds(&site, &wanted) {
+    for round in rounds(&site, &wanted, clock) {
         tasks.spawn(round.once(clock));
     }
     let mut heard = Vec::new();
@@ -163,7 +163,7 @@ fn as_json(config: &Path, site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> Str
         .into_iter()
         .map(|(device, said)| {
             json!({
-                "name": device.name, "line": line_name(&device.link), "unit": device.unit,
+                "name": device.name, "line": line_name(site, device), "unit": device.unit,
                 "answers": said.answers, "requests": said.requests,
                 "fault": said.fault.map(Fault::word),
             })
@@ -214,7 +214,7 @@ fn as_text(site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> String {
     let mut out = format!("{table}\n");
     out += &mends(rows.iter().map(|row| row.seen.reading));
     for (device, said) in devices(site, heard) {
-        let (line, unit) = (line_name(&device.link), device.unit);
+        let (line, unit) = (line_name(site, device), device.unit);
         let DeviceSaid { requests, answers, .. } = said;
         out += &format!(
             "{}（{line}，从机 unit {unit}）：读 {requests} 次，应答 {answers} 次 | {answers} of \

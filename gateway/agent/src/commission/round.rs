@@ -64,7 +64,7 @@ struct Asked {
 }
 
 /// The lines of a site, with the wanted points only; all of them where none is named.
-pub(super) fn rounds(site: &Site, wanted: &BTreeSet<u32>) -> Vec<Round> {
+pub(super) fn rounds(site: &Site, wanted: &BTreeSet<u32>, clock: Clock) -> Vec<Round> {
     let mut lines: Vec<(String, Round)> = Vec::new();
     for (index, device) in site.devices.iter().enumerate() {
         let mut mappings = site.mappings_of(index);
@@ -75,19 +75,25 @@ pub(super) fn rounds(site: &Site, wanted: &BTreeSet<u32>) -> Vec<Round> {
         let scanner = Scanner::new(device.clone(), mappings.clone(), 0);
         let mappings = mappings.into_iter().map(|m| (m.point, m)).collect();
         let asked = Asked { index, device: device.clone(), mappings, scanner };
-        let name = line_name(&device.link);
+        let name = line_name(site, device);
         match lines.iter_mut().find(|(known, _)| *known == name) {
             Some((_, round)) => round.asked.push(asked),
-            None => lines.push((name, Round { line: Line::of(&device.link), asked: vec![asked] })),
+            None => {
+                let line = Line::of(site, device, clock);
+                lines.push((name, Round { line, asked: vec![asked] }));
+            }
         }
     }
     lines.into_iter().map(|(_, round)| round).collect()
 }
 
-/// A line, for people; devices with the same name share it.
-pub(super) fn line_name(link: &Link) -> String {
-    match link {
+/// The line of a device, for people; devices with the same name share it.
+pub(super) fn line_name(site: &Site, device: &Device) -> String {
+    match &device.link {
         Link::ModbusTcp { host, port } => format!("tcp {host}:{port}"),
+        Link::Rtu { bus } => {
+            site.buses.get(*bus).map_or_else(String::new, |bus| format!("bus {}", bus.name))
+        }
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn watch(args: WatchArgs) -> Said {
     let clock = Clock::start();
     let (out, mut heard) = mpsc::channel(HEARD_MAX);
     let mut readers = JoinSet::new();
-    for round in rounds(&site, &wanted) {
+    for round in rounds(&site, &wanted, clock) {
         readers.spawn(round.follow(clock, out.clone()));
     }
     drop(out);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fengsui_alerting::limits;
-use fengsui_scan::{Device, Mapping};
+use fengsui_scan::{BusSpec, Device, Mapping};
 use fengsui_telemetry::Point;
 
 use crate::config::Config;
@@ -28,9 +28,10 @@ pub(super) fn fixed(old: &Config, new: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Every difference, devices first, then points, then limits. Empty where there is none.
+/// Every difference: lines and devices first, then points, then limits. Empty where there is none.
 pub(super) fn lines(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = own(old, new);
+    lines.extend(sides("bus", &buses(old), &buses(new)));
     lines.extend(sides("device", &devices(old), &devices(new)));
     lines.extend(sides("point", &points(old), &points(new)));
     for row in limits::diff(&old.limits, &new.limits).rows {
@@ -41,6 +42,9 @@ pub(super) fn lines(old: &Config, new: &Config) -> Vec<String> {
             .collect();
         let (what, name) = (row.change.word(), row.name());
         lines.push(format!("limit {what}: {name}: {}", fields.join(", ")));
+    }
+    if lines.is_empty() && old.site != new.site {
+        lines.push("changed: order of the site's files".to_owned());
     }
     lines
 }
@@ -88,6 +92,14 @@ fn sides(kind: &str, old: &BTreeMap<String, Said>, new: &BTreeMap<String, Said>)
     let added = new.keys().filter(|name| !old.contains_key(*name));
     lines.extend(added.map(|name| format!("{kind} added: {name}")));
     lines
+}
+
+fn buses(config: &Config) -> BTreeMap<String, Said> {
+    let said = |bus: &BusSpec| {
+        let kind = format!("{:?} {:?}", bus.kind, bus.settings);
+        (bus.name.clone(), vec![("setting", kind)])
+    };
+    config.site.buses.iter().map(said).collect()
 }
 
 fn devices(config: &Config) -> BTreeMap<String, Said> {

@@ -23,8 +23,8 @@ const SILENCE_US: u64 = 50_000;
 const LATE_FACTOR: u64 = 2;
 /// Bytes kept of what nobody asked for: two of the longest frames.
 const STRAY_MAX: usize = 512;
-/// Requests that one question may need: itself, one of another length, itself again.
-const LEGS_MAX: u32 = 4;
+/// Requests that one question may need: itself, some of another length, itself again.
+const LEGS_MAX: u32 = 6;
 
 /// Whether the adapter gives back what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +192,12 @@ impl Master {
             return Move::Done(done);
         }
         let Some(free_at) = self.free_at(now) else {
-            let job = self.job.as_ref().expect("step is called for a question");
+            let job = self.job.as_mut().expect("step is called for a question");
+            let memory = self.units.entry(job.asked.unit).or_default();
+            if !job.confirmed && !memory.owes_shape_of(job.asked.request) {
+                // What was owed came while the line was left alone.
+                (job.purpose, job.request) = (Purpose::Answer, job.asked.request);
+            }
             return Move::Send(request_frame(job.asked.unit, job.request));
         };
         Move::Listen(free_at)
@@ -350,22 +355,24 @@ impl Master {
         };
         let Some(job) = &mut self.job else { return };
         let memory = self.units.entry(job.asked.unit).or_default();
-        let data = match &reply {
-            Reply::Data(_) => {
-                memory.settle();
-                true
-            }
-            Reply::Exception(_) => {
-                memory.settle_oldest();
-                false
-            }
-        };
+        let data = matches!(reply, Reply::Data(_));
+        // A request of another length may be answered by an answer that came twice, too.
+        let suspicious = data
+            && (job.purpose == Purpose::Sync || !job.confirmed)
+            && memory.is_suspicious(job.request, &flight.bytes);
+        match data {
+            true if suspicious && job.purpose == Purpose::Sync => {}
+            true => memory.settle(),
+            false => memory.settle_oldest(),
+        }
+        if data && (!suspicious || job.purpose == Purpose::Sync) {
+            memory.see(job.request, &flight.bytes);
+        }
         let again = match job.purpose {
+            Purpose::Sync if suspicious => Some(Purpose::Sync),
             Purpose::Sync if memory.owes_shape_of(job.asked.request) => Some(Purpose::Sync),
             Purpose::Sync => Some(Purpose::Answer),
-            Purpose::Answer
-                if data && !job.confirmed && memory.is_suspicious(job.request, &flight.bytes) =>
-            {
+            Purpose::Answer if suspicious => {
                 job.confirmed = true;
                 Some(Purpose::Sync)
             }
@@ -381,9 +388,6 @@ impl Master {
                 };
             }
             None => {
-                if data {
-                    memory.see(job.request, &flight.bytes);
-                }
                 let reply_us = self.timing.reply_us(job.request);
                 let turnaround = self.last.saturating_sub(reply_us).saturating_sub(flight.sent);
                 let outcome = match reply {
