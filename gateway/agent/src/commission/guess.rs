@@ -270,16 +270,19 @@ async fn words(
 }
 
 /// Headings of the sheet in the order of [`row`].
-const HEADINGS: &str = "tag,name,installation,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms";
+const HEADINGS: &str = "tag,name,installation,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms,rules";
 
 /// A row of the point sheet; what only the plant knows stands in words.
 fn row(args: &GuessArgs, way: &Way) -> String {
     let Way { function, address, encoding, order, ratio } = way;
     let end = |value: Option<f64>, word: &str| value.map_or_else(|| word.to_owned(), show::number);
     let (low, high) = (end(args.low, "量程下限"), end(args.high, "量程上限"));
+    let (scale, offset, rules) = match ratio.loop_ma {
+        Some((scale, offset)) => (scale, offset, "loop=4-20"),
+        None => (ratio.scale, ratio.offset, ""),
+    };
     format!(
-        "位号,名称,装置,信号,单位,{low},{high},设备,{function},{address},{encoding},{order},{},{},1000",
-        ratio.scale, ratio.offset
+        "位号,名称,装置,信号,单位,{low},{high},设备,{function},{address},{encoding},{order},{scale},{offset},1000,{rules}"
     )
 }
 
@@ -347,7 +350,8 @@ fn how_to_tell(args: &GuessArgs, found: &[Fit], best: &Fit) -> String {
     let count = found.len();
     let but_for_sign = found.iter().all(|fit| {
         let (a, b) = (&fit.way, &best.way);
-        let layout = |way: &Way| (way.function, way.address, way.order, way.encoding.words());
+        let values = |way: &Way| way.encoding.whole_range().map(|(low, high)| high - low);
+        let layout = |way: &Way| (way.function, way.address, way.order, values(way));
         layout(a) == layout(b) && a.ratio == b.ratio
     });
     if count == 1 {

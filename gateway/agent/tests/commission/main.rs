@@ -364,6 +364,31 @@ async fn a_second_value_tells_likenesses_apart() {
     assert!(twice.iter().all(|way| way.starts_with("10 ")) && !twice.is_empty(), "{twice:?}");
 }
 
+/// A loop's row says so: then a broken wire is known as one.
+#[tokio::test]
+async fn a_current_loop_becomes_a_row_that_knows_a_broken_wire() {
+    let device = Device::start([(1, words(0, &[12_000, 7_200, 0, 0, 0, 0]))]).await;
+    let at = address(&device);
+    let guess = ["guess", "--tcp", &at, "--register", "0", "--function", "holding", "--json"];
+    let range = ["--display", "25.0", "--low", "0", "--high", "50"];
+    let json = run(&[&guess[..], &range].concat()).await.json();
+    let row = json["fits"][0]["row"].as_str().unwrap();
+    assert!(row.ends_with(",holding,0,u16,ABCD,0.001,0,1000,loop=4-20"), "{row}");
+    let row = row
+        .replace("位号,名称,装置,信号,单位", "PT-1,压力,罐区,pressure,bar")
+        .replace("设备", "plc");
+    let folder = TempDir::new().unwrap();
+    let file = site(folder.path(), [device.port, 1], "");
+    let sheet = format!("位号\n{}\n{row}\n", json["headings"].as_str().unwrap());
+    std::fs::write(folder.path().join("points.csv"), sheet).unwrap();
+    std::fs::write(folder.path().join("limits.csv"), "位号\ntag,kind,limit\nPT-1,H,40\n").unwrap();
+    let read = run(&["read", "--config", &file, "--json"]).await.json();
+    assert_eq!(read["points"][0]["value"], 25.0);
+    device.set(1, 0, &[0]);
+    let read = run(&["read", "--config", &file, "--json"]).await.json();
+    assert_eq!(read["points"][0]["reason"], "wire_break");
+}
+
 #[tokio::test]
 async fn guess_says_when_nothing_fits_and_when_nobody_is_there() {
     let device = Device::start([(1, words(0, &[1_012, 9_999, 9_999, 9_999, 9_999, 9_999]))]).await;

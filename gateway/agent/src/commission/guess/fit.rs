@@ -23,6 +23,8 @@ const SPANS: [(f64, f64, &str); 9] = [
     (0.0, 27_648.0, "27648"),
     (5_530.0, 27_648.0, "4-20 mA of 27648"),
 ];
+/// How the name of a current loop begins.
+const LOOP: &str = "4-20 mA";
 /// What one span costs in the ranking: each is a guess of its own.
 const SPAN_COST: f64 = 4.0;
 
@@ -41,6 +43,9 @@ pub(super) struct Ratio {
     pub(super) offset: f64,
     /// Where it comes from, if it is not a plain scale.
     pub(super) span: Option<&'static str>,
+    /// Scale and offset to mA, where it is a current loop: the sheet's own rule does the rest, and
+    /// knows a broken wire.
+    pub(super) loop_ma: Option<(f64, f64)>,
     cost: f64,
 }
 
@@ -73,14 +78,17 @@ pub(super) struct Shown {
 
 /// The ratios to try; spans only where the range is known.
 pub(super) fn ratios(range: Option<(f64, f64)>) -> Vec<Ratio> {
-    let plain = SCALES.map(|(scale, cost)| Ratio { scale, offset: 0.0, span: None, cost });
+    let plain =
+        SCALES.map(|(scale, cost)| Ratio { scale, offset: 0.0, span: None, loop_ma: None, cost });
     let spans = range.into_iter().flat_map(|(low, high)| {
         SPANS.map(|(raw_low, raw_high, name)| {
             let scale = (high - low) / (raw_high - raw_low);
             // Twelve digits are what a sheet carries; the rest is float dust.
             let scale = rounded(scale);
             let offset = rounded(low - raw_low * scale);
-            Ratio { scale, offset, span: Some(name), cost: SPAN_COST }
+            let ma = rounded(16.0 / (raw_high - raw_low));
+            let loop_ma = name.starts_with(LOOP).then(|| (ma, rounded(4.0 - raw_low * ma)));
+            Ratio { scale, offset, span: Some(name), loop_ma, cost: SPAN_COST }
         })
     });
     plain.into_iter().chain(spans).collect()
@@ -300,6 +308,6 @@ mod tests {
         let word = |at: u32| u16::try_from(bits >> (48 - 16 * at) & 0xffff).unwrap();
         let found = best(&[7, word(0), word(1), word(2), word(3)], None, DISPLAY);
         assert_eq!(found[0], "100 f64 ABCD 1", "{found:?}");
-        assert_eq!(best(&[7, 60_001, 60_003, 60_005, 60_007], None, DISPLAY), Vec::<String>::new());
+        assert_eq!(best(&[7, 50_001, 50_003, 50_005, 50_007], None, DISPLAY), Vec::<String>::new());
     }
 }
