@@ -207,14 +207,7 @@ async fn once(
     say_begun(&config, lasting);
     let button = lasting.button.take().context("the button is lent already")?;
     let mut loop_task = tokio::spawn(alarm_loop.live(inbox, button, limits));
-    let mut ended = wait(shutdown, &mut loop_task, &mut reloads.next).await;
-    while in_memory && matches!(ended, Ok(End::Reload(_))) {
-        let why = "磁盘不可用，重载会丢失内存中的记录：请先修复磁盘，再重启服务  |  the disk is dead: a \
-                   reload would lose what is in memory; mend the disk, then restart the service";
-        error!(why, "reload is refused");
-        reloads.fault.send_replace(why.to_owned());
-        ended = wait(shutdown, &mut loop_task, &mut reloads.next).await;
-    }
+    let ended = wait(shutdown, &mut loop_task, reloads, in_memory).await;
     lasting.blind_since = Some(clock.mono_ms());
     stop_buses.send_replace(true);
     while buses.join_next().await.is_some() {}
@@ -250,17 +243,27 @@ fn say_begun(config: &Config, lasting: &mut Lasting) {
 async fn wait<T>(
     shutdown: &mut watch::Receiver<bool>,
     loop_task: &mut JoinHandle<T>,
-    next: &mut mpsc::Receiver<Config>,
+    reloads: &mut Reloads,
+    in_memory: bool,
 ) -> anyhow::Result<End> {
-    tokio::select! {
-        biased;
-        ended = loop_task => Err(match ended {
-            Ok(_) => anyhow!("the alarm loop ended: no reader is left"),
-            Err(fault) => anyhow!("the alarm loop failed: {fault}"),
-        }),
-        // A sender that is gone asks for the end as well.
-        _ = shutdown.wait_for(|stop| *stop) => Ok(End::Stop),
-        Some(next) = next.recv() => Ok(End::Reload(Box::new(next))),
+    loop {
+        let next = tokio::select! {
+            biased;
+            ended = &mut *loop_task => return Err(match ended {
+                Ok(_) => anyhow!("the alarm loop ended: no reader is left"),
+                Err(fault) => anyhow!("the alarm loop failed: {fault}"),
+            }),
+            // A sender that is gone asks for the end as well.
+            _ = shutdown.wait_for(|stop| *stop) => return Ok(End::Stop),
+            Some(next) = reloads.next.recv() => next,
+        };
+        if !in_memory {
+            return Ok(End::Reload(Box::new(next)));
+        }
+        let why = "磁盘不可用，重载会丢失内存中的记录：请先修复磁盘，再重启服务  |  the disk is dead: a \
+                   reload would lose what is in memory; mend the disk, then restart the service";
+        error!(why, "reload is refused");
+        reloads.fault.send_replace(why.to_owned());
     }
 }
 
