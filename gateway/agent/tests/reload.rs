@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
-#[expect(dead_code, reason = "the other test program uses the rest")]
 mod centre;
+#[expect(dead_code, reason = "the other test program uses the rest")]
 mod plant;
 
 use std::path::Path;
