@@ -170,11 +170,23 @@ impl AlarmLoop {
         }
     }
 
+    /// Begins, runs until no reader is left, and gives the button back.
+    pub(crate) async fn live(
+        mut self,
+        scans: mpsc::Receiver<Scanned>,
+        mut button: mpsc::Receiver<()>,
+        limits: mpsc::Receiver<Plan>,
+    ) -> mpsc::Receiver<()> {
+        self.begin();
+        self.run(scans, &mut button, limits).await;
+        button
+    }
+
     /// Runs until no reader is left, then saves the engine.
     pub(crate) async fn run(
         mut self,
         mut scans: mpsc::Receiver<Scanned>,
-        mut button: mpsc::Receiver<()>,
+        button: &mut mpsc::Receiver<()>,
         mut limits: mpsc::Receiver<Plan>,
     ) {
         let mut recalled = self.recalls.1.take();
@@ -215,16 +227,21 @@ impl AlarmLoop {
     /// After a restore: what the replay brought up is new to nobody but the siren.
     pub(crate) fn begin(&mut self) {
         self.course = Course::begin(self.clock.wall(), self.clock.mono_ms());
+        // First of all: a horn that sounded before must not fall silent for a moment.
+        self.sound_standing();
         self.handle(Event::Restarted);
-        let standing = self.engine.all_standing();
-        for one in standing.into_iter().filter(|s| !s.unacknowledged.is_empty()) {
-            self.sounding.insert(one.alarm);
-        }
+        self.sound_standing();
         self.show();
         self.clock_record(0);
         if self.silent.is_empty() {
             self.handle(Event::CaughtUp { gateway: OWN });
         }
+    }
+
+    fn sound_standing(&mut self) {
+        let standing = self.engine.all_standing();
+        let unseen = standing.into_iter().filter(|one| !one.unacknowledged.is_empty());
+        self.sounding.extend(unseen.map(|one| one.alarm));
     }
 
     /// What every turn does, whatever woke it.

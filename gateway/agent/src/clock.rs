@@ -33,6 +33,7 @@ struct Trust {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    line: tokio::time::Instant,
     uptime_ms: i64,
     boot: u64,
     /// One for each start of a gateway, and kept for good: a program starts few.
@@ -48,6 +49,7 @@ impl Clock {
         let uptime_ms = uptime.split('.').next().and_then(|s| s.parse::<i64>().ok()).unwrap_or(0);
         Self {
             start: Instant::now(),
+            line: tokio::time::Instant::now(),
             uptime_ms: uptime_ms.saturating_mul(1_000),
             boot: u64::from_str_radix(&head, 16).unwrap_or(0),
             trust: Box::leak(Box::new(Trust {
@@ -89,6 +91,16 @@ impl Clock {
     /// Milliseconds since this program started. Never steps.
     pub(crate) fn mono_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Microseconds of the clock by which the runtime's timers go, for the times of a line.
+    pub(crate) fn line_us(&self) -> u64 {
+        u64::try_from(self.line.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// For waiting on a line until [`Clock::line_us`] says this.
+    pub(crate) fn line_instant(&self, us: u64) -> tokio::time::Instant {
+        self.line + Duration::from_micros(us)
     }
 
     /// For sleeping: the monotonic instant so many milliseconds from now.

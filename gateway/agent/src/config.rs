@@ -19,6 +19,7 @@ use toml::Spanned;
 
 use crate::orders::CentreKey;
 use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
+use crate::reach;
 pub use crate::spool::SpoolConfig;
 use crate::spreadsheet;
 
@@ -336,7 +337,12 @@ impl SiteFiles {
             return Err(to_faults(faults).collect());
         }
         let limits_revision = revision_of(limits_text.as_bytes());
-        if let Err(faults) = Engine::new(plan_of(&site, &limits, limits_revision, &PointRef)) {
+        let plan = plan_of(&site, &limits, limits_revision, &PointRef);
+        let (_, slow) = reach::reaches(&name, &site, &plan);
+        if !slow.is_empty() {
+            return Err(slow.into_iter().map(ConfigFault::Site).collect());
+        }
+        if let Err(faults) = Engine::new(plan) {
             let file = &site.limits_file;
             let plan = |fault| ConfigFault::Plan { file: file.clone(), fault };
             return Err(faults.into_iter().map(plan).collect());
@@ -366,8 +372,8 @@ fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
 }
 
 impl SiteFiles {
-    pub(crate) fn alarms(&self) -> usize {
-        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef).alarms.len()
+    pub(crate) fn plan(&self) -> Plan {
+        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one device is asked next, and what its answers mean.
 //!
-//! - Earliest deadline first; scans keep their phase: a late scan shifts nothing, a missed one is
+//! - Points that carry an alarm before the others, earliest deadline first; scans keep their phase: a late scan shifts nothing, a missed one is
 //!   counted and skipped.
 //! - One failed request makes the device suspect and is followed by one small read at once. If that
 //!   fails too the device is dead: all its points are `Bad`, and one small read a visit asks again,
@@ -8,6 +8,8 @@
 //! - Exceptions 2 and 3 split a block until the refused point stands alone; it is `Bad` and left
 //!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
 //!   so that a device that was rebuilt is read whole again.
+
+use std::collections::BTreeSet;
 
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 
@@ -30,6 +32,40 @@ pub enum Step {
     Read(ReadRequest),
     /// Nothing is due before this monotonic time, ms.
     Sleep(u64),
+}
+
+/// How urgent a read is. The order is the order of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A point that carries an alarm is in it.
+    Alarm,
+    /// Nothing but telemetry.
+    Bulk,
+}
+
+/// What a device would be asked, for whoever shares one line among many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A read that is due.
+    Read {
+        /// How urgent.
+        class: Class,
+        /// When it became due.
+        due: u64,
+        /// When the next one of the same becomes due.
+        deadline: u64,
+    },
+    /// The small read after a failed one.
+    Retry(Class),
+    /// A dead device, asked again from this time on.
+    Probe {
+        /// Not before.
+        at: u64,
+        /// The wait that led there.
+        wait_ms: u64,
+    },
+    /// Nothing before this time.
+    Nothing(u64),
 }
 
 /// What became of a request.
@@ -131,6 +167,8 @@ pub struct Scanner {
     /// Points first, auxiliary registers behind them.
     mappings: Vec<Mapping>,
     conditions: Conditions,
+    /// Points that carry an alarm.
+    alarms: BTreeSet<u32>,
     slots: Vec<Slot>,
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
@@ -149,6 +187,7 @@ impl Scanner {
             device,
             mappings,
             conditions,
+            alarms: BTreeSet::new(),
             slots,
             health: Health::Healthy,
             flight: None,
@@ -156,6 +195,63 @@ impl Scanner {
             last_time: None,
             missed: 0,
         }
+    }
+
+    /// The same, told which points carry an alarm: they are read before others that are due.
+    #[must_use]
+    pub fn with_alarms(mut self, points: &BTreeSet<u32>) -> Self {
+        let own = self.mappings.iter().map(|m| m.point).filter(|point| points.contains(point));
+        self.alarms = own.collect();
+        self
+    }
+
+    /// The device that is read.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The blocks of one round, and how urgent each is.
+    pub fn blocks(&self) -> impl Iterator<Item = (&Block, Class)> {
+        self.slots.iter().map(|slot| (&slot.block, self.class_of(slot)))
+    }
+
+    fn class_of(&self, slot: &Slot) -> Class {
+        let mut points = slot.block.items.iter().filter_map(|i| self.mappings.get(i.mapping));
+        match points.any(|m| self.alarms.contains(&m.point)) {
+            true => Class::Alarm,
+            false => Class::Bulk,
+        }
+    }
+
+    /// What [`Scanner::next`] would ask, without asking it.
+    #[must_use]
+    pub fn offer(&self, now: u64) -> Offer {
+        match self.health {
+            Health::Healthy => match self.first_slot(now) {
+                Some((_, slot)) if slot.due <= now => Offer::Read {
+                    class: self.class_of(slot),
+                    due: slot.due,
+                    deadline: slot.due + u64::from(slot.block.period_ms),
+                },
+                Some((_, slot)) => Offer::Nothing(slot.due),
+                None => Offer::Nothing(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
+            },
+            Health::Suspect(_) if self.alarms.is_empty() => Offer::Retry(Class::Bulk),
+            Health::Suspect(_) => Offer::Retry(Class::Alarm),
+            Health::Dead { probe_at, wait_ms, .. } => Offer::Probe { at: probe_at, wait_ms },
+        }
+    }
+
+    /// The slot to read first: of those due the most urgent whose next turn is nearest, else the
+    /// next to become due.
+    fn first_slot(&self, now: u64) -> Option<(usize, &Slot)> {
+        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
+        let urgency = |(_, slot): &(usize, &Slot)| match slot.due <= now {
+            true => (0, Some(self.class_of(slot)), slot.due + u64::from(slot.block.period_ms)),
+            false => (1, None, slot.due),
+        };
+        waiting.min_by_key(urgency)
     }
 
     /// How the device does.
@@ -198,9 +294,7 @@ impl Scanner {
             let due = self.slots.iter().filter(|s| !s.refused).map(|s| s.due).min();
             self.replan(due.unwrap_or(now));
         }
-        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
-        let first = waiting.min_by_key(|(_, slot)| (slot.due, slot.block.period_ms));
-        match first {
+        match self.first_slot(now) {
             Some((place, slot)) if slot.due <= now => {
                 let request = slot.block.request;
                 self.flight = Some((Flight::Slot(place), request));

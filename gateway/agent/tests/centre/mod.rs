@@ -61,6 +61,8 @@ pub(crate) struct Taken {
     ledger: Ledger,
     epoch: Option<Epoch>,
     pub(crate) birth: Option<Birth>,
+    /// Births that said that the gateway is gone.
+    pub(crate) farewells: usize,
     pub(crate) beats: usize,
     pub(crate) records: BTreeMap<Offset, Record>,
     pub(crate) changed: usize,
@@ -92,7 +94,9 @@ impl Taken {
     fn take(&mut self, topic: &str, payload: &[u8]) {
         let lane = match Topic::parse(topic).unwrap().channel {
             Channel::Birth => {
-                self.birth = Some(decode_birth(payload).unwrap());
+                let birth = decode_birth(payload).unwrap();
+                self.farewells += usize::from(!birth.online);
+                self.birth = Some(birth);
                 return;
             }
             Channel::Beat => {

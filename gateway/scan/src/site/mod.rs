@@ -4,6 +4,7 @@
 //! - Unknown keys and columns are faults: a misspelt limit must not be a silent default.
 //! - The limits sheet is named here and read elsewhere.
 
+mod bus;
 mod fault;
 mod lines;
 mod profiled;
@@ -15,6 +16,7 @@ mod system;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
+pub use bus::{BusKind, BusSpec};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
 pub(crate) use sentinel::sentinels;
@@ -34,6 +36,20 @@ pub enum Link {
         /// TCP port.
         port: u16,
     },
+    /// Modbus RTU, on a line that it shares.
+    Rtu {
+        /// Index of the line in [`Site::buses`].
+        bus: usize,
+    },
+}
+
+/// How fast an alarm must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Required {
+    /// From the change to the local alarm, its on-delay included.
+    pub ms: u32,
+    /// Row of the site file, for messages.
+    pub row: usize,
 }
 
 /// One device.
@@ -56,6 +72,8 @@ pub struct Device {
     /// Where the device keeps the time of its values: two registers, seconds since 1970, ABCD.
     /// All its points are then read together with it, in one request.
     pub time_register: Option<u16>,
+    /// How fast each of its alarms must be; none: no requirement.
+    pub response: Option<Required>,
 }
 
 /// Where a point's value stands and how it is read.
@@ -104,6 +122,8 @@ pub struct Site {
     pub gateway: GatewayId,
     /// Who and what there is.
     pub catalogue: Catalogue,
+    /// The lines that devices share.
+    pub buses: Vec<BusSpec>,
     /// The devices.
     pub devices: Vec<Device>,
     /// One a point of the sheet, in the order of the catalogue.
@@ -159,6 +179,7 @@ impl Site {
         Ok(Self {
             gateway,
             catalogue,
+            buses: system.buses,
             devices: system.devices.into_iter().map(|found| found.device).collect(),
             mappings,
             valves,
@@ -175,6 +196,13 @@ impl Site {
         };
         found.link = Link::ModbusTcp { host: host.to_owned(), port };
         true
+    }
+
+    /// The devices that share a line.
+    #[must_use]
+    pub fn devices_on(&self, bus: usize) -> Vec<usize> {
+        let on = |(_, device): &(usize, &Device)| device.link == Link::Rtu { bus };
+        self.devices.iter().enumerate().filter(on).map(|(index, _)| index).collect()
     }
 
     /// The mappings of one device, in the order of the catalogue.

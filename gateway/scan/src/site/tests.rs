@@ -133,7 +133,7 @@ kind = "tank_farm"
 hazard_class = 9
 [[device]]
 name = "plc"
-kind = "modbus-rtu"
+kind = "modbus-udp"
 host = 7
 port = 70000
 unit = "1"
@@ -152,7 +152,7 @@ host = "h"
         "site.toml:2 [site.limits]",
         "site.toml:6 [site.limit]",
         "site.toml:10 [installation.hazard_class]",
-        "site.toml:13 [device.kind] \"modbus-rtu\"",
+        "site.toml:13 [device.kind] \"modbus-udp\"",
         "site.toml:14 [device.host] \"7\"",
         "site.toml:15 [device.port] \"70000\"",
         "site.toml:16 [device.unit]",
