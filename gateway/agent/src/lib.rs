@@ -26,4 +26,7 @@ pub use check::{Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
 pub use run::run;
-pub use spool::{SPOOL_FILE, each_record};
+pub use spool::{
+    Place, SPOOL_FILE, SpoolCheck, SpoolStatus, SpoolVerb, Wanted, each_record, preload_spool,
+    spool_export, spool_status, spool_verb, spool_verify,
+};

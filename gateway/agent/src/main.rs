@@ -3,13 +3,13 @@
 //! Data to stdout, progress and logs to stderr. Exit: 0 fine, 1 problems found, 2 usage, 3 not
 //! reachable, 4 refused.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use fengsui_gateway::{Config, Report, check, run};
+use fengsui_gateway::{Config, Report, SpoolVerb, check, run, spool_verb};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -51,6 +51,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// 缓存：现状、校验、导出 | The spool: where it stands, whether it is whole, what it holds
+    #[command(subcommand)]
+    Spool(SpoolVerb),
     /// 生成命令补全脚本 | Print a completion script
     #[command(
         after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash"
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             let text = if json { as_json(&reports) } else { as_text(&reports) };
             print(&text, if faulty { PROBLEMS } else { FINE })
         }
+        Verb::Spool(verb) => spool_verb(&verb, &mut stdout().lock(), &mut stderr().lock()),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
             FINE
@@ -139,7 +143,7 @@ fn as_text(reports: &[Report]) -> String {
 
 fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if log_json {
         logs.json().init();
     } else {
