@@ -1,5 +1,6 @@
 //! Puts the parts together, and takes them down in order: readers, alarm loop, uplink, spool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -59,7 +60,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     drop(scans);
     let (drain, drained) = watch::channel(false);
     let uplink = config.uplink.clone().map(|uplink| {
-        let identity = identity_of(&config, old_catalogues);
+        // One for all starts of the uplink: a catalogue may be megabytes.
+        let identity = Arc::new(identity_of(&config, old_catalogues));
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
             let inputs = Inputs {
@@ -79,6 +81,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         devices = config.site.devices.len(),
         "gateway runs"
     );
+    // Everybody has what it needs of it.
+    drop(config);
     let mut loop_task = tokio::spawn(async move {
         alarm_loop.begin();
         alarm_loop.run(inbox, button, limits).await;
