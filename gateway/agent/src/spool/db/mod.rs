@@ -443,6 +443,6 @@ fn oldest(sql: &Connection) -> rusqlite::Result<Option<Offset>> {
 }
 
 #[cfg(test)]
-mod damage;
+mod damage_tests;
 #[cfg(test)]
 mod tests;
