@@ -33,4 +33,7 @@ pub use outputs::config::OutputPlan;
 pub use reach::Reach;
 pub use reload::run_reloading;
 pub use run::run;
-pub use spool::{SPOOL_FILE, each_record};
+pub use spool::{
+    Place, SPOOL_FILE, SpoolCheck, SpoolStatus, SpoolVerb, Wanted, each_record, preload_spool,
+    spool_export, spool_status, spool_verb, spool_verify,
+};

@@ -3,14 +3,14 @@
 //! Data to stdout, progress and logs to stderr. Exit: 0 fine, 1 problems found, 2 usage, 3 not
 //! reachable, 4 refused.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
-use fengsui_gateway::{Config, Report, check, run_reloading};
+use fengsui_gateway::{Config, Report, SpoolVerb, check, run_reloading, spool_verb};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -69,6 +69,9 @@ enum Verb {
                       --register 100 --display 23.4"
     )]
     Guess(GuessArgs),
+    /// 缓存：现状、校验、导出 | The spool: where it stands, whether it is whole, what it holds
+    #[command(subcommand)]
+    Spool(SpoolVerb),
     /// 生成命令补全脚本 | Print a completion script
     #[command(
         after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash"
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Verb::Read(args) => commissioned(commission::read(args)),
         Verb::Watch(args) => commissioned(commission::watch(args)),
         Verb::Guess(args) => commissioned(commission::guess(args)),
+        Verb::Spool(verb) => spool_verb(&verb, &mut stdout().lock(), &mut stderr().lock()),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
             FINE
@@ -129,7 +133,7 @@ fn commissioned(work: impl Future<Output = Said>) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(fault) => {
-            drop(writeln!(std::io::stderr(), "{fault}"));
+            drop(writeln!(stderr(), "{fault}"));
             return PROBLEMS;
         }
     };
@@ -203,7 +207,7 @@ fn lines(report: &Report) -> String {
 
 fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if log_json {
         logs.json().init();
     } else {

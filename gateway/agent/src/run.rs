@@ -1,5 +1,6 @@
 //! Puts the parts together, and takes them down in order: readers, alarm loop, uplink, spool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -190,7 +191,8 @@ async fn once(
     let faults = [limits_fault, reloads.fault.subscribe()];
     let (state, alone) = (lasting.state.subscribe(), lasting.alone.clone());
     let uplink = config.uplink.clone().map(|uplink| {
-        let identity = identity_of(&config, old_catalogues);
+        // One for all starts of the uplink: a catalogue may be megabytes.
+        let identity = Arc::new(identity_of(&config, old_catalogues));
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
             let inputs = Inputs {
@@ -205,6 +207,9 @@ async fn once(
         }))
     });
     say_begun(&config, lasting);
+    // Everybody has what it needs of it.
+    let reached = config.uplink.clone();
+    drop(config);
     let button = lasting.button.take().context("the button is lent already")?;
     let mut loop_task = tokio::spawn(alarm_loop.live(inbox, button, limits));
     let ended = wait(shutdown, &mut loop_task, reloads, in_memory).await;
@@ -216,7 +221,7 @@ async fn once(
     }
     flush(&spool).await;
     // A connection that comes back at once is no absence: the centre is not told of one.
-    let pause = matches!(&ended, Ok(End::Reload(next)) if next.uplink == config.uplink);
+    let pause = matches!(&ended, Ok(End::Reload(next)) if next.uplink == reached);
     phase.send_replace(if pause { Phase::Pause } else { Phase::Drain });
     if let Some(uplink) = uplink {
         finish("uplink", uplink).await;

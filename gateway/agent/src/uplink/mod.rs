@@ -8,6 +8,7 @@
 
 mod pump;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
@@ -91,7 +92,7 @@ struct Reading {
 }
 
 struct Task {
-    identity: Identity,
+    identity: Arc<Identity>,
     clock: Clock,
     client: AsyncClient,
     spool: SpoolHandle,
@@ -123,7 +124,12 @@ struct Task {
 }
 
 /// Runs until drained.
-pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, inputs: Inputs) {
+pub(crate) async fn run(
+    config: UplinkConfig,
+    identity: Arc<Identity>,
+    clock: Clock,
+    inputs: Inputs,
+) {
     let client_id = format!("fengsui-{}", identity.gateway);
     let topic = Topic { gateway: identity.gateway.clone(), channel: Channel::Birth };
     let will = match encode_birth(&offline(&identity)) {

@@ -56,6 +56,12 @@ impl Drop for Broker {
     }
 }
 
+/// The wall clock, as the gateway stamps by it.
+pub(crate) fn wall() -> TimeMs {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    TimeMs(i64::try_from(since.as_millis()).unwrap())
+}
+
 #[derive(Default)]
 pub(crate) struct Taken {
     ledger: Ledger,
@@ -68,6 +74,8 @@ pub(crate) struct Taken {
     pub(crate) changed: usize,
     pub(crate) lanes: BTreeSet<Lane2>,
     pub(crate) transitions: Vec<String>,
+    /// How old each record was when it came on the live lane, ms.
+    pub(crate) live_ages: Vec<i64>,
 }
 
 /// A lane that can be put in a set.
@@ -119,6 +127,9 @@ impl Taken {
             let fresh = !self.ledger.take(epoch, lo, hi).unwrap().is_empty();
             self.ledger.commit(epoch, lo, hi);
             if fresh {
+                if lane == Lane2::Live {
+                    self.live_ages.push(wall().since(record.te));
+                }
                 if let Body::Transition(t) = &record.body {
                     self.transitions.push(format!("{} {}{}", t.alarm, t.from, t.to));
                 }
