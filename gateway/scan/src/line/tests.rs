@@ -178,7 +178,7 @@ fn probes_double_and_a_line_where_nobody_answers_is_opened_anew() {
     }
     let waits: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.iter().all(|wait| *wait < 45_000), "{waits:?}");
-    assert!(waits.last().unwrap() > &25_000 && reopened >= 4, "{waits:?} {reopened}");
+    assert!(waits.last().unwrap() > &25_000 && reopened >= 3, "{waits:?} {reopened}");
 }
 
 #[test]

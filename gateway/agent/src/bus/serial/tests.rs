@@ -382,9 +382,9 @@ async fn rtu_over_tcp_survives_a_converter_that_hangs_up() {
         said.push(wire.transact(1, ask, Duration::from_millis(500)).await.outcome);
     }
     let good = Outcome::Data(Payload::Words(vec![word(1, 7)]));
-    assert_eq!(said[..2], [good.clone(), good.clone()], "{said:?}");
-    assert_eq!(said[5], good, "{said:?}");
-    assert!(said.iter().filter(|outcome| **outcome == Outcome::Lost).count() >= 1, "{said:?}");
+    assert!(said[0] == good && said[4] == good && said[5] == good, "{said:?}");
+    assert!(said.contains(&Outcome::Lost), "{said:?}");
+    assert!(said.iter().all(|outcome| *outcome == good || *outcome == Outcome::Lost), "{said:?}");
     other.abort();
 }
 
