@@ -139,7 +139,7 @@ fn commissioned(work: impl Future<Output = Said>) -> u8 {
     };
     let Said { out, err, code } = runtime.block_on(work);
     // Without stderr there is nobody to tell.
-    drop(std::io::stderr().write_all(err.as_bytes()));
+    drop(stderr().write_all(err.as_bytes()));
     print(&out, code)
 }
 

@@ -127,7 +127,8 @@ fn take(
 ) -> Scanned {
     let before = line.health(place);
     if let Some(fault) = &exchange.fault {
-        debug!(device = member.device.name, %fault, "wrong reply");
+        let rtt_us = exchange.rtt.as_micros();
+        debug!(device = member.device.name, %fault, rtt_us, "wrong reply");
     }
     let heard = Heard {
         outcome: exchange.outcome,

@@ -22,7 +22,10 @@ use patience::Patience;
 const DEAD_SHARE: u64 = 20;
 /// Longest sleep of a line.
 const SLEEP_MAX_MS: u64 = 60_000;
-/// How often a line on which nobody answers is opened anew.
+/// How long nobody must have answered before a line is opened anew: every device was asked again
+/// at least twice.
+const SILENT_MS: u64 = 10_000;
+/// How often it is then opened anew.
 const REOPEN_MS: u64 = 30_000;
 
 /// What the line does now.
@@ -126,7 +129,14 @@ impl Line {
             jitter: (u64::try_from(place).unwrap_or(0) * 618) % 1_000,
         };
         let lanes = scanners.into_iter().enumerate().map(lane).collect();
-        Self { timing, lanes, credit_us: 0, credited_at: now, turn: None, reopen_at: now }
+        Self {
+            timing,
+            lanes,
+            credit_us: 0,
+            credited_at: now,
+            turn: None,
+            reopen_at: now + SILENT_MS,
+        }
     }
 
     /// Whose turn it is.
@@ -240,10 +250,14 @@ impl Line {
         lane.scanner.answer(heard.outcome, now)
     }
 
-    /// True where nobody answers any more, once in a while: the port is then opened anew.
+    /// True where nobody answers any more, once in a while; to be asked after every answer: the port is then opened anew.
     pub fn wants_reopening(&mut self, now: u64) -> bool {
         let dead = |lane: &Lane| matches!(lane.scanner.health(), Health::Dead { .. });
-        if self.lanes.is_empty() || !self.lanes.iter().all(dead) || now < self.reopen_at {
+        if self.lanes.is_empty() || !self.lanes.iter().all(dead) {
+            self.reopen_at = now + SILENT_MS;
+            return false;
+        }
+        if now < self.reopen_at {
             return false;
         }
         self.reopen_at = now + REOPEN_MS;

@@ -27,7 +27,7 @@ fn site(baud: u32, words: u16, period_ms: u32) -> Site {
     for unit in 1..=SLAVES {
         text += &format!(
             "[[device]]\nname='s{unit}'\nkind='modbus-rtu'\nbus='A'\nunit={unit}\n\
-             timeout_ms=200\ngap_registers=125\n"
+             timeout_ms=100\ngap_registers=125\n"
         );
         for address in [0, words - 1] {
             sheet += &format!(
@@ -178,7 +178,7 @@ fn probes_double_and_a_line_where_nobody_answers_is_opened_anew() {
     }
     let waits: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.iter().all(|wait| *wait < 45_000), "{waits:?}");
-    assert!(waits.last().unwrap() > &25_000 && reopened >= 4, "{waits:?} {reopened}");
+    assert!(waits.last().unwrap() > &25_000 && reopened >= 3, "{waits:?} {reopened}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
         first: 0,
         count: 50,
     });
-    let least = 1_000 + (32 * (block + 200_000)) / 1_000;
+    let least = 1_000 + (32 * (block + 100_000)) / 1_000;
     let read = cases[0].read_ms;
     assert!(cases.iter().all(|case| case.read_ms == read));
     assert!(read > least && read < least * 5 / 4, "{read}, at least {least}");
@@ -200,5 +200,5 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
     assert!(few.len() == 2 && few[0].read_ms < 3_000, "{few:?}");
     // Over TCP: the period and the patience with every request of the device.
     site.set_endpoint("s1", "h", 1);
-    assert_eq!(worst_cases(&site, &(0..2).collect())[0].read_ms, 1_200);
+    assert_eq!(worst_cases(&site, &(0..2).collect())[0].read_ms, 1_100);
 }

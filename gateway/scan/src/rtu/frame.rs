@@ -127,3 +127,97 @@ fn judged(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdu::Payload;
+    use crate::register::Function;
+    use proptest::prelude::*;
+
+    fn asked() -> impl Strategy<Value = (u8, ReadRequest)> {
+        (1..=247_u8, 0..4_usize, any::<u16>(), 1..=125_u16).prop_map(|(unit, table, first, n)| {
+            let function = Function::ALL[table];
+            let count = if function.is_bits() { n * 16 } else { n };
+            (unit, ReadRequest { function, first, count })
+        })
+    }
+
+    fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.extend(crc16(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// A right answer with these bytes as data.
+    fn answer(unit: u8, request: ReadRequest, fill: &[u8]) -> Vec<u8> {
+        let count = reply_data_bytes(request);
+        let mut bytes = vec![unit, request.function.code(), u8::try_from(count).unwrap()];
+        bytes.extend(fill.iter().cycle().take(count));
+        sealed(bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_bytes_come_only_a_whole_right_frame_is_data(
+            (unit, request) in asked(),
+            bytes in prop::collection::vec(any::<u8>(), 0..260),
+            seal in any::<bool>(),
+        ) {
+            let bytes = if seal { sealed(bytes) } else { bytes };
+            if let Progress::Whole(reply) = progress(unit, request, &bytes) {
+                prop_assert_eq!(crc16(&bytes), 0);
+                prop_assert_eq!(bytes[0], unit);
+                match reply {
+                    Reply::Data(_) => {
+                        prop_assert_eq!(bytes[1], request.function.code());
+                        prop_assert_eq!(bytes.len(), reply_bytes(request));
+                    }
+                    Reply::Exception(code) => {
+                        prop_assert_eq!(&bytes[1..3], &[request.function.code() | 0x80, code]);
+                        prop_assert_eq!(bytes.len(), REFUSAL_BYTES);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_right_frame_is_taken_and_no_damaged_one(
+            (unit, request) in asked(),
+            fill in prop::collection::vec(any::<u8>(), 1..8),
+            (at, flip) in (any::<prop::sample::Index>(), 1..=255_u8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let good = answer(unit, request, &fill);
+            let right = progress(unit, request, &good);
+            prop_assert!(matches!(right, Progress::Whole(Reply::Data(_))), "{right:?}");
+            let mut bad = good.clone();
+            bad[at.index(good.len())] ^= flip;
+            prop_assert!(!matches!(progress(unit, request, &bad), Progress::Whole(_)));
+            let part = &good[..cut.index(good.len())];
+            prop_assert_eq!(progress(unit, request, part), Progress::More);
+            let long = [good.clone(), vec![flip]].concat();
+            prop_assert_eq!(progress(unit, request, &long), Progress::Wrong(RtuFault::Long));
+        }
+
+        #[test]
+        fn the_answer_to_another_question_is_never_taken_unless_it_looks_the_same(
+            (unit, request) in asked(), (other_unit, other) in asked(),
+        ) {
+            let bytes = answer(other_unit, other, &[7]);
+            let same = unit == other_unit
+                && request.function == other.function
+                && reply_data_bytes(request) == reply_data_bytes(other);
+            let taken = matches!(progress(unit, request, &bytes), Progress::Whole(_));
+            prop_assert_eq!(taken, same);
+        }
+    }
+
+    #[test]
+    fn words_are_big_endian_and_the_check_is_little_endian() {
+        let request = ReadRequest { function: Function::Holding, first: 0x6b, count: 1 };
+        assert_eq!(request_frame(17, request)[..6], [17, 3, 0, 0x6b, 0, 1]);
+        let reply = sealed(vec![17, 3, 2, 0xae, 0x41]);
+        let want = Progress::Whole(Reply::Data(Payload::Words(vec![0xae41])));
+        assert_eq!(progress(17, request, &reply), want);
+    }
+}

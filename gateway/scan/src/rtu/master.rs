@@ -259,7 +259,11 @@ impl Master {
                     let whole = |ask: &ReadRequest| {
                         matches!(progress(unit, *ask, stray), Progress::Whole(_))
                     };
-                    let late = memory.owed().find(whole);
+                    // An answer to another question that came twice settles nothing.
+                    let late = memory
+                        .owed()
+                        .find(whole)
+                        .filter(|request| !memory.is_suspicious(*request, stray));
                     if let Some(request) = late {
                         memory.see(request, stray);
                         memory.came_late(request);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_125_registers_takes_310_ms_at_9600_and_29_ms_at_115200() {
+    fn a_block_of_125_registers_takes_309_ms_at_9600_and_28_ms_at_115200() {
         let ask = ReadRequest { function: Function::Holding, first: 0, count: 125 };
         let took = |baud| timing(baud, Parity::Even, StopBits::One).exchange_us(ask) / 1_000;
         assert_eq!((took(9_600), took(115_200)), (309, 28));

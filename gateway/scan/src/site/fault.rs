@@ -88,6 +88,8 @@ pub enum Problem {
     TimeBlock(String, String),
     /// What no other word says: in Chinese, in English, each with its mend.
     Said(String, String),
+    /// A unit that another device of the same line has: its row.
+    SameUnit(usize),
     /// An alarm that comes too late: tag, what it takes at worst, ms.
     TooSlow(String, u64),
 }
@@ -126,6 +128,9 @@ impl Problem {
             Self::NoPoints => "没有测点；数据从第 3 行开始".to_owned(),
             Self::TooMany(found, most) => format!("共 {found} 个，最多 {most} 个；请拆分"),
             Self::TimeBlock(zh, _) | Self::Said(zh, _) => zh.clone(),
+            Self::SameUnit(row) => {
+                format!("与第 {row} 行的设备在同一总线上站号相同，两台会同时应答；请改站号")
+            }
             Self::TooSlow(tag, ms) => format!(
                 "{tag} 从变化到就地报警最长 {} 秒；请缩短扫描周期、timeout_ms 或报警延时，提高波特率，\
                  减少同一总线上的设备，或放宽 response_s",
@@ -173,6 +178,11 @@ impl Problem {
             Self::NoPoints => "has no points; data begin in row 3".to_owned(),
             Self::TooMany(found, most) => format!("{found}, at most {most}; split the site"),
             Self::TimeBlock(_, en) | Self::Said(_, en) => en.clone(),
+            Self::SameUnit(row) => {
+                format!(
+                    "the device of row {row} has this unit on the same line and both would answer; mend one"
+                )
+            }
             Self::TooSlow(tag, ms) => format!(
                 "{tag} takes up to {} s from change to local alarm; shorten period, timeout_ms or \
                  on-delay, raise baud, put fewer devices on the line, or relax response_s",

@@ -3,7 +3,7 @@
 
 use super::sheet::Row;
 use super::system::Found;
-use super::{Device, Mapping, Problem, SiteFault};
+use super::{Device, Link, Mapping, Problem, SiteFault};
 use crate::condition::BitField;
 use crate::register::{Encoding, Function};
 
@@ -18,6 +18,7 @@ pub(super) fn check(
     faults: &mut Vec<SiteFault>,
 ) {
     overlaps(points_file, rows, faults);
+    shared_units(site_file, devices, faults);
     for (index, found) in devices.iter().enumerate() {
         let Some(at) = found.device.time_register else { continue };
         let own = rows.iter().map(|row| &row.mapping).filter(|m| m.device == index);
@@ -32,6 +33,25 @@ pub(super) fn check(
                 column: Some("device.time_register".to_owned()),
                 value: Some(at.to_string()),
                 problem,
+            });
+        }
+    }
+}
+
+/// Two devices of one line with one address would both answer.
+fn shared_units(site_file: &str, devices: &[Found], faults: &mut Vec<SiteFault>) {
+    for (place, late) in devices.iter().enumerate() {
+        let Link::Rtu { .. } = late.device.link else { continue };
+        let same = |early: &&Found| {
+            early.device.link == late.device.link && early.device.unit == late.device.unit
+        };
+        if let Some(early) = devices.iter().take(place).find(same) {
+            faults.push(SiteFault {
+                file: site_file.to_owned(),
+                row: Some(late.row),
+                column: Some("device.unit".to_owned()),
+                value: Some(late.device.unit.to_string()),
+                problem: Problem::SameUnit(early.row),
             });
         }
     }

@@ -306,3 +306,75 @@ fn bits_of_one_register_are_points_of_their_own() {
     assert_eq!(load(&[row("A", 5, "u8h", ""), row("B", 5, "i8h", "")]), [4]);
     assert_eq!(load(&[row("A", 4, "u32", ""), row("B", 5, "u8l", "")]), [4]);
 }
+
+#[test]
+fn every_fault_of_a_line_is_named_with_its_line() {
+    let head = "[site]\nenterprise=\"a\"\ngateway=\"G\"\npoints=\"points.csv\"\nlimits=\"l\"\n\
+                [[installation]]\nname=\"a\"\nkind=\"k\"\n";
+    let rest = r#"[[bus]]
+name = "A"
+kind = "modbus-rtu"
+path = "/dev/ttyS1"
+baud = 9600
+parity = "even"
+[[bus]]
+name = "A"
+kind = "modbus-rtu"
+path = ""
+baud = 96
+data_bits = 7
+parity = "mark"
+stop_bits = 3
+rs485 = "rts"
+host = "h"
+[[bus]]
+name = "B"
+kind = "rtu"
+[[bus]]
+name = "C"
+kind = "modbus-rtu-tcp"
+host = "h"
+[[device]]
+name = "one"
+kind = "modbus-rtu"
+bus = "A"
+unit = 3
+[[device]]
+name = "two"
+kind = "modbus-rtu"
+bus = "A"
+unit = 3
+[[device]]
+name = "three"
+kind = "modbus-rtu"
+bus = "Z"
+unit = 248
+response_s = 0
+[[device]]
+name = "four"
+kind = "modbus-rtu"
+host = "h"
+"#;
+    let faults = load(&format!("{head}{rest}"), &[]).unwrap_err();
+    for (line, column) in [
+        (16, "bus.name"),
+        (18, "bus.path"),
+        (19, "bus.baud"),
+        (20, "bus.data_bits"),
+        (21, "bus.parity"),
+        (22, "bus.stop_bits"),
+        (23, "bus.rs485"),
+        (24, "bus.host"),
+        (27, "bus.kind"),
+        (28, "bus.port"),
+        (37, "device.unit"),
+        (45, "device.bus"),
+        (47, "device.response_s"),
+        (48, "device.bus"),
+        (51, "device.host"),
+    ] {
+        let wanted = format!("site.toml:{line} [{column}]");
+        let found = faults.iter().filter(|fault| fault.starts_with(&wanted)).count();
+        assert_eq!(found, 1, "{wanted}: {faults:#?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Lines that misbehave: late, double, cut, foreign, wrong and noisy replies. Every register holds
 //! its own address and unit, so a reply taken for another shows in its value.
 //!
-//! Over a line in memory the time is virtual; over a pseudo-terminal pair it is real.
+//! Over a line in memory the line's time is virtual; over a pseudo-terminal pair it is real.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -95,15 +95,19 @@ fn spoil(
         7 => bytes = answer(unit ^ 3, first, count),
         8 => bytes = answer(unit, first, count + 1),
         9 => bytes = answer(unit, first, count.max(2) - 1 + u16::from(count == 1) * 2),
-        10 => bytes.extend((0..=chance.below(5)).map(|k| k as u8)),
-        11 => bytes.insert(0, chance.below(256) as u8),
+        10 => bytes.extend((0..=chance.below(5)).map(low)),
+        11 => bytes.insert(0, low(chance.below(256))),
         _ => {
             // One burst of at most 16 bits, which a CRC-16 always finds.
             let at = usize::try_from(chance.below(good.len() as u64)).unwrap();
-            bytes[at] ^= 1 + chance.below(255) as u8;
+            bytes[at] ^= 1 + low(chance.below(255));
         }
     }
     vec![(turnaround, bytes)]
+}
+
+fn low(number: u64) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 /// Slaves at the other end. Each does one thing after the other.
@@ -253,27 +257,27 @@ where
     count
 }
 
-/// Reads of a run over a real pseudo-terminal; all of them take some minutes.
-fn real_reads() -> u64 {
-    if std::env::var_os("FENGSUI_FULL").is_some() { 10_000 } else { 300 }
+/// Reads of one run; all of them take some minutes.
+fn reads(usual: u64) -> u64 {
+    if std::env::var_os("FENGSUI_FULL").is_some() { 10_000 } else { usual }
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_reads_of_a_line_gone_mad_give_no_wrong_value() {
+async fn a_line_gone_mad_gives_no_wrong_value() {
     for (baud, seed) in [(9_600, 1), (115_200, 2)] {
-        chaos(duplex(4_096), baud, 10_000, seed).await;
+        chaos(duplex(4_096), baud, reads(500), seed).await;
     }
 }
 
 #[tokio::test]
 async fn a_pseudo_terminal_gone_mad_gives_no_wrong_value_at_9600() {
-    let count = chaos(SerialStream::pair().unwrap(), 9_600, real_reads(), 3).await;
+    let count = chaos(SerialStream::pair().unwrap(), 9_600, reads(300), 3).await;
     eprintln!("pseudo-terminal, 9600 baud: {count:?}");
 }
 
 #[tokio::test]
 async fn a_pseudo_terminal_gone_mad_gives_no_wrong_value_at_115200() {
-    let count = chaos(SerialStream::pair().unwrap(), 115_200, real_reads(), 4).await;
+    let count = chaos(SerialStream::pair().unwrap(), 115_200, reads(300), 4).await;
     eprintln!("pseudo-terminal, 115200 baud: {count:?}");
 }
 
@@ -382,9 +386,9 @@ async fn rtu_over_tcp_survives_a_converter_that_hangs_up() {
         said.push(wire.transact(1, ask, Duration::from_millis(500)).await.outcome);
     }
     let good = Outcome::Data(Payload::Words(vec![word(1, 7)]));
-    assert_eq!(said[..2], [good.clone(), good.clone()], "{said:?}");
-    assert_eq!(said[5], good, "{said:?}");
-    assert!(said.iter().filter(|outcome| **outcome == Outcome::Lost).count() >= 1, "{said:?}");
+    assert!(said[0] == good && said[4] == good && said[5] == good, "{said:?}");
+    assert!(said.contains(&Outcome::Lost), "{said:?}");
+    assert!(said.iter().all(|outcome| *outcome == good || *outcome == Outcome::Lost), "{said:?}");
     other.abort();
 }
 

@@ -216,3 +216,15 @@ fn a_slave_that_never_answers_another_length_is_not_lost_for_ever() {
     }
     panic!("never asked again: {:?}", line.asked);
 }
+
+#[test]
+fn an_answer_that_comes_twice_during_quarantine_settles_nothing() {
+    let mut line = Line::new(Echo::None);
+    line.good(ask(100, 2));
+    let done = line.read(ask(300, 2), &|_| Vec::new());
+    assert_eq!(done.outcome, Outcome::Timeout);
+    line.coming.push_back((line.now + 10 * MS, answer(1, ask(100, 2))));
+    line.asked.clear();
+    line.good(ask(100, 2));
+    assert_ne!(line.asked[0], ask(100, 2), "the answer to 300 is still owed");
+}
