@@ -1,7 +1,7 @@
 //! The point sheet: CSV as spreadsheets save it. Row 1 holds headings for people, row 2 the stable
 //! keys, data begin in row 3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -232,10 +232,11 @@ impl Sheet<'_, '_> {
         cells: &Cells<'_>,
         column: &'static str,
         names: &[&str],
+        faulty: &BTreeSet<String>,
     ) -> Option<usize> {
         let cell = self.filled(cells, column)?;
         let found = names.iter().position(|name| *name == cell);
-        if found.is_none() {
+        if found.is_none() && !faulty.contains(cell) {
             let problem = Problem::Undefined(names.join(", "));
             self.fault(cells.row, Some(column), Some(cell), problem);
         }
@@ -250,13 +251,13 @@ impl Sheet<'_, '_> {
     ) -> Option<Row> {
         let tag = self.tag(cells, seen);
         let installations: Vec<_> = system.installations.iter().map(|i| i.name.as_str()).collect();
-        let installation = self.defined(cells, "installation", &installations);
+        let installation = self.defined(cells, "installation", &installations, &system.faulty);
         let name = self.filled(cells, "name").map(str::to_owned);
         let signal = self.filled(cells, "signal").map(str::to_owned);
         let unit = self.cell(cells, "unit").to_owned();
         let equipment = self.cell(cells, "equipment").to_owned();
         let devices: Vec<_> = system.devices.iter().map(|d| d.device.name.as_str()).collect();
-        let device = self.defined(cells, "device", &devices);
+        let device = self.defined(cells, "device", &devices, &system.faulty);
         let chosen = device.and_then(|device| self.profiles.get(device)?.as_ref());
         let slowest = chosen.map_or(PERIOD_MIN_MS, |c| c.period_min_ms().max(PERIOD_MIN_MS));
         let period_ms = self.whole(cells, "period_ms", (slowest, PERIOD_MAX_MS));

@@ -1,6 +1,6 @@
 //! The site file: TOML. Every fault is found, with its line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use fengsui_telemetry::{GatewayId, INSTALLATIONS_MAX, Installation};
@@ -28,6 +28,8 @@ pub(super) struct System {
     pub(super) installations: Vec<Installation>,
     pub(super) buses: Vec<BusSpec>,
     pub(super) devices: Vec<Found>,
+    /// Installations and devices that are there and faulty: their rows need no fault of their own.
+    pub(super) faulty: BTreeSet<String>,
 }
 
 /// A device and where it was found.
@@ -247,6 +249,8 @@ pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> Syst
             system.installations.push(found);
         }
     }
+    let known: BTreeSet<_> = system.installations.iter().map(|found| found.name.clone()).collect();
+    system.faulty.extend(seen.into_keys().filter(|name| !known.contains(name)));
     let mut seen = BTreeMap::new();
     if root.contains_key("bus") {
         for (span, table) in tables(&mut at, root, "bus") {
@@ -259,6 +263,8 @@ pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> Syst
             system.devices.push(found);
         }
     }
+    let known: BTreeSet<_> = system.devices.iter().map(|d| d.device.name.clone()).collect();
+    system.faulty.extend(seen.into_keys().filter(|name| !known.contains(name)));
     for (count, max, name) in [
         (system.installations.len(), INSTALLATIONS_MAX, "installation"),
         (system.devices.len(), DEVICES_MAX, "device"),

@@ -378,3 +378,12 @@ host = "h"
         assert_eq!(found, 1, "{wanted}: {faults:#?}");
     }
 }
+
+#[test]
+fn a_faulty_device_is_one_fault_and_not_one_for_each_of_its_points() {
+    let sheet = format!("{HEAD}{GOOD}\n");
+    let broken = SITE.replace("kind = \"modbus-tcp\"", "kind = \"modbus-udp\"");
+    assert_ne!(broken, SITE);
+    let faults = Site::load("s", &broken, &mut |_| Ok(sheet.clone())).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+}
