@@ -41,6 +41,7 @@ test: setup web
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	$(CARGO) test $(LOCKED) --workspace
 	tests/peers/selftest.sh
+	tests/peers/modbus/run.sh
 	tests/browser/run.sh
 
 # The page in a real browser, against a running demo.

@@ -3,8 +3,8 @@
 
     serve.py pymodbus|modbus-tk|faults tcp PORT | rtu DEVICE
 
-`faults` is pymodbus over TCP that spoils five of six replies: a foreign transaction id, a cut
-reply, none at all, a foreign unit, a foreign function. Prints `ready` when it answers."""
+`faults` is pymodbus over TCP that spoils every fourth reply, in turn by a foreign transaction id, a
+cut reply, none at all, a foreign unit, a foreign function. Prints `ready` when it answers."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ BAUD = 115200
 
 
 def spoil():
-    """Every sixth reply is whole."""
+    """Three replies of four are whole."""
     count = 0
 
     def wire(sending, data):
@@ -24,13 +24,15 @@ def spoil():
         if not sending:
             return data
         count += 1
-        return {
-            1: bytes([data[0] ^ 255]) + data[1:],
-            2: data[:-1],
-            3: b"",
-            4: data[:6] + bytes([data[6] ^ 1]) + data[7:],
-            5: data[:7] + bytes([data[7] ^ 1]) + data[8:],
-        }.get(count % 6, data)
+        if count % 4:
+            return data
+        return (
+            bytes([data[0] ^ 255]) + data[1:],
+            data[:-1],
+            b"",
+            data[:6] + bytes([data[6] ^ 1]) + data[7:],
+            data[:7] + bytes([data[7] ^ 1]) + data[8:],
+        )[count // 4 % 5]
 
     return wire
 
