@@ -345,7 +345,7 @@ fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
     let bus = |(index, device): (usize, &fengsui_scan::Device)| Bus {
         index,
         device: device.clone(),
-        mappings: site.mappings_of(index),
+        mappings: site.mappings_of(index).into(),
         clock,
     };
     let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
@@ -359,7 +359,7 @@ fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
     let member = |index: usize| Member {
         index,
         device: site.devices.get(index).cloned().expect("an index of the site"),
-        mappings: site.mappings_of(index),
+        mappings: site.mappings_of(index).into(),
     };
     let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
         spec: spec.clone(),

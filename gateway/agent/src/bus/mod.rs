@@ -11,6 +11,7 @@ mod tcp;
 pub(crate) mod wire;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_scan::{Device, Health, Link, Mapping, Scanner, Step};
@@ -52,7 +53,8 @@ pub(crate) struct Scanned {
 pub(crate) struct Bus {
     pub(crate) index: usize,
     pub(crate) device: Device,
-    pub(crate) mappings: Vec<Mapping>,
+    /// Shared by every start of the reader.
+    pub(crate) mappings: Arc<[Mapping]>,
     pub(crate) clock: Clock,
 }
 
@@ -62,7 +64,7 @@ impl Bus {
         let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
         let reader = move || bus.clone().read(out.clone(), end.clone());
         let failed = || {
-            let scanner = Scanner::new(self.device.clone(), self.mappings.clone(), 0);
+            let scanner = Scanner::new(self.device.clone(), self.mappings.to_vec(), 0);
             vec![Scanned {
                 device: self.index,
                 te: self.clock.wall(),
@@ -83,7 +85,7 @@ impl Bus {
         };
         let (unit, patience) =
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
-        let mut scanner = Scanner::new(self.device.clone(), self.mappings, clock.mono_ms());
+        let mut scanner = Scanner::new(self.device.clone(), self.mappings.to_vec(), clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
         loop {

@@ -2,6 +2,7 @@
 //! it is, is decided by [`Line`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_scan::{BusSpec, Device, Heard, Line, Mapping, Scanner, Tally, Timing, Turn};
@@ -23,7 +24,7 @@ pub(crate) struct Member {
     /// Index of the device in the site.
     pub(crate) index: usize,
     pub(crate) device: Device,
-    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) mappings: Arc<[Mapping]>,
 }
 
 /// A line and its devices.
@@ -47,7 +48,7 @@ impl SharedBus {
     }
 
     fn failed(&self, member: &Member) -> Scanned {
-        let scanner = Scanner::new(member.device.clone(), member.mappings.clone(), 0);
+        let scanner = Scanner::new(member.device.clone(), member.mappings.to_vec(), 0);
         Scanned {
             device: member.index,
             te: self.clock.wall(),
@@ -71,7 +72,7 @@ impl SharedBus {
     ) {
         let clock = self.clock;
         let scanner = |member: &Member| {
-            Scanner::new(member.device.clone(), member.mappings.clone(), clock.mono_ms())
+            Scanner::new(member.device.clone(), member.mappings.to_vec(), clock.mono_ms())
                 .with_alarms(&self.alarms)
         };
         let scanners = self.members.iter().map(scanner).collect();

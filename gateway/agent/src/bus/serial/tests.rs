@@ -174,7 +174,7 @@ fn bus(baud: u32) -> SharedBus {
     let member = |index: usize| Member {
         index,
         device: site.devices[index].clone(),
-        mappings: site.mappings_of(index),
+        mappings: site.mappings_of(index).into(),
     };
     SharedBus {
         spec: site.buses[0].clone(),
