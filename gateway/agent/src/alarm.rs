@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 use crate::bus::Scanned;
 use crate::clock::Clock;
 use crate::siren::SirenState;
+use crate::sparkplug::Live;
 use crate::spool::{Job, SpoolHandle};
 
 /// The gateway's own number: it judges nobody else's points.
@@ -77,6 +78,7 @@ pub(crate) struct AlarmLoop {
     numbers: Vec<u32>,
     clock: Clock,
     out: Outputs,
+    live: Live,
     revision: Revision,
     sounding: BTreeSet<AlarmId>,
     waiting: VecDeque<Record>,
@@ -113,6 +115,7 @@ impl AlarmLoop {
             numbers,
             clock,
             out,
+            live: Live::default(),
             revision,
             sounding: BTreeSet::new(),
             waiting: VecDeque::new(),
@@ -129,6 +132,12 @@ impl AlarmLoop {
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
         }
+    }
+
+    /// Shows live readings there as well.
+    pub(crate) fn showing(mut self, live: Live) -> Self {
+        self.live = live;
+        self
     }
 
     /// Plays a kept record after a restart. Nothing sounds and nothing is written yet.
@@ -263,6 +272,7 @@ impl AlarmLoop {
             self.sample(*index, te, *reading, now);
         }
         if !readings.is_empty() {
+            self.live.offer(te, &readings);
             let scan = Scan { readings, clock: self.clock.quality() };
             self.act(vec![Record { te, body: Body::Scan(scan) }]);
         }

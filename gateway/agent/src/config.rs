@@ -14,6 +14,7 @@ use fengsui_telemetry::Revision;
 use serde::Deserialize;
 
 use crate::orders::CentreKey;
+use crate::sparkplug::{SparkplugConfig, SparkplugFile};
 pub use crate::spool::SpoolConfig;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
@@ -43,6 +44,8 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Whose limits are taken; none: those of the site file alone.
     pub centre_key: Option<CentreKey>,
+    /// Live values for a SCADA host; none: not shown.
+    pub sparkplug: Option<SparkplugConfig>,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -136,6 +139,7 @@ struct OwnFile {
     spool: Option<SpoolFile>,
     alarm: Option<AlarmFile>,
     centre: Option<CentreFile>,
+    sparkplug: Option<SparkplugFile>,
 }
 
 #[derive(Deserialize)]
@@ -196,7 +200,14 @@ impl Config {
             None
         });
         let base = path.parent().unwrap_or(Path::new("."));
-        match SiteFiles::load(&base.join(&own.site)) {
+        let files = SiteFiles::load(&base.join(&own.site));
+        let gateway = files.as_ref().map_or("-", |files| files.site.gateway.as_str());
+        let sparkplug = own.sparkplug.map(|file| file.check(gateway)).transpose();
+        let sparkplug = sparkplug.unwrap_or_else(|why| {
+            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
+            None
+        });
+        match files {
             Ok(files) if faults.is_empty() => Ok(Self {
                 site: files.site,
                 limits: files.limits,
@@ -207,6 +218,7 @@ impl Config {
                 spool,
                 alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
                 centre_key,
+                sparkplug,
             }),
             Ok(_) => Err(faults),
             Err(more) => {

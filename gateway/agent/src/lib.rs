@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! bus task per device ──► alarm loop (engine) ──► siren
+//!                              │  └──► Sparkplug projection (MQTT), where asked for
 //!                              │
 //!                              └──► spool thread (SQLite) ◄──► uplink (MQTT)
 //! ```
@@ -19,6 +20,7 @@ mod config;
 mod orders;
 mod run;
 mod siren;
+mod sparkplug;
 mod spool;
 mod uplink;
 
@@ -26,4 +28,5 @@ pub use check::{Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
 pub use run::run;
+pub use sparkplug::SparkplugConfig;
 pub use spool::{SPOOL_FILE, each_record};

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, Keeper, ORDERS_MAX};
 use crate::siren::{self, SirenState};
+use crate::sparkplug::Projection;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
 use crate::uplink::{self, Identity, Inputs};
 
@@ -38,7 +39,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     let clock = Clock::start();
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
-    let (mut alarm_loop, spool, thread, outputs) = {
+    let (alarm_loop, spool, thread, outputs) = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
     };
@@ -79,6 +80,8 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
         devices = config.site.devices.len(),
         "gateway runs"
     );
+    let projection = Projection::start(&config, clock);
+    let mut alarm_loop = alarm_loop.showing(projection.live());
     let mut loop_task = tokio::spawn(async move {
         alarm_loop.begin();
         alarm_loop.run(inbox, button, limits).await;
@@ -89,6 +92,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
     if ended.is_ok() {
         finish("alarm loop", loop_task).await;
     }
+    projection.end().await;
     flush(&spool).await;
     drain.send_replace(true);
     if let Some(uplink) = uplink {

@@ -57,6 +57,7 @@ fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>
         spool: SpoolConfig::default(),
         alarm: AlarmSettings::default(),
         centre_key: Some(key(1)),
+        sparkplug: None,
     };
     let (to_loop, plans) = mpsc::channel(1);
     let (fault, faults) = watch::channel(String::new());
