@@ -396,3 +396,84 @@ struct State {
     online: bool,
     timestamp: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fengsui_telemetry::sparkplug::{Device, Signal};
+
+    fn task(ring: &broadcast::Sender<Arc<LiveScan>>) -> Task {
+        let signal = Signal {
+            name: "P".into(),
+            description: String::new(),
+            unit: "%".into(),
+            low: 0.0,
+            high: 1e6,
+            device: 0,
+        };
+        let devices = vec![Device { name: "D".into(), points: vec![0] }];
+        let config = SparkplugConfig {
+            host: "127.0.0.1".into(),
+            port: 1,
+            group: "g".into(),
+            node: "n".into(),
+            primary_host: None,
+        };
+        Task {
+            node: EdgeNode::new(setup_of(&config), Layout { signals: vec![signal], devices }, None),
+            clock: Clock::start(),
+            scans: ring.subscribe(),
+            pending: None,
+            config,
+            refusal: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_part_that_stands_still_holds_nobody_up_and_keeps_the_newest() {
+        let (ring, _) = broadcast::channel(SCANS_MAX);
+        let mut task = task(&ring);
+        let live = Live(Some(ring));
+        let scans = i32::try_from(SCANS_MAX).unwrap() * 3;
+        // Nobody reads: were this a queue, it would be full, and this loop would not end.
+        for value in 0..scans {
+            live.offer(TimeMs(i64::from(value)), &[(0, Reading::Good(f64::from(value)))]);
+        }
+        loop {
+            match task.scans.try_recv() {
+                Ok(scan) => task.take(Ok(scan)),
+                Err(broadcast::error::TryRecvError::Lagged(n)) => {
+                    task.take(Err(RecvError::Lagged(n)));
+                }
+                Err(_) => break,
+            }
+        }
+        let counters = task.node.counters();
+        let ring = u64::try_from(SCANS_MAX).unwrap();
+        assert_eq!((counters.overrun, counters.superseded), (2 * ring, ring - 1));
+        task.node.connecting(task.now());
+        task.node.handle(Stimulus::Subscribed);
+        task.node.next(task.now());
+        let Some(Step::Publish(birth)) = task.node.next(task.now()) else { panic!("no DBIRTH") };
+        let newest = f64::from(scans - 1).to_le_bytes();
+        assert!(birth.payload.windows(8).any(|bytes| bytes == newest), "the newest value is shown");
+    }
+
+    #[test]
+    fn nothing_is_handed_over_where_nobody_asked() {
+        Live::default().offer(TimeMs(0), &[(0, Reading::Good(1.0))]);
+        let (ring, _) = broadcast::channel(SCANS_MAX);
+        // The other end is being started again.
+        Live(Some(ring)).offer(TimeMs(0), &[(0, Reading::Good(1.0))]);
+    }
+
+    #[test]
+    fn a_state_is_read_as_the_specification_writes_it() {
+        let state: State = serde_json::from_str(r#"{"online":true,"timestamp":1795270445120}"#)
+            .expect("the form of the specification");
+        assert!(state.online && state.timestamp == 1_795_270_445_120);
+        for bad in ["ONLINE", r#"{"online":1,"timestamp":2}"#, r#"{"online":true}"#] {
+            assert!(serde_json::from_str::<State>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -368,6 +368,30 @@ fn an_orderly_end_says_so_and_only_what_was_born_dies() {
     assert_eq!(host.listen(), [""; 0]);
 }
 
+/// `tests/peers/sparkplug/golden.py` made them with the protobuf classes of others.
+const GOLDEN: &str = include_str!("../../../../tests/data/sparkplug/edge.txt");
+
+#[test]
+fn the_bytes_are_those_of_another_encoder() {
+    let mut node = EdgeNode::new(setup(None), layout(1, 3), Some(41));
+    let mut said = vec![node.connecting(at(0))];
+    node.offer(0, TimeMs(T0 - 5), Reading::Good(61.2));
+    node.offer(1, TimeMs(T0 - 4), Reading::Bad(Fault::Timeout));
+    node.handle(Stimulus::Subscribed);
+    let mut take = |node: &mut EdgeNode, ms| {
+        while let Some(Step::Publish(publish)) = node.next(at(ms)) {
+            said.push(publish);
+        }
+    };
+    take(&mut node, 7);
+    node.offer(2, TimeMs(T0 + 300), Reading::Uncertain(-0.5, Doubt::NearRange));
+    take(&mut node, 1_000);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let line = |publish: &Publish| format!("{} {}", publish.topic, hex(&publish.payload));
+    let said: Vec<String> = said.iter().map(line).collect();
+    assert_eq!(said, GOLDEN.lines().collect::<Vec<_>>());
+}
+
 #[derive(Clone, Debug)]
 enum Deed {
     Offer(usize, u8),
