@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fengsui_telemetry::sparkplug::{EdgeNode, Layout, Now, Publish, Setup, Step, Stimulus};
+use fengsui_telemetry::sparkplug::{
+    Counters, EdgeNode, Layout, Now, Publish, Setup, Step, Stimulus,
+};
 use fengsui_telemetry::{Reading, TimeMs};
 use rumqttc::{QoS, SubscribeFilter};
 use serde::Deserialize;
@@ -37,6 +39,8 @@ const SCANS_MAX: usize = 1_024;
 const AGAIN_MS: u64 = 20;
 /// Longest sleep between two looks at the machine.
 const LOOK_MS: u64 = 5_000;
+/// Commands refused and scans left out are logged at most this often.
+const COUNTERS_MS: u64 = 60_000;
 /// First pause before another connection; doubles to [`RECONNECT_MAX_MS`].
 const RECONNECT_MS: u64 = 250;
 const RECONNECT_MAX_MS: u64 = 10_000;
@@ -168,7 +172,7 @@ impl Part {
         let Self { setup, layout, client_id, config, data, clock, mut stop, .. } = self;
         info!(devices = layout.devices.len(), metrics = layout.signals.len(), "sparkplug is on");
         let node = EdgeNode::new(setup, layout, last);
-        let mut task = Task { node, clock, scans, pending: None, config, refusal: String::new() };
+        let mut task = Task::new(node, clock, scans, config);
         let mut pause = RECONNECT_MS;
         let mut kept = last;
         // A sender that is gone asks for the end as well.
@@ -201,9 +205,21 @@ struct Task {
     config: SparkplugConfig,
     /// Why there is no connection, as last logged.
     refusal: String,
+    /// When the counters were logged last, monotonic ms, and what they were.
+    logged: (u64, Counters),
 }
 
 impl Task {
+    fn new(
+        node: EdgeNode,
+        clock: Clock,
+        scans: broadcast::Receiver<Arc<LiveScan>>,
+        config: SparkplugConfig,
+    ) -> Self {
+        let (refusal, logged) = (String::new(), (0, Counters::default()));
+        Self { node, clock, scans, pending: None, config, refusal, logged }
+    }
+
     fn now(&self) -> Now {
         Now { wall: self.clock.wall(), mono_ms: self.clock.mono_ms() }
     }
@@ -212,24 +228,22 @@ impl Task {
     async fn serve(&mut self, mut connection: Connection, stop: &mut watch::Receiver<bool>) {
         let mut leave_at = None;
         loop {
+            self.log_counters();
             let was_live = self.node.is_live();
             let flow = self.publish(&connection);
             if self.node.is_live() && !was_live {
                 info!(bd_seq = self.node.bd_seq(), "sparkplug host is shown live values");
             }
             let now = self.clock.mono_ms();
-            let again = match flow {
-                Flow::Idle => None,
+            let next = match flow {
+                Flow::Idle => self.node.wake_at(),
                 Flow::Full => Some(now + AGAIN_MS),
-                Flow::Leaving => {
-                    leave_at.get_or_insert(now + FAREWELL_MS);
-                    None
-                }
+                Flow::Leaving => Some(*leave_at.get_or_insert(now + FAREWELL_MS)),
             };
             if leave_at.is_some_and(|at| at <= now) {
                 return;
             }
-            let wake = [again, self.node.wake_at(), leave_at].into_iter().flatten().min();
+            let wake = next.into_iter().chain(leave_at).min();
             let wake = wake.map_or(LOOK_MS, |at| at.saturating_sub(now)).clamp(1, LOOK_MS);
             tokio::select! {
                 biased;
@@ -274,10 +288,7 @@ impl Task {
                     self.node.offer(place, scan.te, *reading);
                 }
             }
-            Err(RecvError::Lagged(scans)) => {
-                self.node.overrun(scans);
-                warn!(scans, "sparkplug is too slow: scans were left out");
-            }
+            Err(RecvError::Lagged(scans)) => self.node.overrun(scans),
             Err(RecvError::Closed) => unreachable!("this part holds an end of the ring itself"),
         }
     }
@@ -371,11 +382,25 @@ impl Task {
             return;
         }
         let done = self.node.command(payload, retained);
-        if done.rebirth {
-            info!("sparkplug host wants to be told everything again");
+        debug!(topic, rebirth = done.rebirth, refused = done.refused, "sparkplug command");
+    }
+
+    /// What goes wrong again and again is said now and then.
+    fn log_counters(&mut self) {
+        let (at, before) = self.logged;
+        let (now, counters) = (self.clock.mono_ms(), self.node.counters());
+        let same = (counters.refused, counters.overrun) == (before.refused, before.overrun);
+        if same || (at > 0 && now < at + COUNTERS_MS) {
+            return;
         }
-        if done.refused > 0 {
-            warn!(topic, commands = done.refused, "sparkplug commands are refused");
+        self.logged = (now, counters);
+        if counters.refused > before.refused {
+            let commands = counters.refused - before.refused;
+            warn!(commands, "sparkplug commands were refused: nothing is controlled from there");
+        }
+        if counters.overrun > before.overrun {
+            let scans = counters.overrun - before.overrun;
+            warn!(scans, "sparkplug was too slow: scans were left out");
         }
     }
 }
@@ -419,14 +444,9 @@ mod tests {
             node: "n".into(),
             primary_host: None,
         };
-        Task {
-            node: EdgeNode::new(setup_of(&config), Layout { signals: vec![signal], devices }, None),
-            clock: Clock::start(),
-            scans: ring.subscribe(),
-            pending: None,
-            config,
-            refusal: String::new(),
-        }
+        let layout = Layout { signals: vec![signal], devices };
+        let node = EdgeNode::new(setup_of(&config), layout, None);
+        Task::new(node, Clock::start(), ring.subscribe(), config)
     }
 
     #[test]

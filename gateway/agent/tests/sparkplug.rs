@@ -251,10 +251,21 @@ async fn a_foreign_host_sees_births_data_and_deaths() {
     program = gateway(folder, port, "");
     until("births after the kill", || host.count("DBIRTH") == 8).await;
     program.signal("-TERM");
-    until("an orderly death", || host.count("NDEATH") == 2).await;
+    until("the end", || program.0.try_wait().unwrap().is_some()).await;
+    // Whatever the broker has to say of it comes before this.
+    host.say("state nobody true 1");
+    until("a last word", || {
+        host.seen(|all| all.iter().any(|m| m["topic"] == "spBv1.0/STATE/nobody"))
+    })
+    .await;
     assert_eq!(host.numbers("NBIRTH"), [0, 0, 0, 1]);
-    assert_eq!(host.numbers("NDEATH"), [0, 1]);
-    host.seen(check);
+    assert_eq!(host.numbers("NDEATH"), [0, 1], "said once: the will was taken back");
+    host.seen(|all| {
+        check(all);
+        let last = |kind| all.iter().rfind(|m| kind_of(m) == kind).unwrap()["timestamp"].as_u64();
+        assert!(last("NBIRTH") < last("NDEATH"), "the gateway itself said it, not its will");
+    });
+    assert!(log(folder).contains("sparkplug commands were refused"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
