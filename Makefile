@@ -6,16 +6,18 @@ LOCKED ?= --locked
 DIST := console/dist/index.html
 CONSOLE := $(shell find console/src console/public console/index.html console/package.json console/vite.config.ts -type f 2>/dev/null)
 
-.PHONY: help demo test check soak web bench dist setup browser clean
+.PHONY: help demo test check fuzz soak web bench dist dist-setup dist-test setup browser clean
 
 help:
 	@echo "make demo    模拟现场、网关、中心一起运行，打开所示网址"
 	@echo "make test    安装测试所需软件包，跑完全部测试（缩减次数）"
 	@echo "make check   test 之外再查格式与 clippy"
+	@echo "make fuzz    用损坏的输入测试每个解析器，各一分钟"
 	@echo "make soak    全部仿真按完整次数跑（数小时）"
 	@echo "make web     编译控制台页面（需要 Node 20.19 以上）"
 	@echo "make bench   测量并写出 target/bench/summary.json"
-	@echo "make dist    发布用二进制"
+	@echo "make dist    发布用二进制与 .deb（amd64、arm64、armhf；先以 root 执行 make dist-setup）"
+	@echo "make dist-test  在 qemu 下运行两个 ARM 包"
 
 # Without Node the demo works all the same; its page is then /basic.
 demo:
@@ -46,9 +48,13 @@ browser: web
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	tests/browser/run.sh
 
-check: test
+check: test fuzz
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+# A minute for each parser.
+fuzz:
+	$(CARGO) run $(LOCKED) --release -p fengsui-fuzz -- --seconds 60
 
 soak: setup web
 	$(CARGO) build $(LOCKED) --release --workspace --all-targets
@@ -58,8 +64,24 @@ bench:
 	$(CARGO) build $(LOCKED) --release --workspace --bins
 	$(CARGO) run $(LOCKED) --release -p fengsui-bench
 
+# Cross compilers and qemu, from Debian. Root.
+dist-setup:
+	configs/deploy/cross.sh setup
+
+NATIVE := $(or $(CARGO_TARGET_DIR),target)/dist
+
 dist: web
-	$(CARGO) build $(LOCKED) --profile dist -p fengsui -p fengsui-gateway -p fengsui-plant --bins
+	RUSTFLAGS="$$(configs/deploy/cross.sh remap)" $(CARGO) build $(LOCKED) --profile dist \
+	  -p fengsui -p fengsui-gateway -p fengsui-plant --bins
+	configs/deploy/cross.sh build
+	configs/deploy/deb.sh amd64 $(NATIVE)/fengsui-gateway target/packages
+	configs/deploy/deb.sh arm64 target/cross/out/arm64/fengsui-gateway target/packages
+	configs/deploy/deb.sh armhf target/cross/out/armhf/fengsui-gateway target/packages
+
+# After `make dist`. Not part of `make test`: the builds before it take too long.
+dist-test: setup
+	$(CARGO) build $(LOCKED) -p fengsui-plant
+	tests/dist/run.sh
 
 clean:
 	$(CARGO) clean

@@ -19,6 +19,7 @@ need chromium chromium
 need fonts-noto-cjk /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 need python3-venv /usr/share/doc/python3-venv
 need jq jq
+need strace strace
 
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "安装 installing: ${missing[*]}"

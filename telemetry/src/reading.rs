@@ -115,6 +115,10 @@ coded! {
         TooFast = 4, "too_fast";
         /// The source itself said so (Sparkplug or JSON quality).
         SourceUncertain = 5, "source_uncertain";
+        /// At the end of its signal (NAMUR NE 43): the true value may lie further out.
+        Saturated = 6, "saturated";
+        /// A count that began anew: what was counted before it cannot be told.
+        CountRestarted = 7, "count_restarted";
     }
 }
 
@@ -151,12 +155,26 @@ coded! {
         WireBreak = 123, "wire_break";
         /// A digit pattern that is no number (BCD).
         Undecodable = 124, "undecodable";
+        /// The instrument measures in another unit than the sheet says.
+        WrongUnit = 125, "wrong_unit";
         /// The source sent nothing where a value belongs.
         Missing = 130, "missing";
         /// The source called it bad.
         SourceBad = 131, "source_bad";
         /// The task that reads the device failed.
         ReaderFailed = 132, "reader_failed";
+        /// The instrument answers and has stopped measuring: its heartbeat stands still.
+        NotRefreshed = 133, "not_refreshed";
+        /// The instrument warms up.
+        WarmUp = 140, "warm_up";
+        /// The instrument is being calibrated.
+        Calibrating = 141, "calibrating";
+        /// The instrument shows a simulated value.
+        Simulated = 142, "simulated";
+        /// The instrument is being tested with gas.
+        BumpTest = 143, "bump_test";
+        /// The instrument's own alarms are switched off.
+        Inhibited = 144, "inhibited";
         /// A quality that this version does not know.
         UnknownQuality = 199, "unknown_quality";
     }

@@ -93,8 +93,10 @@ pub struct Figures {
     pub shelved_s: f64,
     /// Point-seconds blind.
     pub blind_s: f64,
-    /// Share of gateway time online.
+    /// Share of the known gateway time that was online; none where nothing is known.
     pub online_rate: Option<f64>,
+    /// Share of gateway time of which nothing is known.
+    pub online_unknown: Option<f64>,
     /// Suppressions without authority.
     pub unauthorised_suppressions: u64,
     /// Changes without authority.
@@ -117,6 +119,8 @@ pub fn figures(facts: &Facts, rules: &Rules, from: TimeMs, to: TimeMs) -> Figure
     let span = to.since(from).max(0);
     let online = covered(&facts.online, from, to);
     let should = seconds(span) * f64::from(facts.gateways);
+    let unknown = seconds(covered(&facts.unknown, from, to));
+    let known = should - unknown;
     let stale_days = days(rules, from, to)
         .map(|(begin, end)| stale(&facts.annunciations, rules.stale_ms, begin, end).len());
     Figures {
@@ -132,7 +136,8 @@ pub fn figures(facts: &Facts, rules: &Rules, from: TimeMs, to: TimeMs) -> Figure
         late_median_s: quantile(&mut late, 0.5),
         shelved_s: seconds(covered(&facts.shelved, from, to)),
         blind_s: seconds(covered(&facts.blind, from, to)),
-        online_rate: (should > 0.0).then(|| seconds(online) / should),
+        online_rate: (known > 0.0).then(|| seconds(online) / known),
+        online_unknown: (should > 0.0).then(|| unknown / should),
         unauthorised_suppressions: facts.unauthorised_suppressions,
         unauthorised_changes: facts.unauthorised_changes,
     }

@@ -8,12 +8,14 @@
 mod blind;
 mod figures;
 mod lists;
+mod online;
 #[cfg(test)]
 mod tests;
 
 pub use blind::{Doubts, IndexWeights, Plant, PointDoubts, Ranked, rank, suspicion};
 pub use figures::{Answering, Figures, Load, daily, figures};
 pub use lists::{Frequent, chattering, fleeting, stale, top};
+pub use online::{Moments, Online, Said};
 
 use fengsui_telemetry::TimeMs;
 
@@ -90,6 +92,8 @@ pub struct Facts {
     pub blind: Vec<Stretch>,
     /// Gateways heard, by number.
     pub online: Vec<Stretch>,
+    /// Time of which nobody knows whether they were heard, by the same number.
+    pub unknown: Vec<Stretch>,
     /// Gateways that should be heard.
     pub gateways: u32,
     /// What was to be put right.

@@ -53,7 +53,7 @@ impl LimitSet {
         }
         reader.check_together(&rows);
         if reader.faults.is_empty() {
-            Ok(Self { file: file_name.to_owned(), rows })
+            Ok(Self::new(file_name, rows))
         } else {
             reader.faults.sort_by_key(|fault| fault.row);
             Err(reader.faults)

@@ -3,7 +3,7 @@
 import { finite, moment, orNull, text, whole, list, type Door } from './shape';
 
 /** Why a number is doubted. */
-export const DOUBTS = ['estimated_time', 'near_range', 'frozen', 'too_fast', 'source_uncertain'] as const;
+export const DOUBTS = ['estimated_time', 'near_range', 'frozen', 'too_fast', 'source_uncertain', 'saturated', 'count_restarted'] as const;
 export type Doubt = (typeof DOUBTS)[number];
 
 /** Why there is no number. */
@@ -23,9 +23,16 @@ export const FAULTS = [
   'out_of_range',
   'wire_break',
   'undecodable',
+  'wrong_unit',
   'missing',
   'source_bad',
   'reader_failed',
+  'not_refreshed',
+  'warm_up',
+  'calibrating',
+  'simulated',
+  'bump_test',
+  'inhibited',
   'unknown_quality',
 ] as const;
 export type Fault = (typeof FAULTS)[number];

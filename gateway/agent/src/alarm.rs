@@ -7,7 +7,11 @@
 //! - When the spool's queue is full, transitions wait here, telemetry is counted and named by a
 //!   Gap.
 
+mod course;
+mod keep;
 mod limits;
+mod show;
+mod valves;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -16,16 +20,19 @@ use fengsui_alerting::{
 };
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
-    Body, ClockChange, Gap, GapCause, Lane, LocalTransition, Reading, Record, Revision, Scan,
-    TimeMs,
+    Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use course::Course;
+use keep::Undated;
+pub(crate) use valves::Valves;
+
 use crate::bus::Scanned;
 use crate::clock::Clock;
-use crate::siren::SirenState;
+use crate::outputs::siren::SirenState;
 use crate::sparkplug::Live;
 use crate::spool::{Job, SpoolHandle};
 
@@ -38,8 +45,6 @@ const TRANSITIONS_MAX: usize = 10_000;
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
 const SNAPSHOT_MS: u64 = 120_000;
-/// Wall clock moved against the monotonic one by more than this: a step, not drift.
-const STEP_MS: i64 = 1_000;
 /// Answers to recalls on their way; the engine asks for one point at a time.
 const RECALLS_MAX: usize = 64;
 /// How long the first answers of all devices are waited for before ticks count again (R7).
@@ -50,8 +55,12 @@ const CATCH_UP_MS: u64 = 5_000;
 pub(crate) struct LoopState {
     /// Turns of the loop.
     pub(crate) turns: u64,
+    /// When it turned last, monotonic ms.
+    pub(crate) turned_at: u64,
     /// The devices, in the order of the site.
     pub(crate) devices: Vec<DeviceHealth>,
+    /// Outputs and buttons.
+    pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
     pub(crate) limits: Revision,
 }
@@ -68,6 +77,8 @@ struct Recalled {
 pub(crate) struct Outputs {
     pub(crate) siren: watch::Sender<SirenState>,
     pub(crate) state: watch::Sender<LoopState>,
+    /// How the outputs do, for the heartbeat.
+    pub(crate) healths: watch::Receiver<Vec<DeviceHealth>>,
     pub(crate) spool: SpoolHandle,
 }
 
@@ -78,7 +89,6 @@ pub(crate) struct AlarmLoop {
     numbers: Vec<u32>,
     clock: Clock,
     out: Outputs,
-    live: Live,
     revision: Revision,
     sounding: BTreeSet<AlarmId>,
     waiting: VecDeque<Record>,
@@ -86,8 +96,13 @@ pub(crate) struct AlarmLoop {
     state: LoopState,
     /// Devices that have not answered since the start.
     silent: BTreeSet<usize>,
-    /// Wall minus monotonic time, as last seen.
-    skew_ms: i64,
+    /// The engine's time beside the wall clock's.
+    course: Course,
+    undated: Undated,
+    valves: Valves,
+    live: Live,
+    /// What the engine was told of the clock last.
+    clock_good: Option<bool>,
     snapshot_at: u64,
     actions: Vec<Action>,
     recalls: (mpsc::Sender<Recalled>, Option<mpsc::Receiver<Recalled>>),
@@ -115,23 +130,32 @@ impl AlarmLoop {
             numbers,
             clock,
             out,
-            live: Live::default(),
             revision,
             sounding: BTreeSet::new(),
             waiting: VecDeque::new(),
             dropped: None,
             state: LoopState {
-                turns: 0,
                 devices: devices.iter().map(health).collect(),
                 limits: revision,
+                ..LoopState::default()
             },
             silent: (0..devices.len()).collect(),
-            skew_ms: skew(&clock),
+            course: Course::begin(clock.wall(), clock.mono_ms()),
+            undated: Undated::default(),
+            valves: Valves::default(),
+            live: Live::default(),
+            clock_good: None,
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
             actions: Vec::new(),
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
         }
+    }
+
+    /// Watches these valves as well.
+    pub(crate) fn watching(mut self, valves: Valves) -> Self {
+        self.valves = valves;
+        self
     }
 
     /// Shows live readings there as well.
@@ -155,11 +179,23 @@ impl AlarmLoop {
         }
     }
 
+    /// Begins, runs until no reader is left, and gives the button back.
+    pub(crate) async fn live(
+        mut self,
+        scans: mpsc::Receiver<Scanned>,
+        mut button: mpsc::Receiver<()>,
+        limits: mpsc::Receiver<Plan>,
+    ) -> mpsc::Receiver<()> {
+        self.begin();
+        self.run(scans, &mut button, limits).await;
+        button
+    }
+
     /// Runs until no reader is left, then saves the engine.
     pub(crate) async fn run(
         mut self,
         mut scans: mpsc::Receiver<Scanned>,
-        mut button: mpsc::Receiver<()>,
+        button: &mut mpsc::Receiver<()>,
         mut limits: mpsc::Receiver<Plan>,
     ) {
         let mut recalled = self.recalls.1.take();
@@ -177,6 +213,8 @@ impl AlarmLoop {
                 biased;
                 () = sleep_until(wake) => {}
                 Some(Recalled { point, from, samples }) = recall => {
+                    let engine = |(te, reading)| (self.course.engine(te), reading);
+                    let samples = samples.into_iter().map(engine).collect();
                     self.handle(Event::History { point, from, samples });
                 }
                 Some(()) = button.recv() => self.acknowledge(),
@@ -187,6 +225,7 @@ impl AlarmLoop {
                 },
             }
         }
+        self.give_up();
         self.save();
         self.flush();
         if !self.waiting.is_empty() {
@@ -196,11 +235,11 @@ impl AlarmLoop {
 
     /// After a restore: what the replay brought up is new to nobody but the siren.
     pub(crate) fn begin(&mut self) {
+        self.course = Course::begin(self.clock.wall(), self.clock.mono_ms());
+        // First of all: a horn that sounded before must not fall silent for a moment.
+        self.sound_standing();
         self.handle(Event::Restarted);
-        let standing = self.engine.all_standing();
-        for one in standing.into_iter().filter(|s| !s.unacknowledged.is_empty()) {
-            self.sounding.insert(one.alarm);
-        }
+        self.sound_standing();
         self.show();
         self.clock_record(0);
         if self.silent.is_empty() {
@@ -208,12 +247,25 @@ impl AlarmLoop {
         }
     }
 
+    fn sound_standing(&mut self) {
+        let standing = self.engine.all_standing();
+        let unseen = standing.into_iter().filter(|one| !one.unacknowledged.is_empty());
+        self.sounding.extend(unseen.map(|one| one.alarm));
+    }
+
     /// What every turn does, whatever woke it.
     fn turn(&mut self, caught_up_at: u64) {
         self.state.turns += 1;
+        self.state.turned_at = self.clock.mono_ms();
+        if self.out.healths.has_changed().unwrap_or(false) {
+            self.state.outputs.clone_from(&self.out.healths.borrow_and_update());
+        }
         let state = &self.state;
         self.out.state.send_modify(|out| out.clone_from(state));
-        if self.engine.wake_at().is_some_and(|at| at <= self.clock.wall()) {
+        self.follow_clock();
+        let valves = self.valves.due(self.now());
+        self.judge(self.now(), valves);
+        if self.engine.wake_at().is_some_and(|at| at <= self.now()) {
             self.handle(Event::Wake);
         }
         let now = self.clock.mono_ms();
@@ -221,13 +273,6 @@ impl AlarmLoop {
             self.silent.clear();
             self.handle(Event::CaughtUp { gateway: OWN });
         }
-        let skew = skew(&self.clock);
-        let step = skew.saturating_sub(self.skew_ms);
-        if step.abs() > STEP_MS {
-            warn!(step_ms = step, "wall clock stepped");
-            self.clock_record(step);
-        }
-        self.skew_ms = skew;
         if now >= self.snapshot_at {
             self.save();
         }
@@ -237,7 +282,7 @@ impl AlarmLoop {
     /// When to turn again at the latest. At least a millisecond away: what is due was done in
     /// [`AlarmLoop::turn`], and then an input has its turn.
     fn wake(&self) -> Instant {
-        let due = self.engine.wake_at().map(|at| at.since(self.clock.wall()));
+        let due = self.engine.wake_at().map(|at| at.since(self.now()));
         let ms = due.map_or(TURN_MS, |ms| u64::try_from(ms).unwrap_or(0));
         self.clock.instant_after(ms.clamp(1, TURN_MS))
     }
@@ -267,17 +312,25 @@ impl AlarmLoop {
             health.last_good = answered.unwrap_or(health.last_good);
             health.fault = fault.map_or_else(String::new, |fault| fault.word().to_owned());
         }
-        let now = self.clock.wall();
+        self.follow_clock();
+        let te = self.course.engine(self.course.restamped(te, self.clock.mono_ms()));
+        let valves = self.valves.observe(&readings, te);
+        self.judge(te, readings.into_iter().chain(valves).collect());
+        if self.silent.remove(&device) && self.silent.is_empty() {
+            self.handle(Event::CaughtUp { gateway: OWN });
+        }
+    }
+
+    fn judge(&mut self, te: TimeMs, readings: Vec<(u32, Reading)>) {
+        let now = self.now();
         for (index, reading) in &readings {
             self.sample(*index, te, *reading, now);
         }
         if !readings.is_empty() {
-            self.live.offer(te, &readings);
-            let scan = Scan { readings, clock: self.clock.quality() };
+            let clock = self.clock.quality();
+            self.live.offer(self.course.wall(te), &readings, clock);
+            let scan = Scan { readings, clock };
             self.act(vec![Record { te, body: Body::Scan(scan) }]);
-        }
-        if self.silent.remove(&device) && self.silent.is_empty() {
-            self.handle(Event::CaughtUp { gateway: OWN });
         }
     }
 
@@ -289,14 +342,42 @@ impl AlarmLoop {
     }
 
     fn handle(&mut self, event: Event) {
-        self.engine.handle(event, self.clock.wall(), &mut self.actions);
+        self.engine.handle(event, self.now(), &mut self.actions);
         self.act(Vec::new());
+    }
+
+    /// The engine's now: no step of the wall clock moves it.
+    fn now(&self) -> TimeMs {
+        self.course.now(self.clock.mono_ms())
+    }
+
+    /// A step is a record, and an event for the CLOCK alarm; a clock that was never set is one for
+    /// as long as it lasts.
+    fn follow_clock(&mut self) {
+        self.clock.settle();
+        let step = self.course.follow(self.clock.wall(), self.clock.mono_ms());
+        let good = self.clock.quality() != ClockQuality::Unset;
+        if let Some(step) = step {
+            warn!(step_ms = step, "wall clock stepped");
+            self.clock_record(step);
+        }
+        if step.is_some() || self.clock_good != Some(good) {
+            self.clock_good = Some(good);
+            let skew_ms = step.unwrap_or(0);
+            self.handle(Event::Clock { gateway: OWN, skew_ms, synchronised: good });
+            if skew_ms != 0 {
+                self.handle(Event::Clock { gateway: OWN, skew_ms: 0, synchronised: good });
+            }
+        }
+        if good {
+            self.date();
+        }
     }
 
     /// Does what the engine asked: siren first, then the spool with the records that led to it.
     fn act(&mut self, mut records: Vec<Record>) {
         let before = self.sounding.clone();
-        let mut urgent = false;
+        let (mut urgent, mut moved) = (false, false);
         for action in std::mem::take(&mut self.actions) {
             match action {
                 Action::Annunciate { alarm, .. } => {
@@ -306,6 +387,7 @@ impl AlarmLoop {
                     self.sounding.remove(&alarm);
                 }
                 Action::Record(row) => {
+                    moved |= row.from != row.to;
                     if let Some(record) = self.transition(&row) {
                         urgent = true;
                         records.push(record);
@@ -315,10 +397,10 @@ impl AlarmLoop {
                 Action::Recall { point, from, to } => self.recall(point, from, to),
             }
         }
-        if before != self.sounding {
+        if moved || before != self.sounding {
             self.show();
         }
-        self.keep(records, urgent);
+        self.emit(records, urgent);
     }
 
     /// Notes change no letter and stay in the log; a replayed change is in the spool already.
@@ -351,24 +433,13 @@ impl AlarmLoop {
         self.engine.plan().alarms.get(place).map_or_else(String::new, |spec| spec.key.clone())
     }
 
-    fn show(&self) {
-        let alarms: Vec<String> = self.sounding.iter().map(|alarm| self.key(*alarm)).collect();
-        let now = self.clock.wall().0;
-        self.out.siren.send_modify(|state| {
-            let sounding = !alarms.is_empty();
-            if state.sounding != sounding || state.since_ms == 0 {
-                state.since_ms = now;
-            }
-            (state.sounding, state.alarms) = (sounding, alarms);
-        });
-    }
-
     /// The spool answers by and by; the engine waits for it, nobody else does.
     fn recall(&self, point: PointRef, from: TimeMs, to: TimeMs) {
         let place = self.numbers.iter().position(|number| *number == point.0);
         let Some(index) = place.and_then(|place| u32::try_from(place).ok()) else { return };
         let (reply, answer) = oneshot::channel();
-        let job = Job::History { point: index, from, to, reply };
+        let (first, last) = (self.course.wall(from), self.course.wall(to));
+        let job = Job::History { point: index, from: first, to: last, reply };
         if self.out.spool.send(job).is_err() {
             warn!(point = point.0, "spool is busy; a recall stays without answer");
             return;
@@ -381,23 +452,12 @@ impl AlarmLoop {
         });
     }
 
-    fn clock_record(&mut self, step_ms: i64) {
-        let change = ClockChange {
-            boot: self.clock.boot(),
-            monotonic_ms: self.clock.since_boot_ms(),
-            step_ms,
-            quality: self.clock.quality(),
-        };
-        let record = Record { te: self.clock.wall(), body: Body::Clock(change) };
-        self.keep(vec![record], false);
-    }
-
     fn save(&mut self) {
         self.snapshot_at = self.clock.mono_ms() + SNAPSHOT_MS;
         // Records that wait here are in the engine but not yet in the queue: they must not be
         // counted as covered, so they go first.
         self.flush();
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || self.is_undated() {
             return;
         }
         let job = Job::Snapshot { limits: self.revision, bytes: self.engine.snapshot() };
@@ -405,74 +465,6 @@ impl AlarmLoop {
             warn!("spool is busy; the engine is saved later");
         }
     }
-
-    /// Hands records to the spool, or keeps what must not be lost.
-    fn keep(&mut self, records: Vec<Record>, urgent: bool) {
-        self.flush();
-        if records.is_empty() {
-            return;
-        }
-        if self.waiting.is_empty() {
-            match self.out.spool.send(Job::Append { records, urgent }) {
-                Ok(()) => {}
-                Err(Job::Append { records, .. }) => self.hold(records),
-                Err(_other) => {}
-            }
-        } else {
-            self.hold(records);
-        }
-    }
-
-    fn hold(&mut self, records: Vec<Record>) {
-        for record in records {
-            match record.body {
-                Body::Transition(_) => {
-                    if self.waiting.len() >= TRANSITIONS_MAX {
-                        error!("spool refuses for too long: a transition is lost");
-                        self.waiting.pop_front();
-                    }
-                    self.waiting.push_back(record);
-                }
-                Body::Scan(_) | Body::Gap(_) | Body::Clock(_) => self.count_dropped(record.te),
-            }
-        }
-    }
-
-    fn count_dropped(&mut self, te: TimeMs) {
-        if self.dropped.is_none() {
-            error!("spool's queue is full: telemetry is dropped and will be named by a gap");
-        }
-        let gap = self.dropped.get_or_insert_with(|| Gap {
-            from: te,
-            to: te,
-            records: 0,
-            cause: GapCause::QueueFull,
-            points: Vec::new(),
-            detail: "spool queue full".to_owned(),
-        });
-        gap.from = gap.from.min(te);
-        gap.to = gap.to.max(te);
-        gap.records += 1;
-    }
-
-    /// What had to wait goes first.
-    fn flush(&mut self) {
-        if self.waiting.is_empty() && self.dropped.is_none() {
-            return;
-        }
-        let mut records: Vec<Record> = self.waiting.iter().cloned().collect();
-        if let Some(gap) = &self.dropped {
-            records.push(Record { te: gap.to, body: Body::Gap(gap.clone()) });
-        }
-        if self.out.spool.send(Job::Append { records, urgent: true }).is_ok() {
-            self.waiting.clear();
-            self.dropped = None;
-        }
-    }
-}
-
-fn skew(clock: &Clock) -> i64 {
-    clock.wall().0.saturating_sub_unsigned(clock.mono_ms())
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Checks a gateway's files and says what they would do.
 
+mod text;
+
 use std::path::Path;
 
-use fengsui_scan::Scanner;
+use fengsui_scan::{BusSpec, Scanner, Site, Timing};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
+use crate::reach::{self, Reach};
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +21,10 @@ pub struct Report {
     pub alarms: usize,
     /// Its devices.
     pub devices: Vec<DeviceReport>,
+    /// Lines that devices share.
+    pub buses: Vec<BusReport>,
+    /// How long each limit alarm takes at worst, the longest first.
+    pub reaches: Vec<Reach>,
     /// Every fault, each with file, row, column, value and mend.
     pub faults: Vec<FaultReport>,
 }
@@ -35,6 +42,20 @@ pub struct DeviceReport {
     pub requests_per_s: f64,
 }
 
+/// One line of a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct BusReport {
+    /// Its name.
+    pub name: String,
+    /// Bits a second.
+    pub baud: u32,
+    /// Its devices.
+    pub devices: usize,
+    /// How much of it the configured scans take if devices answer without delay, percent. Above
+    /// some 90 scans will be missed.
+    pub used_percent: u32,
+}
+
 /// One fault of a report.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultReport {
@@ -46,8 +67,20 @@ pub struct FaultReport {
     pub column: Option<String>,
     /// What stands there.
     pub value: Option<String>,
-    /// The whole message.
+    /// What is wrong and the mend, in Chinese; empty where only English is to be had.
+    pub zh: String,
+    /// The same in English.
+    pub en: String,
+    /// The whole message in one line.
     pub message: String,
+}
+
+impl Report {
+    /// Its faults for a person, and how many there are.
+    #[must_use]
+    pub fn faults_text(&self) -> String {
+        text::faults(&self.faults)
+    }
 }
 
 /// Checks a gateway's own file or a site file, whichever it is.
@@ -58,17 +91,22 @@ pub fn check(path: &Path) -> Report {
         points: 0,
         alarms: 0,
         devices: Vec::new(),
+        buses: Vec::new(),
+        reaches: Vec::new(),
         faults: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.alarms(), files.site))
+        SiteFiles::load(path).map(|files| (files.plan(), files.site))
     } else {
-        Config::load(path).map(|config| (config.plan().alarms.len(), config.site))
+        Config::load(path).map(|config| (config.plan(), config.site))
     };
     match files {
-        Ok((alarms, site)) => {
+        Ok((plan, site)) => {
             report.points = site.catalogue.points.len();
-            report.alarms = alarms;
+            report.alarms = plan.alarms.len();
+            report.reaches = reach::reaches("", &site, &plan).0;
+            report.buses =
+                site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             for (index, device) in site.devices.iter().enumerate() {
                 let mappings = site.mappings_of(index);
                 let points = mappings.len();
@@ -87,10 +125,44 @@ pub fn check(path: &Path) -> Report {
     report
 }
 
+/// The site of a gateway's own file or of a site file, whichever it is.
+pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
+    if is_site(path) {
+        SiteFiles::load(path).map(|files| files.site)
+    } else {
+        Config::load(path).map(|config| config.site)
+    }
+}
+
+fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
+    let (timing, members) = (Timing::new(&spec.settings), site.devices_on(bus));
+    let mut ppm = 0;
+    for device in &members {
+        let Some(found) = site.devices.get(*device) else { continue };
+        for (request, period) in
+            Scanner::new(found.clone(), site.mappings_of(*device), 0).requests()
+        {
+            ppm += timing.exchange_us(request) * 1_000 / u64::from(period.max(1));
+        }
+    }
+    BusReport {
+        name: spec.name.clone(),
+        baud: spec.settings.baud,
+        devices: members.len(),
+        used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
+    }
+}
+
 /// A site file has a table `[site]`; a gateway's file names one.
 fn is_site(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().any(|line| line.trim_start().starts_with("[site]"))
+}
+
+/// Faults for a person, and how many there are.
+pub(crate) fn faults_text(faults: &[ConfigFault]) -> String {
+    let reports: Vec<FaultReport> = faults.iter().map(fault_report).collect();
+    text::faults(&reports)
 }
 
 fn fault_report(fault: &ConfigFault) -> FaultReport {
@@ -106,5 +178,23 @@ fn fault_report(fault: &ConfigFault) -> FaultReport {
         ConfigFault::Plan { file, .. } => (file.clone(), None, None, None),
     };
     let row = row.and_then(|row| u64::try_from(row).ok());
-    FaultReport { file, row, column, value, message }
+    let (zh, en) = mends(fault);
+    FaultReport { file, row, column, value, zh, en, message }
+}
+
+/// What is wrong, in both languages where there are two.
+fn mends(fault: &ConfigFault) -> (String, String) {
+    let both = |text: &str| match text.split_once("  |  ") {
+        Some((zh, en)) => (zh.to_owned(), en.to_owned()),
+        None => (String::new(), text.to_owned()),
+    };
+    match fault {
+        ConfigFault::Unreadable { why, .. } => {
+            ("无法读取；请检查文件名".to_owned(), format!("cannot be read: {why}"))
+        }
+        ConfigFault::Own { why, .. } => both(why),
+        ConfigFault::Site(fault) => (fault.problem.zh(), fault.problem.en()),
+        ConfigFault::Limit(fault) => both(&fault.trouble.to_string()),
+        ConfigFault::Plan { fault, .. } => both(&fault.to_string()),
+    }
 }

@@ -5,17 +5,24 @@
 
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
-use fengsui_alerting::{AlarmSpec, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject};
+use fengsui_alerting::{
+    AlarmSpec, Condition, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject,
+};
 use fengsui_scan::{Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::orders::CentreKey;
+use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
+use crate::reach;
 use crate::sparkplug::{SparkplugConfig, SparkplugFile};
 pub use crate::spool::SpoolConfig;
+use crate::spreadsheet;
 
 /// Smallest spool that makes sense: some minutes of a small gateway.
 const SPOOL_MB_MIN: u64 = 4;
@@ -44,6 +51,12 @@ pub struct Config {
     pub alarm: AlarmSettings,
     /// Whose limits are taken; none: those of the site file alone.
     pub centre_key: Option<CentreKey>,
+    /// Horns, lamps, relays and buttons.
+    pub outputs: OutputPlan,
+    /// Where `/healthz` and `/metrics` are answered; none: nowhere.
+    pub health: Option<SocketAddr>,
+    /// False: the board has no battery for its clock.
+    pub clock_battery: bool,
     /// Live values for a SCADA host; none: not shown.
     pub sparkplug: Option<SparkplugConfig>,
 }
@@ -139,7 +152,25 @@ struct OwnFile {
     spool: Option<SpoolFile>,
     alarm: Option<AlarmFile>,
     centre: Option<CentreFile>,
+    health: Option<HealthFile>,
+    clock: Option<ClockFile>,
     sparkplug: Option<SparkplugFile>,
+    #[serde(default)]
+    output: Vec<Spanned<OutputFile>>,
+    #[serde(default)]
+    button: Vec<Spanned<ButtonFile>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockFile {
+    battery: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthFile {
+    listen: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -199,8 +230,21 @@ impl Config {
             faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
             None
         });
+        let outputs = crate::outputs::config::check(own.output, own.button);
+        let outputs = outputs.unwrap_or_else(|misfits| {
+            faults.extend(misfits.into_iter().map(|(at, why)| {
+                let row = Some(row_of(&text, at));
+                ConfigFault::Own { file: path.to_owned(), row, why }
+            }));
+            OutputPlan::default()
+        });
         let base = path.parent().unwrap_or(Path::new("."));
         let files = SiteFiles::load(&base.join(&own.site));
+        if let Ok(SiteFiles { site, .. }) = &files {
+            let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
+            let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
+            faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
+        }
         let gateway = files.as_ref().map_or("-", |files| files.site.gateway.as_str());
         let sparkplug = own.sparkplug.map(|file| file.check(gateway)).transpose();
         let sparkplug = sparkplug.unwrap_or_else(|why| {
@@ -218,6 +262,9 @@ impl Config {
                 spool,
                 alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
                 centre_key,
+                outputs,
+                health: own.health.map(|health| health.listen),
+                clock_battery: own.clock.is_none_or(|clock| clock.battery),
                 sparkplug,
             }),
             Ok(_) => Err(faults),
@@ -228,8 +275,8 @@ impl Config {
         }
     }
 
-    /// The alarms that the gateway itself judges: those about points. Its own silence is for the
-    /// centre to notice.
+    /// The alarms that the gateway itself judges: those about points and about its clock. Its own
+    /// silence is for the centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
         self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &PointRef))
@@ -286,19 +333,11 @@ impl SiteFiles {
         let text = read(path).map_err(|fault| vec![fault])?;
         let base = path.parent().unwrap_or(Path::new("."));
         let name = path.display().to_string();
-        let site = Site::load(&name, &text, &mut |file| {
-            read(&base.join(file)).map_err(|fault| match fault {
-                ConfigFault::Unreadable { why, .. } => why,
-                other @ (ConfigFault::Own { .. }
-                | ConfigFault::Site(_)
-                | ConfigFault::Limit(_)
-                | ConfigFault::Plan { .. }) => other.to_string(),
-            })
-        })
-        .map_err(|faults| {
-            let faults = faults.into_iter().map(ConfigFault::Site);
-            faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
-        })?;
+        let site = Site::load(&name, &text, &mut |file| spreadsheet::read_table(&base.join(file)))
+            .map_err(|faults| {
+                let faults = faults.into_iter().map(ConfigFault::Site);
+                faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
+            })?;
         let file = base.join(&site.limits_file);
         let limits_text = read(&file).map_err(|fault| vec![fault])?;
         let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
@@ -309,7 +348,12 @@ impl SiteFiles {
             return Err(to_faults(faults).collect());
         }
         let limits_revision = revision_of(limits_text.as_bytes());
-        if let Err(faults) = Engine::new(plan_of(&site, &limits, limits_revision, &PointRef)) {
+        let plan = plan_of(&site, &limits, limits_revision, &PointRef);
+        let (_, slow) = reach::reaches(&name, &site, &plan);
+        if !slow.is_empty() {
+            return Err(slow.into_iter().map(ConfigFault::Site).collect());
+        }
+        if let Err(faults) = Engine::new(plan) {
             let file = &site.limits_file;
             let plan = |fault| ConfigFault::Plan { file: file.clone(), fault };
             return Err(faults.into_iter().map(plan).collect());
@@ -339,8 +383,8 @@ fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
 }
 
 impl SiteFiles {
-    pub(crate) fn alarms(&self) -> usize {
-        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef).alarms.len()
+    pub(crate) fn plan(&self) -> Plan {
+        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef)
     }
 }
 
@@ -354,7 +398,7 @@ fn plan_of(
     let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, number, revision);
     let of_points = |spec: &AlarmSpec| match spec.subject {
         Subject::Point(_) => true,
-        Subject::Gateway(_) => false,
+        Subject::Gateway(_) => matches!(spec.condition, Condition::Clock { .. }),
     };
     Plan { revision, alarms: alarms.into_iter().filter(of_points).collect() }
 }
@@ -369,8 +413,7 @@ pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
 fn read(path: &Path) -> Result<String, ConfigFault> {
     let fault = |why: String| ConfigFault::Unreadable { file: path.to_owned(), why };
     let bytes = fs::read(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| fault(format!("{} 不是 UTF-8 / is not UTF-8", path.display())))
+    spreadsheet::utf8(bytes).map_err(fault)
 }
 
 fn row_of(text: &str, at: usize) -> usize {

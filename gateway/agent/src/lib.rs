@@ -2,31 +2,41 @@
 //! centre has it.
 //!
 //! ```text
-//! bus task per device ──► alarm loop (engine) ──► siren
+//! bus task per device ──► alarm loop (engine) ──► outputs
 //!                              │  └──► Sparkplug projection (MQTT), where asked for
 //!                              │
 //!                              └──► spool thread (SQLite) ◄──► uplink (MQTT)
 //! ```
 //!
 //! - The siren needs neither disk, broker nor centre.
-//! - Not here yet: serial lines, profiles, commissioning commands, GPIO outputs,
-//!   acknowledgements from the centre, local supervision of the centre.
 
 mod alarm;
 mod bus;
 mod check;
 mod clock;
+pub mod commission;
 mod config;
+mod health;
+mod notify;
 mod orders;
+mod outputs;
+mod reach;
+mod reload;
 mod run;
-mod siren;
 mod sparkplug;
 mod spool;
+mod spreadsheet;
 mod uplink;
 
-pub use check::{Report, check};
+pub use check::{BusReport, Report, check};
 pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
 pub use orders::CentreKey;
+pub use outputs::config::OutputPlan;
+pub use reach::Reach;
+pub use reload::run_reloading;
 pub use run::run;
 pub use sparkplug::SparkplugConfig;
-pub use spool::{SPOOL_FILE, each_record};
+pub use spool::{
+    Place, SPOOL_FILE, SpoolCheck, SpoolStatus, SpoolVerb, Wanted, each_record, preload_spool,
+    spool_export, spool_status, spool_verb, spool_verify,
+};

@@ -3,13 +3,14 @@
 //! Data to stdout, progress and logs to stderr. Exit: 0 fine, 1 problems found, 2 usage, 3 not
 //! reachable, 4 refused.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use fengsui_gateway::{Config, Report, check, run};
+use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
+use fengsui_gateway::{Config, Report, SpoolVerb, check, run_reloading, spool_verb};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -51,6 +52,26 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// 扫描线路，找出有应答的从机 | Which units answer on a line
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway scan --tcp 192.168.1.20:502 --units 1-32"
+    )]
+    Scan(ScanArgs),
+    /// 每个测点读一次 | Read every point once
+    #[command(after_help = "示例 Example:\n  fengsui-gateway read --config site.toml TK-101.LT")]
+    Read(ReadArgs),
+    /// 实时表格 | A live table
+    #[command(after_help = "示例 Example:\n  fengsui-gateway watch --config site.toml")]
+    Watch(WatchArgs),
+    /// 由面板显示值推断类型、字序和系数 | Type, order and scale from the instrument's display
+    #[command(
+        after_help = "示例 Example:\n  fengsui-gateway guess --tcp 192.168.1.20:502 --unit 1 \
+                      --register 100 --display 23.4"
+    )]
+    Guess(GuessArgs),
+    /// 缓存：现状、校验、导出 | The spool: where it stands, whether it is whole, what it holds
+    #[command(subcommand)]
+    Spool(SpoolVerb),
     /// 生成命令补全脚本 | Print a completion script
     #[command(
         after_help = "示例 Example:\n  fengsui-gateway completion bash > fengsui-gateway.bash"
@@ -85,6 +106,11 @@ fn main() -> ExitCode {
             let text = if json { as_json(&reports) } else { as_text(&reports) };
             print(&text, if faulty { PROBLEMS } else { FINE })
         }
+        Verb::Scan(args) => commissioned(commission::scan(args)),
+        Verb::Read(args) => commissioned(commission::read(args)),
+        Verb::Watch(args) => commissioned(commission::watch(args)),
+        Verb::Guess(args) => commissioned(commission::guess(args)),
+        Verb::Spool(verb) => spool_verb(&verb, &mut stdout().lock(), &mut stderr().lock()),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
             FINE
@@ -102,6 +128,21 @@ fn print(text: &str, code: u8) -> u8 {
     }
 }
 
+/// One thread is enough for a person.
+fn commissioned(work: impl Future<Output = Said>) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            drop(writeln!(stderr(), "{fault}"));
+            return PROBLEMS;
+        }
+    };
+    let Said { out, err, code } = runtime.block_on(work);
+    // Without stderr there is nobody to tell.
+    drop(stderr().write_all(err.as_bytes()));
+    print(&out, code)
+}
+
 fn as_json(reports: &[Report]) -> String {
     let text = serde_json::to_string_pretty(reports).expect("a report is plain text and numbers");
     text + "\n"
@@ -110,9 +151,6 @@ fn as_json(reports: &[Report]) -> String {
 fn as_text(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
-        for fault in &report.faults {
-            text += &format!("{}\n", fault.message);
-        }
         if report.faults.is_empty() {
             text += &format!(
                 "{}：{} 个测点，{} 个报警，没有错误 | {} points, {} alarms, no fault\n",
@@ -129,17 +167,47 @@ fn as_text(reports: &[Report]) -> String {
                     device.requests
                 );
             }
+            text += &lines(report);
         } else {
-            let count = report.faults.len();
-            text += &format!("{}：共 {count} 处错误 | {count} faults\n", report.file);
+            text += &report.faults_text();
         }
+    }
+    text
+}
+
+/// Lines, and how long alarms take at worst.
+fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    for bus in &report.buses {
+        text += &format!(
+            "  总线 {}：{} baud，{} 台设备，占用不少于 {} % | line {}, {} devices, at least {} % used\n",
+            bus.name,
+            bus.baud,
+            bus.devices,
+            bus.used_percent,
+            bus.name,
+            bus.devices,
+            bus.used_percent
+        );
+    }
+    for reach in &report.reaches {
+        let seconds = |ms: u64| ms.div_ceil(10);
+        let worst = seconds(reach.worst_ms);
+        text += &format!(
+            "  {}：从变化到就地报警最长 {}.{:02} 秒（采集 {} ms，延时 {} ms） | at most, from change to local alarm\n",
+            reach.alarm,
+            worst / 100,
+            worst % 100,
+            reach.read_ms,
+            reach.on_delay_ms
+        );
     }
     text
 }
 
 fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     if log_json {
         logs.json().init();
     } else {
@@ -164,7 +232,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
                 return PROBLEMS;
             }
         };
-    match runtime.block_on(until_stopped(config)) {
+    match runtime.block_on(until_stopped(path, config)) {
         Ok(()) => FINE,
         Err(fault) => {
             error!(fault = %format!("{fault:#}"), "gateway ends");
@@ -173,7 +241,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     }
 }
 
-async fn until_stopped(config: Config) -> anyhow::Result<()> {
+async fn until_stopped(path: &std::path::Path, config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -184,5 +252,5 @@ async fn until_stopped(config: Config) -> anyhow::Result<()> {
         info!("stopping");
         stop.send_replace(true);
     });
-    run(config, stopped).await
+    run_reloading(path, config, stopped).await
 }

@@ -180,30 +180,43 @@ pub(crate) fn check(
 
 /// Brings a configuration to the limits that the centre ordered before the restart.
 pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
-    let path = config.data.join(FILE);
-    let Ok(payload) = fs::read(&path) else { return (config, None) };
-    let Some(key) = config.centre_key else {
-        warn!(
-            "limits from the centre are kept, but no [centre] public_key is configured: the file of the site judges"
-        );
-        return (config, None);
-    };
-    let checked = check(&payload, key, &config, None).and_then(|checked| match checked {
-        Checked::New { order, limits } => Ok((order, limits)),
-        Checked::Again => Err(Refusal::Signature),
-    });
-    match checked {
-        Ok((order, limits)) => {
+    match kept(&config) {
+        Ok(Some((order, limits))) => {
             let LimitsOrder { number, revision, .. } = order;
             info!(number, %revision, file = %config.limits_revision, "limits of the centre are in force, not the file of the site");
             (config.limits, config.limits_revision) = (limits, revision);
             (config, Some(order))
         }
+        Ok(None) => (config, None),
         Err(refusal) => {
             error!(%refusal, "kept limits of the centre cannot be used: the file of the site judges");
             (config, None)
         }
     }
+}
+
+/// The order on disk, checked against this configuration.
+///
+/// # Errors
+/// It does not fit: the engine's own check included.
+pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet)>, Refusal> {
+    let Ok(payload) = fs::read(config.data.join(FILE)) else { return Ok(None) };
+    let Some(key) = config.centre_key else {
+        warn!(
+            "limits from the centre are kept, but no [centre] public_key is configured: the file of the site judges"
+        );
+        return Ok(None);
+    };
+    let (order, limits) = match check(&payload, key, config, None)? {
+        Checked::New { order, limits } => (order, limits),
+        Checked::Again => return Ok(None),
+    };
+    let LimitsOrder { number, revision, .. } = order;
+    let judged = Config { limits: limits.clone(), limits_revision: revision, ..config.clone() };
+    if let Err(faults) = Engine::new(judged.plan()) {
+        return Err(Refusal::Plan { number, faults });
+    }
+    Ok(Some((order, limits)))
 }
 
 /// Takes orders until nobody can send any.

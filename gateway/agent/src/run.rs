@@ -1,23 +1,31 @@
 //! Puts the parts together, and takes them down in order: readers, alarm loop, uplink, spool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
+use fengsui_scan::{BusSpec, Link};
+use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{Catalogue, Offset};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::alarm::{AlarmLoop, LoopState, Outputs};
+use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves};
+use crate::bus::shared::{Member, SharedBus};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, Keeper, ORDERS_MAX};
-use crate::siren::{self, SirenState};
+use crate::outputs::siren::{self, SirenState};
+use crate::outputs::{self, Healths, Senses};
+use crate::reach::alarmed;
 use crate::sparkplug::Projection;
-use crate::spool::{Job, Spool, SpoolFault, SpoolHandle};
-use crate::uplink::{self, Identity, Inputs};
+use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
+use crate::uplink::{self, Identity, Inputs, Phase};
+use crate::{health, notify};
 
 /// Records replayed at a start without a saved state of the engine: some seconds of work, hours of
 /// a small gateway.
@@ -36,107 +44,268 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// # Errors
 /// The data folder cannot be used, or a part ended that must not: the caller restarts the program.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let clock = Clock::start();
+    let (_never, next) = mpsc::channel(1);
+    let fault = watch::channel(String::new()).0;
+    run_with(config, shutdown, Reloads { next, fault }).await
+}
+
+/// Other configurations while the gateway runs.
+#[derive(Debug)]
+pub(crate) struct Reloads {
+    /// Whole and checked.
+    pub(crate) next: mpsc::Receiver<Config>,
+    /// Why the last one was refused, for the heartbeat.
+    pub(crate) fault: watch::Sender<String>,
+}
+
+/// The same, and begins again with each configuration that comes. What is outside (outputs, siren,
+/// buttons, health endpoint, service manager) does not notice: a horn that sounds goes on.
+pub(crate) async fn run_with(
+    config: Config,
+    mut shutdown: watch::Receiver<bool>,
+    mut reloads: Reloads,
+) -> anyhow::Result<()> {
+    let mut lasting = Lasting::new(&config);
+    let mut config = config;
+    let ended = loop {
+        match once(config, &mut lasting, &mut shutdown, &mut reloads).await {
+            Ok(End::Stop) => break Ok(()),
+            Ok(End::Reload(next)) => config = *next,
+            Err(fault) => break Err(fault),
+        }
+    };
+    let outputs = lasting.outputs.take();
+    // Everything that follows the alarm loop ends with these.
+    drop(lasting);
+    if let Some(mut outputs) = outputs
+        && timeout(END_MAX, async { while outputs.join_next().await.is_some() {} }).await.is_err()
+    {
+        warn!("an output did not end in time");
+    }
+    info!("gateway ended");
+    ended
+}
+
+/// What a reload does not touch.
+struct Lasting {
+    clock: Clock,
+    siren: watch::Sender<SirenState>,
+    state: watch::Sender<LoopState>,
+    healths: watch::Receiver<Vec<DeviceHealth>>,
+    /// Taken by the outputs.
+    report: Option<Healths>,
+    alone: watch::Sender<bool>,
+    pressed: mpsc::Sender<()>,
+    /// Lent to the alarm loop. What is pressed meanwhile waits.
+    button: Option<mpsc::Receiver<()>>,
+    /// Of the present spool.
+    spool: Option<watch::Sender<SpoolState>>,
+    outputs: Option<JoinSet<()>>,
+    /// When the readers were stopped for a reload, monotonic ms.
+    blind_since: Option<u64>,
+}
+
+impl Lasting {
+    fn new(config: &Config) -> Self {
+        let (pressed, button) = mpsc::channel(1);
+        let limits = config.limits_revision;
+        let (report, healths) = watch::channel(Vec::new());
+        Self {
+            clock: clock_of(config),
+            siren: watch::channel(SirenState::default()).0,
+            state: watch::channel(LoopState { limits, ..LoopState::default() }).0,
+            healths,
+            report: Some(report),
+            alone: watch::channel(false).0,
+            pressed,
+            button: Some(button),
+            spool: None,
+            outputs: None,
+            blind_since: None,
+        }
+    }
+
+    /// Starts what stands around the alarm loop, the first time, and shows it the present spool.
+    fn surround(&mut self, config: &Config, spool: &SpoolHandle) {
+        let mut now = spool.state();
+        let shown = now.borrow_and_update().clone();
+        let shown = self.spool.get_or_insert_with(|| watch::channel(shown).0).clone();
+        let (alarms, turns, alone) =
+            (self.siren.subscribe(), self.state.subscribe(), self.alone.subscribe());
+        if let Some(report) = self.report.take() {
+            let senses = Senses { alarms, turns, alone };
+            let (clock, pressed) = (self.clock, self.pressed.clone());
+            let spool = shown.subscribe();
+            self.outputs = Some(surroundings(config, clock, senses, pressed, report, spool));
+        }
+        tokio::spawn(async move {
+            loop {
+                let state = now.borrow_and_update().clone();
+                shown.send_replace(state);
+                if now.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// How one configuration ends.
+enum End {
+    Stop,
+    Reload(Box<Config>),
+}
+
+/// One configuration, from its spool to its uplink, until it is to end.
+async fn once(
+    config: Config,
+    lasting: &mut Lasting,
+    shutdown: &mut watch::Receiver<bool>,
+    reloads: &mut Reloads,
+) -> anyhow::Result<End> {
+    let clock = lasting.clock;
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
-    let (alarm_loop, spool, thread, outputs) = {
+    let (alarm_loop, spool, thread, begun) = {
         let config = config.clone();
-        tokio::task::spawn_blocking(move || begin(&config, clock)).await.context("start")??
+        let out = (lasting.siren.clone(), lasting.state.clone(), lasting.healths.clone());
+        let begin = move || begin(&config, clock, out);
+        tokio::task::spawn_blocking(begin).await.context("start")??
     };
-    let Begun { siren, state, old_catalogues, numbers } = outputs;
+    let Begun { old_catalogues, numbers, in_memory } = begun;
     let (to_loop, limits) = mpsc::channel(1);
     let (fault, limits_fault) = watch::channel(String::new());
     let keeper = Keeper { config: config.clone(), numbers, held, to_loop, fault };
     let orders = start_keeper(keeper);
-    let (pressed, button) = mpsc::channel(1);
-    let (alone_out, alone) = watch::channel(false);
-    let siren = tokio::spawn(siren::run(config.data.clone(), siren, alone, pressed));
+    lasting.surround(&config, &spool);
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     for bus in buses_of(&config, clock) {
         buses.spawn(bus.run(scans.clone(), stop.clone()));
     }
+    for bus in lines_of(&config, clock) {
+        buses.spawn(bus.run(scans.clone(), stop.clone()));
+    }
     drop(scans);
-    let (drain, drained) = watch::channel(false);
+    let (phase, phased) = watch::channel(Phase::Run);
+    let faults = [limits_fault, reloads.fault.subscribe()];
+    let (state, alone) = (lasting.state.subscribe(), lasting.alone.clone());
     let uplink = config.uplink.clone().map(|uplink| {
-        let identity = identity_of(&config, old_catalogues);
+        // One for all starts of the uplink: a catalogue may be megabytes.
+        let identity = Arc::new(identity_of(&config, old_catalogues));
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
             let inputs = Inputs {
-                alone: alone_out.clone(),
+                alone: alone.clone(),
                 spool: spool.clone(),
                 alarms: state.clone(),
-                drain: drained.clone(),
+                phase: phased.clone(),
                 orders: orders.clone(),
-                limits_fault: limits_fault.clone(),
+                faults: faults.clone(),
             };
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
     });
+    say_begun(&config, lasting);
+    let projection = Projection::start(&config, clock);
+    // Everybody has what it needs of it.
+    let reached = config.uplink.clone();
+    drop(config);
+    let button = lasting.button.take().context("the button is lent already")?;
+    let alarm_loop = alarm_loop.showing(projection.live());
+    let mut loop_task = tokio::spawn(alarm_loop.live(inbox, button, limits));
+    let ended = wait(shutdown, &mut loop_task, reloads, in_memory).await;
+    lasting.blind_since = Some(clock.mono_ms());
+    stop_buses.send_replace(true);
+    while buses.join_next().await.is_some() {}
+    if ended.is_ok() {
+        lasting.button = finish("alarm loop", loop_task).await;
+    }
+    projection.end().await;
+    flush(&spool).await;
+    // A connection that comes back at once is no absence: the centre is not told of one.
+    let pause = matches!(&ended, Ok(End::Reload(next)) if next.uplink == reached);
+    phase.send_replace(if pause { Phase::Pause } else { Phase::Drain });
+    if let Some(uplink) = uplink {
+        finish("uplink", uplink).await;
+    }
+    close(spool, thread).await;
+    ended
+}
+
+fn say_begun(config: &Config, lasting: &mut Lasting) {
     info!(
         gateway = %config.site.gateway,
         points = config.site.catalogue.points.len(),
         devices = config.site.devices.len(),
         "gateway runs"
     );
-    let projection = Projection::start(&config, clock);
-    let mut alarm_loop = alarm_loop.showing(projection.live());
-    let mut loop_task = tokio::spawn(async move {
-        alarm_loop.begin();
-        alarm_loop.run(inbox, button, limits).await;
-    });
-    let ended = wait(shutdown, &mut loop_task).await;
-    stop_buses.send_replace(true);
-    while buses.join_next().await.is_some() {}
-    if ended.is_ok() {
-        finish("alarm loop", loop_task).await;
+    if let Some(since) = lasting.blind_since.take() {
+        let blind_ms = lasting.clock.mono_ms().saturating_sub(since);
+        info!(blind_ms, "reloaded");
     }
-    projection.end().await;
-    flush(&spool).await;
-    drain.send_replace(true);
-    if let Some(uplink) = uplink {
-        finish("uplink", uplink).await;
+}
+
+fn clock_of(config: &Config) -> Clock {
+    let clock = Clock::start();
+    if !config.clock_battery {
+        clock.without_battery();
     }
-    finish("siren", siren).await;
-    close(spool, thread).await;
-    ended
+    clock
 }
 
 /// Until the end is asked for. A loop that ends by itself is the end of the program: nobody would
 /// be watching any more.
-async fn wait(
-    mut shutdown: watch::Receiver<bool>,
-    loop_task: &mut JoinHandle<()>,
-) -> anyhow::Result<()> {
-    tokio::select! {
-        biased;
-        ended = loop_task => Err(match ended {
-            Ok(()) => anyhow!("the alarm loop ended: no reader is left"),
-            Err(fault) => anyhow!("the alarm loop failed: {fault}"),
-        }),
-        // A sender that is gone asks for the end as well.
-        _ = shutdown.wait_for(|stop| *stop) => Ok(()),
+async fn wait<T>(
+    shutdown: &mut watch::Receiver<bool>,
+    loop_task: &mut JoinHandle<T>,
+    reloads: &mut Reloads,
+    in_memory: bool,
+) -> anyhow::Result<End> {
+    loop {
+        let next = tokio::select! {
+            biased;
+            ended = &mut *loop_task => return Err(match ended {
+                Ok(_) => anyhow!("the alarm loop ended: no reader is left"),
+                Err(fault) => anyhow!("the alarm loop failed: {fault}"),
+            }),
+            // A sender that is gone asks for the end as well.
+            _ = shutdown.wait_for(|stop| *stop) => return Ok(End::Stop),
+            Some(next) = reloads.next.recv() => next,
+        };
+        if !in_memory {
+            return Ok(End::Reload(Box::new(next)));
+        }
+        let why = "磁盘不可用，重载会丢失内存中的记录：请先修复磁盘，再重启服务  |  the disk is dead: a \
+                   reload would lose what is in memory; mend the disk, then restart the service";
+        error!(why, "reload is refused");
+        reloads.fault.send_replace(why.to_owned());
     }
 }
 
 struct Begun {
-    siren: watch::Receiver<SirenState>,
-    state: watch::Receiver<LoopState>,
     old_catalogues: Vec<(Offset, Catalogue)>,
     numbers: Vec<u32>,
+    /// The disk could not be used.
+    in_memory: bool,
 }
+
+type Out =
+    (watch::Sender<SirenState>, watch::Sender<LoopState>, watch::Receiver<Vec<DeviceHealth>>);
 
 type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
 
 /// Opens the spool and brings the engine to where it was.
-fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
+fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let site = &config.site;
+    let mut in_memory = false;
     let mut spool = match Spool::open(&config.data, config.spool, &site.catalogue, clock) {
         Ok(spool) => spool,
         Err(fault @ SpoolFault::InUse(_)) => return Err(fault.into()),
         Err(fault) => {
             error!(%fault, "disk cannot be used: records are kept in memory only");
+            in_memory = true;
             Spool::in_memory(&config.data, config.spool, &site.catalogue, clock)?
         }
     };
@@ -160,17 +329,15 @@ fn begin(config: &Config, clock: Clock) -> anyhow::Result<Parts> {
     info!(from, records = kept.len(), next = spool.state().next, "spool opened");
     let old_catalogues = spool.old_catalogues();
     let (spool, thread) = spool.start().context("spool thread")?;
-    let (siren, siren_state) = watch::channel(SirenState::default());
-    let limits = config.limits_revision;
-    let (state, loop_state) = watch::channel(LoopState { limits, ..LoopState::default() });
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
-    let out = Outputs { siren, state, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out);
+    let (siren, state, healths) = out;
+    let out = Outputs { siren, state, healths, spool: spool.clone() };
+    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out)
+        .watching(Valves::new(&site.valves));
     for record in kept {
         alarm_loop.replay(record);
     }
-    let begun = Begun { siren: siren_state, state: loop_state, old_catalogues, numbers };
-    Ok((alarm_loop, spool, thread, begun))
+    Ok((alarm_loop, spool, thread, Begun { old_catalogues, numbers, in_memory }))
 }
 
 fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
@@ -185,7 +352,27 @@ fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
         mappings: site.mappings_of(index),
         clock,
     };
-    site.devices.iter().enumerate().map(bus).filter(|bus| !bus.mappings.is_empty()).collect()
+    let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
+    let all = site.devices.iter().enumerate().map(bus);
+    all.filter(|bus| alone(bus) && !bus.mappings.is_empty()).collect()
+}
+
+fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
+    let site = &config.site;
+    let alarms = alarmed(&config.plan());
+    let member = |index: usize| Member {
+        index,
+        device: site.devices.get(index).cloned().expect("an index of the site"),
+        mappings: site.mappings_of(index),
+    };
+    let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
+        spec: spec.clone(),
+        members: site.devices_on(bus).into_iter().map(member).collect(),
+        alarms: alarms.clone(),
+        clock,
+    };
+    let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());
+    site.buses.iter().enumerate().map(line).filter(has_points).collect()
 }
 
 fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Identity {
@@ -196,6 +383,29 @@ fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Ide
         catalogue,
         old_catalogues,
     }
+}
+
+/// What stands around the alarm loop and follows it: outputs, the siren's state, service manager.
+/// They end with the loop; the health endpoint ends with the program.
+fn surroundings(
+    config: &Config,
+    clock: Clock,
+    senses: Senses,
+    pressed: mpsc::Sender<()>,
+    healths: Healths,
+    spool: watch::Receiver<SpoolState>,
+) -> JoinSet<()> {
+    let mut tasks =
+        outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
+    tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
+    let Senses { alarms, turns, alone } = senses;
+    if let Some(listen) = config.health {
+        let (alarms, alone) = (alarms.clone(), alone.clone());
+        let vitals = health::Vitals { turns, alarms, spool, alone, clock };
+        tokio::spawn(health::run(listen, vitals));
+    }
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, pressed));
+    tasks
 }
 
 /// Limits of the centre are taken only where a key is configured.
@@ -227,24 +437,23 @@ where
     }
 }
 
-async fn finish(part: &str, task: JoinHandle<()>) {
+async fn finish<T>(part: &str, task: JoinHandle<T>) -> Option<T> {
     let stop = task.abort_handle();
-    match tokio::time::timeout(END_MAX, task).await {
-        Ok(Ok(())) => {}
+    match timeout(END_MAX, task).await {
+        Ok(Ok(left)) => return Some(left),
         Ok(Err(fault)) => error!(part, %fault, "part failed"),
         Err(_) => {
             stop.abort();
             warn!(part, "part did not end in time");
         }
     }
+    None
 }
 
 /// What the readers said last goes to the centre as well.
 async fn flush(spool: &SpoolHandle) {
     let (reply, done) = oneshot::channel();
-    if spool.send(Job::Flush(reply)).is_err()
-        || tokio::time::timeout(FLUSH_MAX, done).await.is_err()
-    {
+    if spool.send(Job::Flush(reply)).is_err() || timeout(FLUSH_MAX, done).await.is_err() {
         warn!("spool does not keep up; its last records go out at the next start");
     }
 }
@@ -254,10 +463,9 @@ async fn close(spool: SpoolHandle, thread: std::thread::JoinHandle<()>) {
         warn!("spool is busy; it ends with its last job");
     }
     drop(spool);
-    let joined =
-        tokio::time::timeout(END_MAX, tokio::task::spawn_blocking(move || thread.join().is_ok()));
+    let joined = timeout(END_MAX, tokio::task::spawn_blocking(move || thread.join().is_ok()));
     match joined.await {
-        Ok(Ok(true)) => info!("gateway ended"),
+        Ok(Ok(true)) => info!("spool closed"),
         Ok(_) => error!("spool thread failed"),
         Err(_) => error!("spool did not end in time"),
     }

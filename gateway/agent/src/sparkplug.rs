@@ -17,7 +17,7 @@ use bytes::Bytes;
 use fengsui_telemetry::sparkplug::{
     Counters, EdgeNode, Layout, Now, Publish, Setup, Step, Stimulus,
 };
-use fengsui_telemetry::{Reading, TimeMs};
+use fengsui_telemetry::{ClockQuality, Doubt, Reading, TimeMs};
 use rumqttc::{QoS, SubscribeFilter};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -64,11 +64,22 @@ pub(crate) struct Live(Option<broadcast::Sender<Arc<LiveScan>>>);
 
 impl Live {
     /// Never waits, whatever becomes of it.
-    pub(crate) fn offer(&self, te: TimeMs, readings: &[(u32, Reading)]) {
-        if let Some(ring) = &self.0 {
-            // An error means that the other end is just being started again.
-            ring.send(Arc::new(LiveScan { te, readings: readings.to_vec() })).ok();
+    pub(crate) fn offer(&self, te: TimeMs, readings: &[(u32, Reading)], clock: ClockQuality) {
+        let Some(ring) = &self.0 else { return };
+        let mut readings = readings.to_vec();
+        if clock == ClockQuality::Unset {
+            readings.iter_mut().for_each(|(_, reading)| *reading = undated(*reading));
         }
+        // An error means that the other end is just being started again.
+        ring.send(Arc::new(LiveScan { te, readings })).ok();
+    }
+}
+
+/// Stamped by a clock that was never set: a host must not take it for a good reading.
+fn undated(reading: Reading) -> Reading {
+    match reading {
+        Reading::Good(value) => Reading::Uncertain(value, Doubt::EstimatedTime),
+        Reading::Uncertain(..) | Reading::Bad(_) => reading,
     }
 }
 
@@ -425,6 +436,7 @@ struct State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fengsui_telemetry::Fault;
     use fengsui_telemetry::sparkplug::{Device, Signal};
 
     fn task(ring: &broadcast::Sender<Arc<LiveScan>>) -> Task {
@@ -457,7 +469,8 @@ mod tests {
         let scans = i32::try_from(SCANS_MAX).unwrap() * 3;
         // Nobody reads: were this a queue, it would be full, and this loop would not end.
         for value in 0..scans {
-            live.offer(TimeMs(i64::from(value)), &[(0, Reading::Good(f64::from(value)))]);
+            let readings = [(0, Reading::Good(f64::from(value)))];
+            live.offer(TimeMs(i64::from(value)), &readings, ClockQuality::Rtc);
         }
         loop {
             match task.scans.try_recv() {
@@ -481,10 +494,17 @@ mod tests {
 
     #[test]
     fn nothing_is_handed_over_where_nobody_asked() {
-        Live::default().offer(TimeMs(0), &[(0, Reading::Good(1.0))]);
+        let readings = [(0, Reading::Good(1.0)), (1, Reading::Bad(Fault::Timeout))];
+        Live::default().offer(TimeMs(0), &readings, ClockQuality::Rtc);
         let (ring, _) = broadcast::channel(SCANS_MAX);
         // The other end is being started again.
-        Live(Some(ring)).offer(TimeMs(0), &[(0, Reading::Good(1.0))]);
+        let live = Live(Some(ring.clone()));
+        live.offer(TimeMs(0), &readings, ClockQuality::Rtc);
+        let mut end = ring.subscribe();
+        live.offer(TimeMs(0), &readings, ClockQuality::Unset);
+        let doubted = Reading::Uncertain(1.0, Doubt::EstimatedTime);
+        let expected = [(0, doubted), (1, Reading::Bad(Fault::Timeout))];
+        assert_eq!(end.try_recv().unwrap().readings, expected, "a clock that was never set");
     }
 
     #[test]

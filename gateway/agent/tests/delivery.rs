@@ -69,6 +69,7 @@ async fn every_record_arrives_once_whatever_the_broker_does() {
         assert!(levels.is_sorted_by_key(|(te, _)| *te));
         assert_eq!(levels.last().unwrap().1, Reading::Good(85.5));
         assert_eq!(c.changed, 0, "the same offset came with other bytes");
+        assert_eq!(c.farewells, 1);
     });
 }
 

@@ -3,13 +3,15 @@
 //! - Singles become doubles through their shortest decimal: 61.2 in a register is 61.2, and a value
 //!   equal to its limit alarms.
 //! - A sentinel is compared before scaling; NaN and infinity are `NotANumber`.
-//! - Outside the range by more than 5 % of the span is `OutOfRange`; by less, `NearRange`.
+//! - Outside the range by more than 5 % of the span (or what the sheet says) is `OutOfRange`; by
+//!   less, `NearRange`.
 //! - Whole numbers beyond 2⁵³ are rounded to the nearest double.
 
 use fengsui_telemetry::{Doubt, Fault, Reading};
 
+use crate::condition::Found;
 use crate::decimal::{Decimal, scaled};
-use crate::register::{Encoding, WordOrder};
+use crate::register::WordOrder;
 use crate::site::Mapping;
 
 /// Beyond the range by at most this part of the span a value is doubted, further out it is refused.
@@ -71,61 +73,77 @@ fn plain(raw: Raw) -> f64 {
     }
 }
 
-/// The double that people read off the single: 61.2, not 61.20000076293945.
-fn widen(single: f32) -> f64 {
-    if !single.is_finite() {
-        return f64::from(single);
-    }
-    format!("{single:e}").parse().unwrap_or_else(|_| f64::from(single))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "the bits of two's complement are taken as they are, in the width of the encoding"
-)]
-fn raw_of(encoding: Encoding, order: WordOrder, words: &[u16]) -> Raw {
-    let bits = order.assemble(words);
-    match encoding {
-        Encoding::Bool => Raw::Whole(i128::from(bits != 0)),
-        Encoding::U16 | Encoding::U32 | Encoding::U64 => Raw::Whole(bits.into()),
-        Encoding::I16 => Raw::Whole((bits as i16).into()),
-        Encoding::I32 => Raw::Whole((bits as i32).into()),
-        Encoding::I64 => Raw::Whole((bits as i64).into()),
-        Encoding::F32 => Raw::Float(widen(f32::from_bits(bits as u32))),
-        Encoding::F64 => Raw::Float(f64::from_bits(bits)),
-    }
-}
-
-/// The reading of one point from its registers. Another count than the encoding takes is
-/// `BadFrame`.
+/// The reading of one point from its registers, as far as they say it alone: no status, no
+/// divisor, no memory. Another count than the encoding takes is `BadFrame`.
 #[must_use]
 pub fn decode_words(mapping: &Mapping, words: &[u16]) -> Reading {
-    if words.len() != usize::from(mapping.encoding.words()) {
-        return Reading::Bad(Fault::BadFrame);
-    }
-    judge(mapping, raw_of(mapping.encoding, mapping.order, words))
+    raw_of(mapping, mapping.order, words).map_or_else(Reading::Bad, |raw| judge(mapping, raw, 1.0))
 }
 
 /// The reading of one point from its coil or discrete input.
 #[must_use]
 pub fn decode_bit(mapping: &Mapping, bit: bool) -> Reading {
-    judge(mapping, Raw::Whole(i128::from(bit)))
+    judge(mapping, Raw::Whole(i128::from(bit)), 1.0)
 }
 
-fn judge(mapping: &Mapping, raw: Raw) -> Reading {
-    match raw {
-        Raw::Float(float) if !float.is_finite() => return Reading::Bad(Fault::NotANumber),
-        Raw::Float(_) | Raw::Whole(_) => {}
+/// What stands in the registers; sentinels are refused here, before anything is calculated.
+pub(crate) fn raw_of(mapping: &Mapping, order: WordOrder, words: &[u16]) -> Result<Raw, Fault> {
+    if words.len() != usize::from(mapping.encoding.words()) {
+        return Err(Fault::BadFrame);
     }
-    if mapping.sentinels.contains(&raw) {
-        return Reading::Bad(Fault::Sentinel);
-    }
-    let value = mapping.scaling.apply(raw);
+    let raw = mapping.encoding.raw(order, words).ok_or(Fault::Undecodable)?;
+    let raw = match (raw, mapping.rules.as_ref().and_then(|rules| rules.bits)) {
+        (Raw::Whole(whole), Some(bits)) => Raw::Whole(bits.of(whole)),
+        (Raw::Float(float), _) if !float.is_finite() => return Err(Fault::NotANumber),
+        (raw @ (Raw::Whole(_) | Raw::Float(_)), _) => raw,
+    };
+    if mapping.sentinels.contains(&raw) { Err(Fault::Sentinel) } else { Ok(raw) }
+}
+
+/// Scale, divisor, current, curves, range.
+pub(crate) fn judge(mapping: &Mapping, raw: Raw, divisor: f64) -> Reading {
+    let value = mapping.scaling.apply(raw) / divisor;
     if !value.is_finite() {
         return Reading::Bad(Fault::NotANumber);
     }
-    let margin = (mapping.high - mapping.low) * RANGE_MARGIN;
+    let Some(rules) = &mapping.rules else {
+        return in_range(mapping, value, RANGE_MARGIN);
+    };
+    let margin = rules.margin.unwrap_or(RANGE_MARGIN);
+    let mut doubt = None;
+    let mut value = value;
+    if let Some(current) = rules.current_loop {
+        if value <= current.fail_low || value >= current.fail_high {
+            return Reading::Bad(Fault::WireBreak);
+        }
+        if value < current.low || value > current.high {
+            doubt = Some(Doubt::Saturated);
+        }
+        let (low, high) = current.range.unwrap_or((mapping.low, mapping.high));
+        // A straight line in decimals: 12.345 mA of 0 to 100 is 52.15625.
+        let line = Scaling::new((high - low) / 16.0, low - (high - low) / 4.0);
+        value = line.map_or(f64::NAN, |line| line.apply(Raw::Float(value)));
+    }
+    for curve in &rules.curves {
+        value = match curve.apply(value, margin) {
+            Found::Value(value) => value,
+            Found::End(value) => {
+                doubt.get_or_insert(Doubt::NearRange);
+                value
+            }
+            Found::Outside => return Reading::Bad(Fault::OutOfRange),
+        };
+    }
+    match (value.is_finite(), doubt) {
+        (false, _) => Reading::Bad(Fault::NotANumber),
+        // Beyond its range by the nature of the signal, and said so.
+        (true, Some(doubt)) => Reading::Uncertain(value, doubt),
+        (true, None) => in_range(mapping, value, margin),
+    }
+}
+
+fn in_range(mapping: &Mapping, value: f64, margin: f64) -> Reading {
+    let margin = (mapping.high - mapping.low) * margin;
     if value < mapping.low - margin || value > mapping.high + margin {
         Reading::Bad(Fault::OutOfRange)
     } else if value < mapping.low || value > mapping.high {

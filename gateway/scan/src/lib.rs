@@ -4,19 +4,37 @@
 //! - A thinker: no clock, socket, file or task. Time is an argument.
 //! - Never a zero in place of an error: what cannot be trusted is `Bad` with its reason.
 //! - [`Site`] is checked once, at the door; past it nothing is re-checked or optional.
-//! - Only Modbus TCP can be named in a site so far. [`Link`] is where a serial line will stand.
+//! - [`Master`] speaks RTU, [`Line`] shares one serial line among its devices.
 
+mod condition;
 mod decimal;
 mod decode;
+mod line;
 mod pdu;
 mod plan;
+mod profile;
 mod register;
+mod rtu;
 mod schedule;
+mod shutoff;
 mod site;
 
+pub use condition::{
+    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Rules,
+    Status, Table, TableFault, UnitCode, Verdict,
+};
 pub use decode::{Raw, Scaling, decode_bit, decode_words};
+pub use line::{Heard, Line, Tally, Turn, WorstCase, worst_cases};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
+pub use profile::{BUILTIN, Profile, ProfilePoint};
 pub use register::{Encoding, Function, WordOrder};
-pub use schedule::{Answer, Health, Outcome, Scanner, Stamp, Step};
-pub use site::{Device, Kind, Link, Mapping, Problem, Site, SiteFault};
+pub use rtu::{
+    Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
+    crc16, progress, reply_bytes, request_frame,
+};
+pub use schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Stamp, Step};
+pub use shutoff::{Position, Shutoff, ShutoffFault, ShutoffPoints, ShutoffSettings, Signals};
+pub use site::{
+    BusKind, BusSpec, Device, Kind, Link, Mapping, Problem, Required, Site, SiteFault, Valve,
+};

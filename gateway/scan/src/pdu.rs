@@ -72,7 +72,8 @@ pub enum FrameFault {
     Kind,
 }
 
-fn data_bytes(request: ReadRequest) -> usize {
+/// Bytes of data in the answer to a request.
+pub(crate) fn reply_data_bytes(request: ReadRequest) -> usize {
     if request.function.is_bits() {
         usize::from(request.count.div_ceil(8))
     } else {
@@ -106,7 +107,7 @@ pub fn parse_reply(request: ReadRequest, pdu: &[u8]) -> Result<Reply, FrameFault
     if *got != asked {
         return Err(FrameFault::Function { asked, got: *got });
     }
-    let want = data_bytes(request);
+    let want = reply_data_bytes(request);
     if usize::from(*second) != want {
         return Err(FrameFault::ByteCount { asked: want, got: usize::from(*second) });
     }

@@ -10,7 +10,10 @@ use crate::pdu::ReadRequest;
 use crate::register::Function;
 use crate::site::{Device, Mapping, TIME_WORDS, time_span};
 
-/// One point in a block.
+/// The index of what is no point of the catalogue.
+pub(crate) const AUXILIARY: u32 = u32::MAX;
+
+/// One point or auxiliary register in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Place in the list of mappings that was planned.
@@ -19,6 +22,13 @@ pub struct Item {
     pub at: u16,
     /// How many registers.
     pub words: u16,
+}
+
+impl Item {
+    /// True where it is no point, but read for the sake of points.
+    pub(crate) fn is_auxiliary(self, mappings: &[Mapping]) -> bool {
+        mappings.get(self.mapping).is_some_and(|m| m.point == AUXILIARY)
+    }
 }
 
 /// Points that one request reads.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::decode::Raw;
+
 /// The four tables of a Modbus device that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Function {
@@ -90,11 +92,29 @@ pub enum Encoding {
     F32,
     /// IEEE 754 double, four registers.
     F64,
+    /// Unsigned, the high byte of one register.
+    U8High,
+    /// Unsigned, the low byte of one register.
+    U8Low,
+    /// Signed, the high byte of one register.
+    I8High,
+    /// Signed, the low byte of one register.
+    I8Low,
+    /// Unsigned, three registers.
+    U48,
+    /// Signed, three registers.
+    I48,
+    /// Four binary coded decimal digits, one register.
+    Bcd16,
+    /// Eight binary coded decimal digits, two registers.
+    Bcd32,
+    /// Sixteen binary coded decimal digits, four registers.
+    Bcd64,
 }
 
 impl Encoding {
     /// Every encoding.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 18] = [
         Self::Bool,
         Self::U16,
         Self::I16,
@@ -104,6 +124,15 @@ impl Encoding {
         Self::I64,
         Self::F32,
         Self::F64,
+        Self::U8High,
+        Self::U8Low,
+        Self::I8High,
+        Self::I8Low,
+        Self::U48,
+        Self::I48,
+        Self::Bcd16,
+        Self::Bcd32,
+        Self::Bcd64,
     ];
 
     /// The word of the point sheet.
@@ -119,6 +148,15 @@ impl Encoding {
             Self::I64 => "i64",
             Self::F32 => "f32",
             Self::F64 => "f64",
+            Self::U8High => "u8h",
+            Self::U8Low => "u8l",
+            Self::I8High => "i8h",
+            Self::I8Low => "i8l",
+            Self::U48 => "u48",
+            Self::I48 => "i48",
+            Self::Bcd16 => "bcd16",
+            Self::Bcd32 => "bcd32",
+            Self::Bcd64 => "bcd64",
         }
     }
 
@@ -132,9 +170,17 @@ impl Encoding {
     #[must_use]
     pub fn words(self) -> u16 {
         match self {
-            Self::Bool | Self::U16 | Self::I16 => 1,
-            Self::U32 | Self::I32 | Self::F32 => 2,
-            Self::U64 | Self::I64 | Self::F64 => 4,
+            Self::Bool
+            | Self::U16
+            | Self::I16
+            | Self::U8High
+            | Self::U8Low
+            | Self::I8High
+            | Self::I8Low
+            | Self::Bcd16 => 1,
+            Self::U32 | Self::I32 | Self::F32 | Self::Bcd32 => 2,
+            Self::U48 | Self::I48 => 3,
+            Self::U64 | Self::I64 | Self::F64 | Self::Bcd64 => 4,
         }
     }
 
@@ -149,8 +195,42 @@ impl Encoding {
             Self::I32 => Some((i32::MIN.into(), i32::MAX.into())),
             Self::U64 => Some((0, u64::MAX.into())),
             Self::I64 => Some((i64::MIN.into(), i64::MAX.into())),
+            Self::U8High | Self::U8Low => Some((0, u8::MAX.into())),
+            Self::I8High | Self::I8Low => Some((i8::MIN.into(), i8::MAX.into())),
+            Self::U48 => Some((0, (1 << 48) - 1)),
+            Self::I48 => Some((-(1 << 47), (1 << 47) - 1)),
+            Self::Bcd16 => Some((0, 9_999)),
+            Self::Bcd32 => Some((0, 99_999_999)),
+            Self::Bcd64 => Some((0, 9_999_999_999_999_999)),
             Self::F32 | Self::F64 => None,
         }
+    }
+
+    /// What stands in these registers; none where the bits are no number (a digit above nine).
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the bits of two's complement are taken as they are, in the width of the encoding"
+    )]
+    pub fn raw(self, order: WordOrder, words: &[u16]) -> Option<Raw> {
+        let bits = order.assemble(words);
+        Some(match self {
+            Self::Bool => Raw::Whole(i128::from(bits != 0)),
+            Self::U16 | Self::U32 | Self::U64 | Self::U48 => Raw::Whole(bits.into()),
+            Self::I16 => Raw::Whole((bits as i16).into()),
+            Self::I32 => Raw::Whole((bits as i32).into()),
+            Self::I64 => Raw::Whole((bits as i64).into()),
+            Self::F32 => Raw::Float(widen(f32::from_bits(bits as u32))),
+            Self::F64 => Raw::Float(f64::from_bits(bits)),
+            Self::U8High => Raw::Whole((bits >> 8 & 0xff).into()),
+            Self::U8Low => Raw::Whole((bits & 0xff).into()),
+            Self::I8High => Raw::Whole(((bits >> 8) as i8).into()),
+            Self::I8Low => Raw::Whole((bits as i8).into()),
+            // The sign stands in bit 47: up to the top, and down again with it.
+            Self::I48 => Raw::Whole(((bits << 16) as i64 >> 16).into()),
+            Self::Bcd16 | Self::Bcd32 | Self::Bcd64 => Raw::Whole(digits(bits)?),
+        })
     }
 }
 
@@ -160,9 +240,26 @@ impl fmt::Display for Encoding {
     }
 }
 
+/// The double that people read off the single: 61.2, not 61.20000076293945.
+fn widen(single: f32) -> f64 {
+    if !single.is_finite() {
+        return f64::from(single);
+    }
+    format!("{single:e}").parse().unwrap_or_else(|_| f64::from(single))
+}
+
+/// Binary coded decimal: one digit in four bits.
+fn digits(bits: u64) -> Option<i128> {
+    (0..16).rev().try_fold(0, |number, place| {
+        let digit = bits >> (place * 4) & 0xf;
+        (digit <= 9).then(|| number * 10 + i128::from(digit))
+    })
+}
+
 /// The order of the bytes of a value, named as for two registers: A is the highest byte.
 ///
 /// For four registers: `ABCD` = ABCDEFGH, `CDAB` = GHEFCDAB, `BADC` = BADCFEHG, `DCBA` = HGFEDCBA.
+/// For three: ABCDEF, EFCDAB, BADCFE, FEDCBA.
 /// For one register `BADC` and `DCBA` swap its two bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum WordOrder {

@@ -1,6 +1,6 @@
 //! What one device is asked next, and what its answers mean.
 //!
-//! - Earliest deadline first; scans keep their phase: a late scan shifts nothing, a missed one is
+//! - Points that carry an alarm before the others, earliest deadline first; scans keep their phase: a late scan shifts nothing, a missed one is
 //!   counted and skipped.
 //! - One failed request makes the device suspect and is followed by one small read at once. If that
 //!   fails too the device is dead: all its points are `Bad`, and one small read a visit asks again,
@@ -9,11 +9,13 @@
 //!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
 //!   so that a device that was rebuilt is read whole again.
 
+use std::collections::BTreeSet;
+
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 
-use crate::decode::{decode_bit, decode_words};
+use crate::condition::{Cells, Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
-use crate::plan::{Block, plan, split, time_of};
+use crate::plan::{Block, Item, plan, split, time_of};
 use crate::site::{Device, Mapping};
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
@@ -30,6 +32,40 @@ pub enum Step {
     Read(ReadRequest),
     /// Nothing is due before this monotonic time, ms.
     Sleep(u64),
+}
+
+/// How urgent a read is. The order is the order of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A point that carries an alarm is in it.
+    Alarm,
+    /// Nothing but telemetry.
+    Bulk,
+}
+
+/// What a device would be asked, for whoever shares one line among many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A read that is due.
+    Read {
+        /// How urgent.
+        class: Class,
+        /// When it became due.
+        due: u64,
+        /// When the next one of the same becomes due.
+        deadline: u64,
+    },
+    /// The small read after a failed one.
+    Retry(Class),
+    /// A dead device, asked again from this time on.
+    Probe {
+        /// Not before.
+        at: u64,
+        /// The wait that led there.
+        wait_ms: u64,
+    },
+    /// Nothing before this time.
+    Nothing(u64),
 }
 
 /// What became of a request.
@@ -128,7 +164,11 @@ enum Flight {
 #[derive(Clone, Debug)]
 pub struct Scanner {
     device: Device,
+    /// Points first, auxiliary registers behind them.
     mappings: Vec<Mapping>,
+    conditions: Conditions,
+    /// Points that carry an alarm.
+    alarms: BTreeSet<u32>,
     slots: Vec<Slot>,
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
@@ -140,11 +180,14 @@ pub struct Scanner {
 impl Scanner {
     /// Plans the device; everything is due at once.
     #[must_use]
-    pub fn new(device: Device, mappings: Vec<Mapping>, now: u64) -> Self {
+    pub fn new(device: Device, mut mappings: Vec<Mapping>, now: u64) -> Self {
+        let conditions = Conditions::new(&mut mappings);
         let slots = slots(&device, &mappings, now);
         Self {
             device,
             mappings,
+            conditions,
+            alarms: BTreeSet::new(),
             slots,
             health: Health::Healthy,
             flight: None,
@@ -152,6 +195,63 @@ impl Scanner {
             last_time: None,
             missed: 0,
         }
+    }
+
+    /// The same, told which points carry an alarm: they are read before others that are due.
+    #[must_use]
+    pub fn with_alarms(mut self, points: &BTreeSet<u32>) -> Self {
+        let own = self.mappings.iter().map(|m| m.point).filter(|point| points.contains(point));
+        self.alarms = own.collect();
+        self
+    }
+
+    /// The device that is read.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The blocks of one round, and how urgent each is.
+    pub fn blocks(&self) -> impl Iterator<Item = (&Block, Class)> {
+        self.slots.iter().map(|slot| (&slot.block, self.class_of(slot)))
+    }
+
+    fn class_of(&self, slot: &Slot) -> Class {
+        let mut points = slot.block.items.iter().filter_map(|i| self.mappings.get(i.mapping));
+        match points.any(|m| self.alarms.contains(&m.point)) {
+            true => Class::Alarm,
+            false => Class::Bulk,
+        }
+    }
+
+    /// What [`Scanner::next`] would ask, without asking it.
+    #[must_use]
+    pub fn offer(&self, now: u64) -> Offer {
+        match self.health {
+            Health::Healthy => match self.first_slot(now) {
+                Some((_, slot)) if slot.due <= now => Offer::Read {
+                    class: self.class_of(slot),
+                    due: slot.due,
+                    deadline: slot.due + u64::from(slot.block.period_ms),
+                },
+                Some((_, slot)) => Offer::Nothing(slot.due),
+                None => Offer::Nothing(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
+            },
+            Health::Suspect(_) if self.alarms.is_empty() => Offer::Retry(Class::Bulk),
+            Health::Suspect(_) => Offer::Retry(Class::Alarm),
+            Health::Dead { probe_at, wait_ms, .. } => Offer::Probe { at: probe_at, wait_ms },
+        }
+    }
+
+    /// The slot to read first: of those due the most urgent whose next turn is nearest, else the
+    /// next to become due.
+    fn first_slot(&self, now: u64) -> Option<(usize, &Slot)> {
+        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
+        let urgency = |(_, slot): &(usize, &Slot)| match slot.due <= now {
+            true => (0, Some(self.class_of(slot)), slot.due + u64::from(slot.block.period_ms)),
+            false => (1, None, slot.due),
+        };
+        waiting.min_by_key(urgency)
     }
 
     /// How the device does.
@@ -175,7 +275,8 @@ impl Scanner {
     /// Every point as `Bad`: the device is dead, or its reader failed.
     #[must_use]
     pub fn all_bad(&self, fault: Fault) -> Vec<(u32, Reading)> {
-        self.mappings.iter().map(|m| (m.point, Reading::Bad(fault))).collect()
+        let points = self.mappings.iter().enumerate().filter(|(i, _)| self.conditions.is_point(*i));
+        points.map(|(_, m)| (m.point, Reading::Bad(fault))).collect()
     }
 
     /// What to do now. A request that is not answered is asked again.
@@ -193,9 +294,7 @@ impl Scanner {
             let due = self.slots.iter().filter(|s| !s.refused).map(|s| s.due).min();
             self.replan(due.unwrap_or(now));
         }
-        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
-        let first = waiting.min_by_key(|(_, slot)| (slot.due, slot.block.period_ms));
-        match first {
+        match self.first_slot(now) {
             Some((place, slot)) if slot.due <= now => {
                 let request = slot.block.request;
                 self.flight = Some((Flight::Slot(place), request));
@@ -254,6 +353,7 @@ impl Scanner {
             }
             (_, Health::Dead { fault, .. }) => {
                 self.last_time = None;
+                self.conditions.lost();
                 Answer { readings: self.all_bad(fault), stamp: Stamp::Arrival }
             }
             (Health::Suspect(_) | Health::Dead { .. }, Health::Suspect(_)) => Answer::none(),
@@ -263,12 +363,14 @@ impl Scanner {
     fn bad_block(&mut self, place: usize, fault: Fault) -> Answer {
         self.last_time = None;
         let items = self.slots.get(place).map(|slot| slot.block.items.as_slice());
-        let readings = items
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|item| self.mappings.get(item.mapping))
-            .map(|m| (m.point, Reading::Bad(fault)))
-            .collect();
+        let mut readings = Vec::new();
+        for item in items.unwrap_or_default() {
+            self.conditions.failed(item.mapping, fault);
+            let point = self.mappings.get(item.mapping);
+            if let Some(m) = point.filter(|_| self.conditions.is_point(item.mapping)) {
+                readings.push((m.point, Reading::Bad(fault)));
+            }
+        }
         Answer { readings, stamp: Stamp::Arrival }
     }
 
@@ -282,7 +384,7 @@ impl Scanner {
             }
             Outcome::Data(payload) => {
                 self.reschedule(place, now);
-                self.decode(place, &payload)
+                self.decode(place, &payload, now)
             }
             Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {
                 Answer::none()
@@ -322,43 +424,62 @@ impl Scanner {
         }
     }
 
-    fn decode(&mut self, place: usize, payload: &Payload) -> Answer {
+    fn decode(&mut self, place: usize, payload: &Payload, now: u64) -> Answer {
         let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
             return Answer::none();
         };
-        let reading = |at: u16, words: u16, mapping: &Mapping| {
-            let (at, words) = (usize::from(at), usize::from(words));
-            let found = match payload {
-                Payload::Words(all) => {
-                    all.get(at..at + words).map(|words| decode_words(mapping, words))
-                }
-                Payload::Bits(all) => all.get(at).map(|bit| decode_bit(mapping, *bit)),
-            };
-            found.unwrap_or(Reading::Bad(Fault::BadFrame))
-        };
-        let readings = block.items.iter().filter_map(|item| {
-            let mapping = self.mappings.get(item.mapping)?;
-            Some((mapping.point, reading(item.at, item.words, mapping)))
-        });
-        let mut readings: Vec<_> = readings.collect();
         let time = match payload {
             Payload::Words(words) => time_of(block, words),
             Payload::Bits(_) => None,
         };
         let stamp = match time {
-            None => Stamp::Arrival,
-            Some(0) => {
-                doubt_time(&mut readings);
-                Stamp::Arrival
-            }
+            None | Some(0) => Stamp::Arrival,
             Some(time) if self.last_time == Some(time) => return Answer::none(),
             Some(time) => {
                 self.last_time = Some(time);
                 Stamp::Source(TimeMs(i64::from(time) * 1_000))
             }
         };
+        let at = match stamp {
+            Stamp::Arrival => Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX)),
+            Stamp::Source(te) => Moment::Source(te.0),
+        };
+        let mut readings = read_block(&mut self.conditions, &self.mappings, block, payload, at);
+        if time == Some(0) {
+            doubt_time(&mut readings);
+        }
         Answer { readings, stamp }
     }
+}
+
+/// Auxiliary registers first: the points beside them are judged by what this reply says.
+fn read_block(
+    conditions: &mut Conditions,
+    mappings: &[Mapping],
+    block: &Block,
+    payload: &Payload,
+    at: Moment,
+) -> Vec<(u32, Reading)> {
+    let cells = |item: &Item| {
+        let at = usize::from(item.at);
+        match payload {
+            Payload::Words(all) => all.get(at..at + usize::from(item.words)).map(Cells::Words),
+            Payload::Bits(all) => all.get(at).map(|bit| Cells::Bit(*bit)),
+        }
+    };
+    let (points, auxiliary): (Vec<&Item>, Vec<&Item>) =
+        block.items.iter().partition(|item| conditions.is_point(item.mapping));
+    for item in auxiliary {
+        if let Some(mapping) = mappings.get(item.mapping) {
+            conditions.learn(item.mapping, mapping, cells(item));
+        }
+    }
+    let readings = points.into_iter().filter_map(|item| {
+        let mapping = mappings.get(item.mapping)?;
+        let reading = conditions.reading(item.mapping, mapping, cells(item), at)?;
+        Some((mapping.point, reading))
+    });
+    readings.collect()
 }
 
 /// A device whose clock was never set says 0.
@@ -373,7 +494,10 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
 
 fn slots(device: &Device, mappings: &[Mapping], due: u64) -> Vec<Slot> {
     let slot = |block| Slot { block, due, refused: false };
-    plan(device, mappings).into_iter().map(slot).collect()
+    let mut blocks = plan(device, mappings);
+    // What others depend on is read before them.
+    blocks.sort_by_key(|b| !b.items.iter().any(|i| i.is_auxiliary(mappings)));
+    blocks.into_iter().map(slot).collect()
 }
 
 fn exception_fault(code: u8) -> Fault {

@@ -42,6 +42,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// Who may change limits, and how.
     pub limits: Policy,
+    /// Shifts, and what else a plant decides of its reports.
+    pub report: crate::report::Settings,
 }
 
 /// Which broker carries the gateways' messages.
@@ -116,6 +118,8 @@ struct Text {
     #[serde(default)]
     gateway: Vec<GatewayText>,
     watchdog: Option<crate::watchdog::Text>,
+    #[serde(default)]
+    report: crate::report::settings::Text,
 }
 
 fn default_zone() -> String {
@@ -143,6 +147,18 @@ struct AlarmText {
     late_horizon_s: Option<u32>,
     journal_patience_ms: Option<u32>,
     flood_window_s: Option<u32>,
+}
+
+impl AlarmText {
+    fn settings(&self) -> AlarmSettings {
+        let ms = |s: Option<u32>| s.map(|s| i64::from(s) * 1_000);
+        AlarmSettings {
+            live_ms: ms(self.live_s),
+            late_horizon_ms: ms(self.late_horizon_s),
+            journal_patience_ms: self.journal_patience_ms.map(u64::from),
+            flood_window_ms: ms(self.flood_window_s),
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -207,6 +223,7 @@ impl Config {
         }
         let watchdog = text.watchdog.map(|watchdog| watchdog.settings(&base, listen.ok()));
         let watchdog = watchdog.transpose().map_err(|why| fault("watchdog", why));
+        let report = text.report.settle_or(|why| fault("report", why));
         let zone_min = stamp.as_ref().map_or(0, |s| s.offset_min(crate::clock::now()));
         let calls = match &text.calls {
             None => CallsConfig::default(),
@@ -227,16 +244,12 @@ impl Config {
                     listen,
                     mqtt,
                     gateways,
-                    alarm: AlarmSettings {
-                        live_ms: text.alarm.live_s.map(|s| i64::from(s) * 1_000),
-                        late_horizon_ms: text.alarm.late_horizon_s.map(|s| i64::from(s) * 1_000),
-                        journal_patience_ms: text.alarm.journal_patience_ms.map(u64::from),
-                        flood_window_ms: text.alarm.flood_window_s.map(|s| i64::from(s) * 1_000),
-                    },
+                    alarm: text.alarm.settings(),
                     commit_ms: u64::from(text.store.commit_ms.unwrap_or(50)),
                     accounts,
                     calls,
                     limits,
+                    report,
                     console_dist: text.http.console_dist.map(|dist| base.join(dist)),
                     watchdog,
                 })

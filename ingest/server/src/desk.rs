@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::clock;
 use crate::counters::{Counters, add, get};
+use crate::first_out::FirstOuts;
 use crate::intake::GatewayState;
 use crate::outage::{Book, Package};
 use crate::registry::{AlarmFacts, Registry};
@@ -192,6 +193,7 @@ pub struct Parts {
 struct Desk {
     parts: Parts,
     rows: BTreeMap<(String, u64), AlarmRow>,
+    firsts: FirstOuts,
     pending: BTreeMap<u64, Pending>,
     events: broadcast::Sender<StreamEvent>,
     recent: VecDeque<StreamEvent>,
@@ -220,6 +222,7 @@ pub fn start(
     let mut desk = Desk {
         parts,
         rows: BTreeMap::new(),
+        firsts: FirstOuts::restored(&rows),
         pending: BTreeMap::new(),
         events,
         recent: VecDeque::new(),
@@ -348,7 +351,9 @@ impl Desk {
         te: Option<TimeMs>,
         recorded: bool,
     ) {
+        let registry = self.parts.registry.borrow().clone();
         for (facts, rows, _sounds) in alarms {
+            let others = self.firsts.change(&facts, &rows, &registry, &self.gateways);
             let lo = (facts.key.clone(), 0);
             let hi = (facts.key.clone(), u64::MAX);
             let gone: Vec<_> = self
@@ -370,8 +375,12 @@ impl Desk {
                 if let Some(old) = self.rows.get(&key) {
                     keep_acknowledgement(&mut row, old);
                 }
+                row.first_out = self.firsts.place(&facts);
                 self.send_row(&row);
                 self.rows.insert(key, row);
+            }
+            for row in self.firsts.place_anew(&others, &mut self.rows) {
+                self.send_row(&row);
             }
         }
         if let (Some(te), Some(latencies)) = (te, &self.parts.latencies) {
@@ -406,6 +415,7 @@ impl Desk {
             if let Some(old) = old.get(&key) {
                 keep_acknowledgement(&mut row, old);
             }
+            row.first_out = self.firsts.place(&row.facts.0);
             self.rows.insert(key, row);
         }
     }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod counters;
 pub mod demo;
 pub mod desk;
+pub mod first_out;
 pub mod history;
 pub mod http;
 pub mod intake;
@@ -24,6 +25,7 @@ pub mod link;
 pub mod note;
 pub mod outage;
 pub mod registry;
+pub mod report;
 pub mod restore;
 pub mod stamp;
 pub mod steps;
@@ -111,6 +113,33 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> anyhow:
     anyhow::bail!("the intake ended by itself")
 }
 
+/// What the pages and the API reach.
+fn app_of(
+    config: &Config,
+    files: &Files,
+    core: &Core,
+    (accounts, calls, limits): (Arc<Accounts>, calls::Calls, limits::Office),
+    demo: Option<demo::Control>,
+) -> anyhow::Result<http::App> {
+    Ok(http::App {
+        accounts,
+        calls,
+        desk: core.desk.clone(),
+        alarms: core.alarms.clone(),
+        registry: core.registry.clone(),
+        store: files.store.clone(),
+        journal: files.journal.clone(),
+        config_db: files.config_db.clone(),
+        limits,
+        stamp: config.stamp.clone(),
+        counters: core.counters.clone(),
+        demo,
+        console_dist: config.console_dist.clone(),
+        report: http::Reports::new(config.report.clone(), config.alarm.flood_window_ms),
+        form_secret: accounts::secret::key()?.into(),
+    })
+}
+
 impl Centre {
     /// Opens the files, restores the engine and starts everything.
     ///
@@ -122,12 +151,18 @@ impl Centre {
         }
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
+        let alive = report::life::last_alive(&files.journal)?;
         let (key, orders) = limits::begin(&mut config, &files.config_db)?;
         let core = Core::start(&config, &files, extras.latencies, &stopped)?;
+        report::life::began(&files.journal, alive, clock::now());
         let calls = start_calls(&config, &files, &core, &stopped)?;
         let (to_change, changes) = mpsc::channel(limits::CHANGES_MAX);
         let office = office(&config, &files, &core, key, to_change);
         tokio::spawn(office.clone().run(stopped.clone()));
+        let accounts = people(&config, &files, &core.counters, extras.demo.is_some()).await?;
+        tokio::spawn(accounts.clone().tend(stopped.clone()));
+        let app =
+            app_of(&config, &files, &core, (accounts.clone(), calls, office.clone()), extras.demo)?;
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
@@ -153,24 +188,6 @@ impl Centre {
             core.notices,
             stopped.clone(),
         ));
-        let accounts = people(&config, &files, &counters, extras.demo.is_some()).await?;
-        tokio::spawn(accounts.clone().tend(stopped.clone()));
-        let app = http::App {
-            accounts: accounts.clone(),
-            calls,
-            desk: core.desk.clone(),
-            alarms: core.alarms.clone(),
-            registry: core.registry.clone(),
-            store: files.store.clone(),
-            journal: files.journal.clone(),
-            config_db: files.config_db.clone(),
-            limits: office.clone(),
-            stamp: config.stamp.clone(),
-            counters: counters.clone(),
-            demo: extras.demo,
-            console_dist: config.console_dist.clone(),
-            form_secret: accounts::secret::key()?.into(),
-        };
         let http = http::start(app, config.listen, stopped).await.with_context(|| {
             format!("cannot listen on {}; is another one running there?", config.listen)
         })?;

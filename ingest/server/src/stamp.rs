@@ -2,7 +2,7 @@
 
 use fengsui_telemetry::TimeMs;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 /// Formats times in one zone.
@@ -48,6 +48,20 @@ impl Stamp {
     pub fn offset_min(&self, at: TimeMs) -> i32 {
         let stamp = Timestamp::from_millisecond(at.0).unwrap_or_default();
         self.0.to_offset(stamp).seconds() / 60
+    }
+
+    /// The date on the wall.
+    #[must_use]
+    pub fn date(&self, at: TimeMs) -> Date {
+        let stamp = Timestamp::from_millisecond(at.0).unwrap_or_default();
+        stamp.to_zoned(self.0.clone()).date()
+    }
+
+    /// When the wall shows this; none beyond the years of the calendar.
+    #[must_use]
+    pub fn at(&self, wall: DateTime) -> Option<TimeMs> {
+        let zoned = wall.to_zoned(self.0.clone()).ok()?;
+        Some(TimeMs(zoned.timestamp().as_millisecond()))
     }
 
     /// Reads RFC 3339, or milliseconds since 1970.

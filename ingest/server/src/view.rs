@@ -4,6 +4,7 @@ use fengsui_alerting::{AlarmId, Engine, Letter, Occurrence};
 use fengsui_telemetry::TimeMs;
 use serde::Serialize;
 
+use crate::first_out::Place;
 use crate::registry::AlarmFacts;
 use crate::stamp::Stamp;
 
@@ -38,6 +39,8 @@ pub struct AlarmRow {
     pub comment: String,
     /// End of a shelf.
     pub shelf_until: Option<TimeMs>,
+    /// Whether it came first in its installation; none where that says nothing.
+    pub first_out: Option<Place>,
 }
 
 /// The facts, shared by all rows of an alarm.
@@ -78,6 +81,7 @@ pub struct AlarmJson<'a> {
     acked_at: Option<String>,
     comment: &'a str,
     shelf_until: Option<String>,
+    first_out: Option<&'a str>,
 }
 
 impl AlarmRow {
@@ -111,6 +115,7 @@ impl AlarmRow {
             acked_at: self.acked_at.map(|t| stamp.rfc3339(t)),
             comment: &self.comment,
             shelf_until: self.shelf_until.map(|t| stamp.rfc3339(t)),
+            first_out: self.first_out.map(Place::word),
         }
     }
 
@@ -149,6 +154,7 @@ pub fn rows_of(
         acked_at: None,
         comment: String::new(),
         shelf_until: standing.shelf_until,
+        first_out: None,
     };
     let mut rows = Vec::new();
     if standing.letter != Letter::A {

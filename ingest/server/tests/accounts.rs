@@ -9,7 +9,7 @@ use door::{Door, PASSWORD};
 use serde_json::{Value, json};
 
 /// Every command of the API with the least role for it, its body, and what who may gets.
-const COMMANDS: [(&str, &str, &str, &str); 14] = [
+const COMMANDS: [(&str, &str, &str, &str); 17] = [
     ("GET", "/api/v1/desk", "viewer", ""),
     ("GET", "/api/v1/points", "viewer", ""),
     ("GET", "/api/v1/journal", "viewer", ""),
@@ -29,6 +29,9 @@ const COMMANDS: [(&str, &str, &str, &str); 14] = [
     ("GET", "/api/v1/users", "admin", ""),
     ("POST", "/api/v1/users", "admin", "{}"),
     ("POST", "/api/v1/users/nobody/enable", "admin", "{}"),
+    ("GET", "/api/v1/report/day", "viewer", ""),
+    ("GET", "/api/v1/online", "viewer", ""),
+    ("GET", "/api/v1/blind", "viewer", ""),
 ];
 const ROLES: [&str; 4] = ["viewer", "operator", "engineer", "admin"];
 

@@ -20,7 +20,8 @@ mod sqlite;
 
 pub use accounts::{AccountFault, AccountNote, ApiToken, Deed, NewUser, User, UserChange};
 pub use alarms::{
-    AlarmJournal, ChainFault, Head, JournalDone, JournalRow, RowKind, Snapshot, StoredRow, Verified,
+    AlarmJournal, ChainFault, Head, JournalDone, JournalReader, JournalRow, RowKind, Snapshot,
+    StoredRow, Verified,
 };
 pub use codec::{Damage, EngineInput, InputLog, Inputs, decode_chunk, encode_chunk};
 pub use config::{Catalogued, ConfigDb};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use fengsui_store::{
-    AlarmJournal, ChainFault, EngineInput, InputLog, JournalRow, RowKind, Snapshot, StoreError,
+    AlarmJournal, ChainFault, EngineInput, InputLog, JournalReader, JournalRow, RowKind, Snapshot,
+    StoreError,
 };
 use fengsui_telemetry::TimeMs;
 use rusqlite::Connection;
@@ -324,4 +325,33 @@ fn a_failed_commit_answers_err_and_the_chain_goes_on_whole() {
     saboteur.execute_batch("DROP TRIGGER no").unwrap();
     assert_eq!(append(&journal, vec![row(3), row(4)]).unwrap(), [Some(3), Some(4)]);
     assert_eq!(journal.verify().unwrap().rows, 4);
+}
+
+#[test]
+fn a_reader_finds_a_time_reads_beside_the_writer_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alarms.db");
+    assert!(JournalReader::open(&path).is_err(), "a reader makes no file");
+    assert!(!path.exists());
+    let journal = AlarmJournal::open(&path).unwrap();
+    let reader = journal.reader().unwrap();
+    assert_eq!((reader.before(TimeMs(5)).unwrap(), reader.alive().unwrap()), (0, None));
+    // Three rows at each of ten times.
+    append(&journal, (0..30).map(|i| JournalRow { ti: TimeMs(100 + i / 3), ..row(i) }).collect())
+        .unwrap();
+    for (at, seq) in [(0, 0), (100, 0), (101, 3), (105, 15), (109, 27), (110, 30), (999, 30)] {
+        assert_eq!(reader.before(TimeMs(at)).unwrap(), seq, "{at}");
+    }
+    assert_eq!(reader.alive().unwrap(), Some(TimeMs(109)));
+    let mut log = InputLog::default();
+    log.wake(TimeMs(500));
+    let (answer, wait) = sync_channel(1);
+    let done = Box::new(move |seqs| answer.send(seqs).unwrap());
+    journal.append_with(log.take(0), Vec::new(), done).unwrap();
+    wait.recv().unwrap().unwrap();
+    assert_eq!(reader.alive().unwrap(), Some(TimeMs(500)), "an input is a sign of life");
+    let rows = reader.of_alarm("GW-01/TK-0.LT/HH", 10, 2).unwrap();
+    assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), [10, 7]);
+    drop(journal);
+    assert_eq!(JournalReader::open(&path).unwrap().page(28, 9).unwrap().len(), 2, "closed as well");
 }

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The plant must not share a mistake with what reads it.
     ("fengsui-plant", &[]),
     ("fengsui-tidy", &[]),
+    ("fengsui-fuzz", &["fengsui-alerting", "fengsui-scan", "fengsui-telemetry"]),
     (
         "fengsui-bench",
         &["fengsui", "fengsui-alerting", "fengsui-plant", "fengsui-store", "fengsui-telemetry"],

@@ -1,5 +1,8 @@
 //! The loop with a spool that does not keep up.
 
+mod clock;
+mod valves;
+
 use super::*;
 use fengsui_alerting::limits::LimitSet;
 use fengsui_alerting::{Plan, Subject};
@@ -14,6 +17,10 @@ struct Bench {
 }
 
 fn bench(jobs_max: usize) -> Bench {
+    bench_with(jobs_max, "h\ntag,kind,limit\nA,H,85\nB,H,85\n")
+}
+
+fn bench_with(jobs_max: usize, limits: &str) -> Bench {
     let point = |tag: &str| Point {
         tag: Tag::parse(tag).unwrap(),
         name: String::new(),
@@ -30,7 +37,7 @@ fn bench(jobs_max: usize) -> Bench {
         installations: vec![Installation { name: "a".into(), hazard_class: 0, kind: "k".into() }],
         points: vec![point("A"), point("B")],
     };
-    let limits = LimitSet::parse("limits", "h\ntag,kind,limit\nA,H,85\nB,H,85\n").unwrap();
+    let limits = LimitSet::parse("limits", limits).unwrap();
     let numbers = vec![7, 3];
     let number = |index: u32| PointRef(numbers[index as usize]);
     let alarms = limits.plan("GW-01", OWN, &catalogue, &number, Revision(5));
@@ -38,7 +45,9 @@ fn bench(jobs_max: usize) -> Bench {
     let engine = Engine::new(Plan { revision: Revision(5), alarms }).unwrap();
     let (spool, jobs) = SpoolHandle::double(jobs_max);
     let (siren, shown) = watch::channel(SirenState::default());
-    let out = Outputs { siren, state: watch::channel(LoopState::default()).0, spool };
+    let state = watch::channel(LoopState::default()).0;
+    let healths = watch::channel(Vec::new()).1;
+    let out = Outputs { siren, state, healths, spool };
     let alarm_loop = AlarmLoop::new(engine, numbers, &["plc".into()], Clock::start(), out);
     Bench { alarm_loop, jobs, siren: shown, scans: 0 }
 }

@@ -1,10 +1,14 @@
-//! One task per device: it alone owns the connection, and nobody cancels it mid-request.
+//! One task per device, or per line that several devices share: it alone owns the connection, and
+//! nobody cancels it mid-request.
 //!
 //! - What to ask and what an answer means is decided by [`Scanner`]; here are only the socket, the
 //!   clock and the waiting.
 //! - A reader that panics makes its points `Bad(ReaderFailed)` and begins anew after a pause.
 
+mod serial;
+pub(crate) mod shared;
 mod tcp;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::time::Duration;
@@ -57,55 +61,28 @@ impl Bus {
     pub(crate) async fn run(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
         let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
         let reader = move || bus.clone().read(out.clone(), end.clone());
-        self.keep(reader, scans, &mut stop).await;
-    }
-
-    /// Starts the reader again and again.
-    async fn keep<F>(
-        &self,
-        reader: impl Fn() -> F,
-        scans: mpsc::Sender<Scanned>,
-        stop: &mut watch::Receiver<bool>,
-    ) where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let mut pause = RESTART_MS;
-        loop {
-            let began = self.clock.mono_ms();
-            match tokio::spawn(reader()).await {
-                Ok(()) => return,
-                Err(fault) => {
-                    error!(device = %self.device.name, %fault, pause, "reader failed");
-                }
-            }
-            if self.clock.mono_ms() - began > RESTART_MAX_MS {
-                pause = RESTART_MS;
-            }
+        let failed = || {
             let scanner = Scanner::new(self.device.clone(), self.mappings.clone(), 0);
-            let failed = Scanned {
+            vec![Scanned {
                 device: self.index,
                 te: self.clock.wall(),
                 readings: scanner.all_bad(Fault::ReaderFailed),
                 answered: None,
                 fault: Some(Fault::ReaderFailed),
-            };
-            if scans.send(failed).await.is_err() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = sleep(Duration::from_millis(pause)) => {}
-            }
-            pause = (pause * 2).min(RESTART_MAX_MS);
-        }
+            }]
+        };
+        let kept = Kept { name: &self.device.name, clock: self.clock, failed: &failed };
+        keep(&kept, reader, scans, &mut stop).await;
     }
 
     async fn read(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
         let clock = self.clock;
         let mut link = match &self.device.link {
-            Link::ModbusTcp { host, port } => tcp::Tcp::new(host, *port, &self.device),
+            Link::ModbusTcp { host, port } => wire::Wire::tcp(host, *port, clock),
+            Link::Rtu { .. } => unreachable!("devices on a line are read by the line's task"),
         };
+        let (unit, patience) =
+            (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut scanner = Scanner::new(self.device.clone(), self.mappings, clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
@@ -124,7 +101,7 @@ impl Bus {
                     }
                 }
             };
-            let outcome = link.transact(request).await;
+            let outcome = link.transact(unit, request, patience).await.outcome;
             let arrival = after(clock.wall(), last);
             last = arrival;
             let answer = scanner.answer(outcome, clock.mono_ms());
@@ -144,6 +121,47 @@ impl Bus {
                 return;
             }
         }
+    }
+}
+
+/// A reader that is started again and again.
+pub(crate) struct Kept<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) clock: Clock,
+    /// What to say when it failed.
+    pub(crate) failed: &'a (dyn Fn() -> Vec<Scanned> + Sync),
+}
+
+/// Starts the reader again and again.
+pub(crate) async fn keep<F>(
+    kept: &Kept<'_>,
+    reader: impl Fn() -> F,
+    scans: mpsc::Sender<Scanned>,
+    stop: &mut watch::Receiver<bool>,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut pause = RESTART_MS;
+    loop {
+        let began = kept.clock.mono_ms();
+        match tokio::spawn(reader()).await {
+            Ok(()) => return,
+            Err(fault) => error!(reader = kept.name, %fault, pause, "reader failed"),
+        }
+        if kept.clock.mono_ms() - began > RESTART_MAX_MS {
+            pause = RESTART_MS;
+        }
+        for failed in (kept.failed)() {
+            if scans.send(failed).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = sleep(Duration::from_millis(pause)) => {}
+        }
+        pause = (pause * 2).min(RESTART_MAX_MS);
     }
 }
 

@@ -4,45 +4,56 @@
 //! header mismatch. So each call has its deadline here, and after anything but a clean answer the
 //! connection is dropped and made anew.
 
+use std::fmt;
 use std::time::Duration;
 
-use fengsui_scan::{Device, Function, Outcome, Payload, ReadRequest, check};
+use fengsui_scan::{Function, Outcome, Payload, ReadRequest, check};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::slave::SlaveContext;
 use tokio_modbus::{Error, Request, Response, Slave};
 use tracing::debug;
 
 /// The connection to one device.
-pub(super) struct Tcp {
+pub(crate) struct Tcp {
     host: String,
     port: u16,
-    slave: Slave,
-    patience: Duration,
     context: Option<Context>,
 }
 
+impl fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tcp({}:{})", self.host, self.port)
+    }
+}
+
 impl Tcp {
-    pub(super) fn new(host: &str, port: u16, device: &Device) -> Self {
-        Self {
-            host: host.to_owned(),
-            port,
-            slave: Slave(device.unit),
-            patience: Duration::from_millis(device.timeout_ms.into()),
-            context: None,
-        }
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, context: None }
+    }
+
+    /// The next question makes a new connection.
+    pub(super) fn close(&mut self) {
+        self.context = None;
     }
 
     /// Asks once. The connection survives only a clean answer.
-    pub(super) async fn transact(&mut self, request: ReadRequest) -> Outcome {
+    pub(super) async fn transact(
+        &mut self,
+        unit: u8,
+        request: ReadRequest,
+        patience: Duration,
+    ) -> Outcome {
         let mut context = match self.context.take() {
             Some(context) => context,
-            None => match self.connect().await {
+            None => match self.connect(patience).await {
                 Some(context) => context,
                 None => return Outcome::Unreachable,
             },
         };
-        let outcome = match timeout(self.patience, context.call(ask(request))).await {
+        context.set_slave(Slave(unit));
+        let outcome = match timeout(patience, context.call(ask(request))).await {
             Err(_) => Outcome::Timeout,
             Ok(Err(Error::Protocol(fault))) => {
                 debug!(%fault, "foreign reply");
@@ -66,14 +77,14 @@ impl Tcp {
         outcome
     }
 
-    async fn connect(&mut self) -> Option<Context> {
+    async fn connect(&mut self, patience: Duration) -> Option<Context> {
         let address = (self.host.as_str(), self.port);
-        match timeout(self.patience, TcpStream::connect(address)).await {
+        match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 if let Err(fault) = stream.set_nodelay(true) {
                     debug!(%fault, "delay stays on");
                 }
-                Some(tcp::attach_slave(stream, self.slave))
+                Some(tcp::attach(stream))
             }
             Ok(Err(fault)) => {
                 debug!(host = self.host, port = self.port, %fault, "no connection");

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 
 const ASK: ReadRequest = ReadRequest { function: Function::Holding, first: 10, count: 2 };
 
+const PATIENCE: Duration = Duration::from_millis(60);
+
 fn device(port: u16) -> (Device, Vec<Mapping>) {
     let site = format!(
         "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n[[installation]]\n\
@@ -47,12 +49,12 @@ async fn bad_device(reply: fn(&[u8]) -> Option<Vec<u8>>) -> u16 {
 /// What a bad first reply is taken for; the second request must then get the right answer.
 async fn check(reply: fn(&[u8]) -> Option<Vec<u8>>, expected: Outcome) {
     let (device, _) = device(bad_device(reply).await);
-    let Link::ModbusTcp { host, port } = &device.link;
-    let mut link = tcp::Tcp::new(host, *port, &device);
-    assert_eq!(link.transact(ASK).await, expected);
+    let Link::ModbusTcp { host, port } = &device.link else { panic!("not over TCP") };
+    let mut link = tcp::Tcp::new(host, *port);
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, expected);
     let good = Outcome::Data(Payload::Words(vec![10, 11]));
-    assert_eq!(link.transact(ASK).await, good, "after {expected:?}");
-    assert_eq!(link.transact(ASK).await, good, "on a kept connection");
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "after {expected:?}");
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "on a kept connection");
 }
 
 fn reply(ask: &[u8], tail: &[u8]) -> Vec<u8> {
@@ -92,15 +94,24 @@ async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let (device, _) = device(port);
-    let mut link = tcp::Tcp::new("127.0.0.1", port, &device);
-    assert_eq!(link.transact(ASK).await, Outcome::Unreachable);
+    let mut link = tcp::Tcp::new("127.0.0.1", port);
+    assert_eq!(link.transact(1, ASK, PATIENCE).await, Outcome::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
     let (device, mappings) = device(1);
-    let bus = Bus { index: 3, device, mappings, clock: Clock::start() };
+    let scanner = Scanner::new(device, mappings, 0);
+    let failed = || {
+        vec![Scanned {
+            device: 3,
+            te: TimeMs(0),
+            readings: scanner.all_bad(Fault::ReaderFailed),
+            answered: None,
+            fault: Some(Fault::ReaderFailed),
+        }]
+    };
+    let kept = Kept { name: "plc", clock: Clock::start(), failed: &failed };
     let (scans, mut inbox) = mpsc::channel(8);
     let (_stop, mut stopped) = watch::channel(false);
     let tries = Arc::new(AtomicUsize::new(0));
@@ -111,7 +122,7 @@ async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
             assert!(count.fetch_add(1, Ordering::SeqCst) >= 2, "a fault in the reader");
         }
     };
-    bus.keep(reader, scans, &mut stopped).await;
+    keep(&kept, reader, scans, &mut stopped).await;
     assert_eq!(tries.load(Ordering::SeqCst), 3);
     for _ in 0..2 {
         let said = inbox.recv().await.unwrap();

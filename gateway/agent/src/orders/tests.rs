@@ -57,6 +57,9 @@ fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>
         spool: SpoolConfig::default(),
         alarm: AlarmSettings::default(),
         centre_key: Some(key(1)),
+        outputs: crate::outputs::config::OutputPlan::default(),
+        health: None,
+        clock_battery: true,
         sparkplug: None,
     };
     let (to_loop, plans) = mpsc::channel(1);

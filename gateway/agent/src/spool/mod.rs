@@ -7,6 +7,7 @@
 
 mod db;
 mod export;
+mod verbs;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +18,14 @@ use fengsui_telemetry::wire::{Sealed, decode_catalogue};
 use fengsui_telemetry::{Catalogue, Epoch, Offset, Record, Revision, TimeMs};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 pub(crate) use db::Snapshot;
-pub use export::{SPOOL_FILE, each_record};
+pub use export::{
+    Place, SPOOL_FILE, SpoolCheck, SpoolStatus, Wanted, each_record, preload_spool, spool_export,
+    spool_status, spool_verify,
+};
+pub use verbs::{SpoolVerb, spool_verb};
 
 use crate::clock::Clock;
 use db::Db;
@@ -171,6 +177,9 @@ impl Spool {
     ) -> Result<Self, SpoolFault> {
         let mut db = Db::open(folder, clock.wall())?;
         db.use_catalogue(catalogue)?;
+        if let Err(fault) = db.take_room() {
+            warn!(%fault, "no room could be set aside");
+        }
         Ok(Self { db, config, clock })
     }
 

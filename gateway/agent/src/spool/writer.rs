@@ -3,11 +3,14 @@
 //! - Telemetry waits a moment for company, alarms do not.
 //! - A commit that fails is not tried again on the same handle: the file is set aside and what was
 //!   not committed goes into a new one. A full disk is the exception: SQLite rolls that back, so
-//!   room is made and the commit repeated.
+//!   room is made, and until there is room on the disk again the spool grows no more: alarm
+//!   records take the place of old telemetry.
 //! - While nothing can be written, records wait in memory up to a limit; then the oldest telemetry
 //!   gives way to a Gap.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -18,7 +21,7 @@ use rusqlite::ErrorCode;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::db::{Db, Incoming, Kind};
+use super::db::{Db, Incoming, Kind, RESERVE_FILE, is_full};
 use super::{Job, SpoolConfig, SpoolFault, SpoolState};
 use crate::clock::Clock;
 
@@ -32,16 +35,22 @@ const RETRY_MS: u64 = 2_000;
 const IDLE_MS: u64 = 1_000;
 /// Part of the quota that telemetry leaves to alarm records.
 const ALARM_RESERVE: u64 = 10;
-/// A file that is deleted on a full disk, so that the alarm about it can be written.
+/// Size of the reserve: the log, once over.
 const RESERVE_BYTES: usize = 1 << 20;
-const RESERVE_FILE: &str = "reserve";
+/// There is room again when the reserve fits in and as much beside it.
+const ROOM_BYTES: usize = 2 * RESERVE_BYTES;
+/// Between two questions whether there is room again.
+const ROOM_ASKED_MS: u64 = 2_000;
+/// Pause after room was made.
+const MADE_ROOM_MS: u64 = 50;
 
 pub(super) struct Writer {
     db: Db,
     config: SpoolConfig,
     clock: Clock,
     publish: watch::Sender<SpoolState>,
-    reserve: PathBuf,
+    /// Where the reserve is; none for a spool in memory.
+    reserve: Option<PathBuf>,
     pending: VecDeque<Incoming>,
     pending_bytes: u64,
     /// Telemetry that had to give way in memory: how many, and from when to when.
@@ -51,6 +60,10 @@ pub(super) struct Writer {
     /// When the oldest pending record must be committed, monotonic ms.
     commit_at: Option<u64>,
     failing: Option<String>,
+    /// The last commit failed.
+    refused: bool,
+    /// The disk is full: bytes that the spool may hold, and when room is asked for, monotonic ms.
+    full: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -60,7 +73,7 @@ impl Writer {
         clock: Clock,
         publish: watch::Sender<SpoolState>,
     ) -> Self {
-        let reserve = db.folder().join(RESERVE_FILE);
+        let reserve = db.folder().map(|folder| folder.join(RESERVE_FILE));
         Self {
             db,
             config,
@@ -74,13 +87,21 @@ impl Writer {
             durable: None,
             commit_at: None,
             failing: None,
+            refused: false,
+            full: None,
         }
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Job>) {
-        self.make_reserve();
+        if let Err(fault) = self.make_reserve() {
+            warn!(%fault, "no reserve could be laid down");
+            if is_no_room(&fault) {
+                self.disk_is_full(&fault.to_string());
+            }
+        }
         loop {
             let now = self.clock.mono_ms();
+            self.ask_for_room(now);
             let wait = self.commit_at.map_or(IDLE_MS, |at| at.saturating_sub(now));
             match inbox.recv_timeout(Duration::from_millis(wait)) {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -152,7 +173,7 @@ impl Writer {
     /// While the disk refuses, nothing hurries it.
     fn commit_within(&mut self, ms: u64) {
         let at = self.clock.mono_ms() + ms;
-        if self.failing.is_none() {
+        if !self.refused {
             self.commit_at = Some(self.commit_at.map_or(at, |before| before.min(at)));
         } else if self.commit_at.is_none() {
             self.commit_at = Some(self.clock.mono_ms() + RETRY_MS);
@@ -176,9 +197,14 @@ impl Writer {
                 self.pending.clear();
                 self.pending_bytes = 0;
                 (self.snapshot, self.durable) = (None, None);
-                if self.failing.take().is_some() {
+                self.refused = false;
+                if self.full.is_some()
+                    && let Err(fault) = self.db.restart_log()
+                {
+                    warn!(%fault, "log could not be emptied");
+                }
+                if self.full.is_none() && self.failing.take().is_some() {
                     info!("spool writes again");
-                    self.make_reserve();
                 }
                 self.tell();
             }
@@ -188,30 +214,80 @@ impl Writer {
 
     /// Says so, mends what can be mended, and tries again after a pause.
     fn fail(&mut self, fault: &SpoolFault) {
-        if self.failing.is_none() {
-            error!(%fault, "spool cannot be written; records wait in memory");
-        }
-        self.failing = Some(fault.to_string());
-        match code(fault) {
-            Some(ErrorCode::DiskFull) => {
-                // Room for the alarm that says that there is no room.
-                if let Err(fault) = fs::remove_file(&self.reserve)
-                    && fault.kind() != io::ErrorKind::NotFound
-                {
-                    warn!(%fault, "reserve could not be deleted");
-                }
-                if let Err(fault) = self.db.evict(self.clock.wall()) {
-                    warn!(%fault, "no room could be made");
-                }
+        let again = std::mem::replace(&mut self.refused, true);
+        let mut pause = RETRY_MS;
+        if is_full(fault) {
+            if self.disk_is_full(&fault.to_string()) && !again {
+                pause = MADE_ROOM_MS;
             }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {}
-            Some(_) | None => {
-                if let Err(fault) = self.db.reopen(self.clock.wall()) {
-                    error!(%fault, "no new spool could be begun");
-                }
+        } else {
+            if self.failing.is_none() {
+                error!(%fault, "spool cannot be written; records wait in memory");
+            }
+            self.failing = Some(fault.to_string());
+            match code(fault) {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {}
+                Some(_) | None => self.reopen(),
             }
         }
-        self.commit_at = Some(self.clock.mono_ms() + RETRY_MS);
+        self.commit_at = Some(self.clock.mono_ms() + pause);
+        self.tell();
+    }
+
+    fn reopen(&mut self) {
+        if let Err(fault) = self.db.reopen(self.clock.wall()) {
+            error!(%fault, "no new spool could be begun");
+            if is_full(&fault) {
+                self.free_reserve();
+            }
+        }
+    }
+
+    /// Makes room for the alarm that says that there is no room, and lets the spool grow no more.
+    /// False: nothing could be done.
+    fn disk_is_full(&mut self, why: &str) -> bool {
+        if self.full.is_none() {
+            error!(fault = why, "disk is full; telemetry gives way to alarms");
+        }
+        self.failing = Some(why.to_owned());
+        self.free_reserve();
+        // First the log into the file, which grows into the reserve's place; from then on the
+        // spool lives in the room that it has.
+        let freed = self.db.restart_log().and_then(|()| {
+            self.db.evict(self.clock.wall(), self.config.bytes_max)?;
+            self.db.restart_log()
+        });
+        if let Err(fault) = &freed {
+            warn!(%fault, "no room could be made");
+        }
+        self.full = Some((self.db.bytes(), self.clock.mono_ms() + ROOM_ASKED_MS));
+        freed.is_ok()
+    }
+
+    fn free_reserve(&self) {
+        if let Some(reserve) = &self.reserve
+            && let Err(fault) = fs::remove_file(reserve)
+            && fault.kind() != io::ErrorKind::NotFound
+        {
+            warn!(%fault, "reserve could not be deleted");
+        }
+    }
+
+    /// After a full disk: as soon as the reserve can be laid down again, there is room.
+    fn ask_for_room(&mut self, now: u64) {
+        let Some((bytes, at)) = self.full else { return };
+        if now < at {
+            return;
+        }
+        if self.make_reserve().is_err() {
+            self.full = Some((bytes, now + ROOM_ASKED_MS));
+            return;
+        }
+        self.full = None;
+        if !self.refused {
+            self.failing = None;
+        }
+        info!("disk has room again");
         self.tell();
     }
 
@@ -246,8 +322,9 @@ impl Writer {
         let urgent = self.pending.iter().any(|one| one.kind == Kind::Alarm);
         let quota = self.config.bytes_max;
         let quota = if urgent { quota } else { quota - quota / ALARM_RESERVE };
+        let quota = self.full.map_or(quota, |(bytes, _)| quota.min(bytes));
         while self.db.bytes() + self.pending_bytes > quota {
-            match self.db.evict(self.clock.wall()) {
+            match self.db.evict(self.clock.wall(), self.config.bytes_max) {
                 Ok(evicted) if evicted.freed + evicted.lost > 0 => {}
                 Ok(_) => return,
                 Err(fault) => {
@@ -258,18 +335,35 @@ impl Writer {
         }
     }
 
-    fn make_reserve(&self) {
-        if !self.reserve.exists()
-            && let Err(fault) = fs::write(&self.reserve, vec![0x5a; RESERVE_BYTES])
-        {
-            warn!(%fault, "no reserve could be laid down");
-        }
+    /// Lays the reserve down, where it is not: real bytes, since a hole reserves nothing.
+    fn make_reserve(&self) -> io::Result<()> {
+        let Some(reserve) = self.reserve.as_deref().filter(|path| !path.exists()) else {
+            return Ok(());
+        };
+        let new = reserve.with_extension("new");
+        let lay_down = || {
+            let mut file = File::create(&new)?;
+            file.write_all(&vec![0x5a; ROOM_BYTES])?;
+            file.set_len(RESERVE_BYTES as u64)?;
+            file.sync_all()?;
+            fs::rename(&new, reserve)
+        };
+        lay_down().inspect_err(|_| {
+            if let Err(fault) = fs::remove_file(&new) {
+                debug!(%fault, "half a reserve is left");
+            }
+        })
     }
 
     fn tell(&self) {
         let state = SpoolState { failing: self.failing.clone(), ..self.db.state() };
+        debug!(epoch = state.epoch.0, next = state.next, "committed");
         self.publish.send_replace(state);
     }
+}
+
+fn is_no_room(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn code(fault: &SpoolFault) -> Option<ErrorCode> {

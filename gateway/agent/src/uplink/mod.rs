@@ -8,6 +8,7 @@
 
 mod pump;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
@@ -65,12 +66,23 @@ pub(crate) struct Inputs {
     pub(crate) alarms: watch::Receiver<LoopState>,
     /// To the siren: the centre is silent.
     pub(crate) alone: watch::Sender<bool>,
-    /// True once everything is in the spool and the end is near.
-    pub(crate) drain: watch::Receiver<bool>,
+    /// Turns once everything is in the spool and the end is near.
+    pub(crate) phase: watch::Receiver<Phase>,
     /// Where limits of the centre go; none: they are not asked for.
     pub(crate) orders: Option<mpsc::Sender<Vec<u8>>>,
-    /// Why the last of them was refused.
-    pub(crate) limits_fault: watch::Receiver<String>,
+    /// Why the last of them was refused, and why the last reload was.
+    pub(crate) faults: [watch::Receiver<String>; 2],
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Go on.
+    Run,
+    /// The gateway ends: deliver what can be delivered, and say goodbye.
+    Drain,
+    /// The gateway comes back at once: hang up without a word.
+    Pause,
 }
 
 /// A read on its way from the spool.
@@ -80,13 +92,13 @@ struct Reading {
 }
 
 struct Task {
-    identity: Identity,
+    identity: Arc<Identity>,
     clock: Clock,
     client: AsyncClient,
     spool: SpoolHandle,
     alarms: watch::Receiver<LoopState>,
     orders: Option<mpsc::Sender<Vec<u8>>>,
-    limits_fault: watch::Receiver<String>,
+    faults: [watch::Receiver<String>; 2],
     state: SpoolState,
     machine: Uplink,
     connected: bool,
@@ -112,7 +124,12 @@ struct Task {
 }
 
 /// Runs until drained.
-pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, inputs: Inputs) {
+pub(crate) async fn run(
+    config: UplinkConfig,
+    identity: Arc<Identity>,
+    clock: Clock,
+    inputs: Inputs,
+) {
     let client_id = format!("fengsui-{}", identity.gateway);
     let topic = Topic { gateway: identity.gateway.clone(), channel: Channel::Birth };
     let will = match encode_birth(&offline(&identity)) {
@@ -133,7 +150,7 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         spool: inputs.spool,
         alarms: inputs.alarms,
         orders: inputs.orders,
-        limits_fault: inputs.limits_fault,
+        faults: inputs.faults,
         state,
         machine,
         connected: false,
@@ -149,8 +166,9 @@ pub(crate) async fn run(config: UplinkConfig, identity: Identity, clock: Clock, 
         complaint: String::new(),
         refusal: String::new(),
     };
-    task.work(&mut said, &mut spool, inputs.drain).await;
-    task.farewell(&mut said).await;
+    task.work(&mut said, &mut spool, inputs.phase.clone()).await;
+    let phase = *inputs.phase.borrow();
+    task.farewell(&mut said, phase).await;
     pump.abort();
 }
 
@@ -159,7 +177,7 @@ impl Task {
         &mut self,
         said: &mut mpsc::Receiver<Said>,
         spool: &mut watch::Receiver<SpoolState>,
-        mut drain: watch::Receiver<bool>,
+        mut phase: watch::Receiver<Phase>,
     ) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -175,7 +193,12 @@ impl Task {
             let wake = self.wake(drain_until);
             tokio::select! {
                 biased;
-                _ = drain.wait_for(|drain| *drain), if drain_until.is_none() => {
+                ended = phase.wait_for(|phase| *phase != Phase::Run), if drain_until.is_none() => {
+                    // A sender that is gone asks for the end as well.
+                    match ended.map_or(Phase::Drain, |phase| *phase) {
+                        Phase::Pause => return,
+                        Phase::Run | Phase::Drain => {}
+                    }
                     drain_until = Some(self.clock.mono_ms() + DRAIN_MS);
                     let state = spool.borrow_and_update().clone();
                     self.committed(state);
@@ -383,13 +406,19 @@ impl Task {
             limits_revision: alarms.limits,
             alarm_loop_turns: alarms.turns,
             clock: now,
-            devices: alarms.devices,
+            devices: alarms.devices.into_iter().chain(alarms.outputs).collect(),
             counter: self.beats,
-            limits_fault: self.limits_fault.borrow().clone(),
+            limits_fault: self.fault(),
         };
         if !self.send(Channel::Beat, false, encode_beat(&beat)) {
             debug!("no room for a beat");
         }
+    }
+
+    /// What was refused, in one line.
+    fn fault(&self) -> String {
+        let said: Vec<String> = self.faults.iter().map(|fault| fault.borrow().clone()).collect();
+        said.into_iter().filter(|fault| !fault.is_empty()).collect::<Vec<_>>().join("; ")
     }
 
     fn committed(&mut self, state: SpoolState) {
@@ -421,6 +450,7 @@ impl Task {
             }
         };
         self.notice_return();
+        self.clock.told(ack.clock);
         if ack.birth_wanted {
             self.greeting = true;
         }
@@ -493,8 +523,9 @@ impl Task {
         }
     }
 
-    /// Says good-bye, so that nobody waits for the will.
-    async fn farewell(&mut self, said: &mut mpsc::Receiver<Said>) {
+    /// Says good-bye, so that nobody waits for the will; before a pause it only hangs up, which
+    /// takes the will back.
+    async fn farewell(&mut self, said: &mut mpsc::Receiver<Said>, phase: Phase) {
         if !self.connected {
             return;
         }
@@ -502,9 +533,9 @@ impl Task {
         let Ok(bytes) = encode_birth(&offline(&self.identity)) else { return };
         let client = self.client.clone();
         let goodbye = async move {
-            if client.publish(topic.to_string(), QoS::AtLeastOnce, true, bytes).await.is_ok()
-                && let Err(fault) = client.disconnect().await
-            {
+            let said_so = phase == Phase::Pause
+                || client.publish(topic.to_string(), QoS::AtLeastOnce, true, bytes).await.is_ok();
+            if said_so && let Err(fault) = client.disconnect().await {
                 debug!(%fault, "no farewell");
             }
             // The pump ends with the connection.

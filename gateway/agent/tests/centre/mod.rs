@@ -56,16 +56,26 @@ impl Drop for Broker {
     }
 }
 
+/// The wall clock, as the gateway stamps by it.
+pub(crate) fn wall() -> TimeMs {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    TimeMs(i64::try_from(since.as_millis()).unwrap())
+}
+
 #[derive(Default)]
 pub(crate) struct Taken {
     ledger: Ledger,
     epoch: Option<Epoch>,
     pub(crate) birth: Option<Birth>,
+    /// Births that said that the gateway is gone.
+    pub(crate) farewells: usize,
     pub(crate) beats: usize,
     pub(crate) records: BTreeMap<Offset, Record>,
     pub(crate) changed: usize,
     pub(crate) lanes: BTreeSet<Lane2>,
     pub(crate) transitions: Vec<String>,
+    /// How old each record was when it came on the live lane, ms.
+    pub(crate) live_ages: Vec<i64>,
 }
 
 /// A lane that can be put in a set.
@@ -92,7 +102,9 @@ impl Taken {
     fn take(&mut self, topic: &str, payload: &[u8]) {
         let lane = match Topic::parse(topic).unwrap().channel {
             Channel::Birth => {
-                self.birth = Some(decode_birth(payload).unwrap());
+                let birth = decode_birth(payload).unwrap();
+                self.farewells += usize::from(!birth.online);
+                self.birth = Some(birth);
                 return;
             }
             Channel::Beat => {
@@ -115,6 +127,9 @@ impl Taken {
             let fresh = !self.ledger.take(epoch, lo, hi).unwrap().is_empty();
             self.ledger.commit(epoch, lo, hi);
             if fresh {
+                if lane == Lane2::Live {
+                    self.live_ages.push(wall().since(record.te));
+                }
                 if let Body::Transition(t) = &record.body {
                     self.transitions.push(format!("{} {}{}", t.alarm, t.from, t.to));
                 }

@@ -92,7 +92,8 @@ impl Device {
                     accept_tcp_connection(stream, address, move |_| Ok(Some(service.clone())))
                 }
             };
-            server.serve(&connected, |fault| panic!("device: {fault}")).await.unwrap();
+            // A gateway that is killed resets its connections.
+            server.serve(&connected, |_reset| {}).await.unwrap();
         });
         Self { port, registers }
     }

@@ -8,7 +8,7 @@
 )]
 
 use super::*;
-use crate::register::Function;
+use crate::register::{Encoding, Function};
 use proptest::prelude::*;
 
 /// Lays bytes out as the name of the order says, letter by letter. Shares nothing with the decoder.
@@ -20,6 +20,10 @@ fn lay(order: WordOrder, big_endian: &[u8]) -> Vec<u16> {
         (WordOrder::Cdab, 4) => b"CDAB",
         (WordOrder::Badc, 4) => b"BADC",
         (WordOrder::Dcba, 4) => b"DCBA",
+        (WordOrder::Abcd, 6) => b"ABCDEF",
+        (WordOrder::Cdab, 6) => b"EFCDAB",
+        (WordOrder::Badc, 6) => b"BADCFE",
+        (WordOrder::Dcba, 6) => b"FEDCBA",
         (WordOrder::Abcd, 8) => b"ABCDEFGH",
         (WordOrder::Cdab, 8) => b"GHEFCDAB",
         (WordOrder::Badc, 8) => b"BADCFEHG",
@@ -45,6 +49,7 @@ fn mapping(encoding: Encoding, order: WordOrder) -> Mapping {
         high: 1e300,
         period_ms: 1_000,
         row: 3,
+        rules: None,
     }
 }
 
@@ -79,8 +84,42 @@ proptest! {
     }
 
     #[test]
+    fn bytes_and_three_registers_come_back(bits: u64, order in 0_usize..4) {
+        let order = WordOrder::ALL[order];
+        let b16 = bits as u16;
+        let [high, low] = b16.to_be_bytes();
+        let good = |value: f64| Reading::Good(value);
+        prop_assert_eq!(read(Encoding::U8High, order, &[high, low]), good(high.into()));
+        prop_assert_eq!(read(Encoding::U8Low, order, &[high, low]), good(low.into()));
+        prop_assert_eq!(read(Encoding::I8High, order, &[high, low]), good((high as i8).into()));
+        prop_assert_eq!(read(Encoding::I8Low, order, &[high, low]), good((low as i8).into()));
+        let six = &bits.to_be_bytes()[2..];
+        let unsigned = six.iter().fold(0_i64, |sum, byte| sum * 256 + i64::from(*byte));
+        let signed = if unsigned < 1 << 47 { unsigned } else { unsigned - (1 << 48) };
+        prop_assert_eq!(read(Encoding::U48, order, six), good(unsigned as f64));
+        prop_assert_eq!(read(Encoding::I48, order, six), good(signed as f64));
+    }
+
+    #[test]
+    fn decimal_digits_come_back_and_others_are_no_number(number: u64, order in 0_usize..4) {
+        let order = WordOrder::ALL[order];
+        for (encoding, digits) in
+            [(Encoding::Bcd16, 4), (Encoding::Bcd32, 8), (Encoding::Bcd64, 16)]
+        {
+            let number = number % 10_u64.pow(digits);
+            let text = format!("{number:0width$}", width = digits as usize);
+            let pairs: Vec<&str> = (0..text.len()).step_by(2).map(|i| &text[i..i + 2]).collect();
+            let mut bytes: Vec<u8> =
+                pairs.iter().map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+            prop_assert_eq!(read(encoding, order, &bytes), Reading::Good(number as f64));
+            bytes[0] |= 0xf0;
+            prop_assert_eq!(read(encoding, order, &bytes), Reading::Bad(Fault::Undecodable));
+        }
+    }
+
+    #[test]
     fn no_words_give_a_value_that_is_not_finite(
-        words in prop::collection::vec(any::<u16>(), 0..6), encoding in 0_usize..9,
+        words in prop::collection::vec(any::<u16>(), 0..6), encoding in 0_usize..Encoding::ALL.len(),
         order in 0_usize..4, scale in -1e300_f64..1e300, offset in -1e300_f64..1e300,
     ) {
         let Some(scaling) = Scaling::new(scale, offset) else { return Ok(()) };
@@ -150,5 +189,39 @@ fn scaling_leaves_no_dust_and_refuses_what_makes_no_sense() {
     assert_eq!(by(-1.0, 1.0).apply(Raw::Whole(1)), 0.0);
     for (scale, offset) in [(0.0, 0.0), (f64::NAN, 0.0), (1.0, f64::INFINITY)] {
         assert_eq!(Scaling::new(scale, offset), None);
+    }
+}
+
+/// The numbers at which codecs break.
+#[test]
+fn the_ends_of_every_type_come_back_in_every_order() {
+    for order in WordOrder::ALL {
+        let double = |value: f64| match read(Encoding::F64, order, &value.to_be_bytes()) {
+            Reading::Good(got) => assert_eq!(got.to_bits(), value.to_bits(), "{value:e}"),
+            other @ (Reading::Uncertain(..) | Reading::Bad(_)) => panic!("{value:e}: {other:?}"),
+        };
+        for value in [-0.0, 5e-324, -5e-324, f64::MIN_POSITIVE, 1e299, -1e299, 0.1] {
+            double(value);
+        }
+        let Reading::Good(minus) = read(Encoding::F32, order, &(-0.0_f32).to_be_bytes()) else {
+            panic!("−0 is a number");
+        };
+        assert!(minus == 0.0 && minus.is_sign_negative());
+        let tiny = f32::from_bits(1);
+        assert_eq!(read(Encoding::F32, order, &tiny.to_be_bytes()), Reading::Good(1e-45));
+        let past = (1_u64 << 53) + 1;
+        assert_eq!(
+            read(Encoding::U64, order, &past.to_be_bytes()),
+            Reading::Good(9_007_199_254_740_992.0)
+        );
+        assert_eq!(
+            read(Encoding::U64, order, &u64::MAX.to_be_bytes()),
+            Reading::Good(18_446_744_073_709_551_616.0)
+        );
+        assert_eq!(
+            read(Encoding::I64, order, &i64::MIN.to_be_bytes()),
+            Reading::Good(-9_223_372_036_854_775_808.0)
+        );
+        assert_eq!(read(Encoding::I16, order, &[0x80, 0]), Reading::Good(-32_768.0));
     }
 }

@@ -17,6 +17,7 @@ fn device(max_registers: u16, gap_registers: u16, read_singly: bool) -> Device {
         gap_registers,
         read_singly,
         time_register: None,
+        response: None,
     }
 }
 
@@ -40,6 +41,7 @@ fn mapping(
         high: 1.0,
         period_ms,
         row: 3,
+        rules: None,
     }
 }
 
@@ -90,7 +92,7 @@ fn time_and_points_are_one_block_that_is_never_split() {
 }
 
 fn points() -> impl Strategy<Value = Vec<Mapping>> {
-    let one = (0_usize..4, 0_u16..400, 0_usize..9, 0_u32..3);
+    let one = (0_usize..4, 0_u16..400, 0_usize..Encoding::ALL.len(), 0_u32..3);
     prop::collection::vec(one, 1..120).prop_map(|raw| {
         raw.into_iter()
             .enumerate()

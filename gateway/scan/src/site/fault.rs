@@ -86,6 +86,12 @@ pub enum Problem {
     TooMany(usize, usize),
     /// The time register and the points do not fit in one request.
     TimeBlock(String, String),
+    /// What no other word says: in Chinese, in English, each with its mend.
+    Said(String, String),
+    /// A unit that another device of the same line has: its row.
+    SameUnit(usize),
+    /// An alarm that comes too late: tag, what it takes at worst, ms.
+    TooSlow(String, u64),
 }
 
 impl Problem {
@@ -121,7 +127,15 @@ impl Problem {
             }
             Self::NoPoints => "没有测点；数据从第 3 行开始".to_owned(),
             Self::TooMany(found, most) => format!("共 {found} 个，最多 {most} 个；请拆分"),
-            Self::TimeBlock(zh, _) => zh.clone(),
+            Self::TimeBlock(zh, _) | Self::Said(zh, _) => zh.clone(),
+            Self::SameUnit(row) => {
+                format!("与第 {row} 行的设备在同一总线上站号相同，两台会同时应答；请改站号")
+            }
+            Self::TooSlow(tag, ms) => format!(
+                "{tag} 从变化到就地报警最长 {} 秒；请缩短扫描周期、timeout_ms 或报警延时，提高波特率，\
+                 减少同一总线上的设备，或放宽 response_s",
+                seconds(*ms)
+            ),
         }
     }
 
@@ -163,9 +177,25 @@ impl Problem {
             }
             Self::NoPoints => "has no points; data begin in row 3".to_owned(),
             Self::TooMany(found, most) => format!("{found}, at most {most}; split the site"),
-            Self::TimeBlock(_, en) => en.clone(),
+            Self::TimeBlock(_, en) | Self::Said(_, en) => en.clone(),
+            Self::SameUnit(row) => {
+                format!(
+                    "the device of row {row} has this unit on the same line and both would answer; mend one"
+                )
+            }
+            Self::TooSlow(tag, ms) => format!(
+                "{tag} takes up to {} s from change to local alarm; shorten period, timeout_ms or \
+                 on-delay, raise baud, put fewer devices on the line, or relax response_s",
+                seconds(*ms)
+            ),
         }
     }
+}
+
+/// Rounded up: a bound stays one.
+fn seconds(ms: u64) -> String {
+    let tenths = ms.div_ceil(100);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// What a key or cell may hold.
@@ -183,6 +213,8 @@ pub enum Kind {
     Table,
     /// A list of tables.
     Tables,
+    /// A day.
+    Date,
 }
 
 impl Kind {
@@ -194,6 +226,7 @@ impl Kind {
             Self::Flag => " true 或 false",
             Self::Table => "一个 [表]",
             Self::Tables => "若干 [[表]]",
+            Self::Date => "不加引号的日期，如 2026-03-01",
         }
     }
 
@@ -205,6 +238,7 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Table => "one [table]",
             Self::Tables => "tables, each under its [[heading]]",
+            Self::Date => "a date without quotes, such as 2026-03-01",
         }
     }
 }

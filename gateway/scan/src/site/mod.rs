@@ -4,16 +4,25 @@
 //! - Unknown keys and columns are faults: a misspelt limit must not be a silent default.
 //! - The limits sheet is named here and read elsewhere.
 
+mod bus;
 mod fault;
+mod lines;
+mod profiled;
 mod rules;
+mod sentinel;
 mod sheet;
+mod shutoff;
 mod system;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
+pub use bus::{BusKind, BusSpec};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
+pub(crate) use sentinel::sentinels;
+pub use shutoff::Valve;
 
+use crate::condition::Rules;
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
 
@@ -27,6 +36,20 @@ pub enum Link {
         /// TCP port.
         port: u16,
     },
+    /// Modbus RTU, on a line that it shares.
+    Rtu {
+        /// Index of the line in [`Site::buses`].
+        bus: usize,
+    },
+}
+
+/// How fast an alarm must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Required {
+    /// From the change to the local alarm, its on-delay included.
+    pub ms: u32,
+    /// Row of the site file, for messages.
+    pub row: usize,
 }
 
 /// One device.
@@ -49,6 +72,8 @@ pub struct Device {
     /// Where the device keeps the time of its values: two registers, seconds since 1970, ABCD.
     /// All its points are then read together with it, in one request.
     pub time_register: Option<u16>,
+    /// How fast each of its alarms must be; none: no requirement.
+    pub response: Option<Required>,
 }
 
 /// Where a point's value stands and how it is read.
@@ -78,6 +103,8 @@ pub struct Mapping {
     pub period_ms: u32,
     /// Row of the point sheet, for messages.
     pub row: usize,
+    /// What else is known of it; none for most points.
+    pub rules: Option<Box<Rules>>,
 }
 
 impl Mapping {
@@ -95,10 +122,14 @@ pub struct Site {
     pub gateway: GatewayId,
     /// Who and what there is.
     pub catalogue: Catalogue,
+    /// The lines that devices share.
+    pub buses: Vec<BusSpec>,
     /// The devices.
     pub devices: Vec<Device>,
-    /// One a point, in the order of the catalogue.
+    /// One a point of the sheet, in the order of the catalogue.
     pub mappings: Vec<Mapping>,
+    /// Shut-off valves that are watched; their points come last in the catalogue.
+    pub valves: Vec<Valve>,
     /// The point sheet, as the site file names it.
     pub points_file: String,
     /// The limits sheet, as the site file names it.
@@ -117,10 +148,11 @@ impl Site {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<Self, Vec<SiteFault>> {
         let mut faults = Vec::new();
-        let system = system::parse(file, text, &mut faults);
+        let mut system = system::parse(file, text, &mut faults);
+        let profiles = profiled::profiles(file, &mut system.devices, read, &mut faults);
         let rows = match (&system.points_file, faults.as_slice()) {
             (Some(name), _) => match read(name) {
-                Ok(text) => sheet::parse(name, &text, &system, &mut faults),
+                Ok(text) => sheet::parse(name, &text, (&system, &profiles), read, &mut faults),
                 Err(why) => {
                     faults.push(SiteFault::of_file(name, Problem::Unreadable(why)));
                     Vec::new()
@@ -130,11 +162,13 @@ impl Site {
         };
         let points_file = system.points_file.clone().unwrap_or_default();
         rules::check(file, &points_file, &system.devices, &rows, &mut faults);
+        let mut points = rows.iter().map(|row| row.point.clone()).collect();
+        let valves = shutoff::parse(file, text, &system, &mut points, &mut faults);
         let Some(gateway) = system.gateway.filter(|_| faults.is_empty()) else {
             faults.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
             return Err(faults);
         };
-        let (points, mappings) = rows.into_iter().map(|row| (row.point, row.mapping)).unzip();
+        let mappings = rows.into_iter().map(|row| row.mapping).collect();
         let catalogue = Catalogue {
             enterprise: system.enterprise,
             installations: system.installations,
@@ -145,8 +179,10 @@ impl Site {
         Ok(Self {
             gateway,
             catalogue,
+            buses: system.buses,
             devices: system.devices.into_iter().map(|found| found.device).collect(),
             mappings,
+            valves,
             points_file,
             limits_file: system.limits_file.unwrap_or_default(),
         })
@@ -160,6 +196,13 @@ impl Site {
         };
         found.link = Link::ModbusTcp { host: host.to_owned(), port };
         true
+    }
+
+    /// The devices that share a line.
+    #[must_use]
+    pub fn devices_on(&self, bus: usize) -> Vec<usize> {
+        let on = |(_, device): &(usize, &Device)| device.link == Link::Rtu { bus };
+        self.devices.iter().enumerate().filter(on).map(|(index, _)| index).collect()
     }
 
     /// The mappings of one device, in the order of the catalogue.

@@ -3,8 +3,9 @@
 
 use super::sheet::Row;
 use super::system::Found;
-use super::{Device, Mapping, Problem, SiteFault};
-use crate::register::Function;
+use super::{Device, Link, Mapping, Problem, SiteFault};
+use crate::condition::BitField;
+use crate::register::{Encoding, Function};
 
 /// Registers of the time of a device.
 pub(crate) const TIME_WORDS: u16 = 2;
@@ -17,10 +18,14 @@ pub(super) fn check(
     faults: &mut Vec<SiteFault>,
 ) {
     overlaps(points_file, rows, faults);
+    shared_units(site_file, devices, faults);
     for (index, found) in devices.iter().enumerate() {
         let Some(at) = found.device.time_register else { continue };
-        let mappings: Vec<_> =
-            rows.iter().map(|row| &row.mapping).filter(|m| m.device == index).collect();
+        let own = rows.iter().map(|row| &row.mapping).filter(|m| m.device == index);
+        let mappings: Vec<_> = own.clone().collect();
+        // What points depend on is read in the same request.
+        let auxiliary: Vec<_> = own.flat_map(auxiliaries).collect();
+        let mappings: Vec<_> = mappings.into_iter().chain(&auxiliary).collect();
         if let Some(problem) = time_block(&found.device, at, &mappings) {
             faults.push(SiteFault {
                 file: site_file.to_owned(),
@@ -33,18 +38,43 @@ pub(super) fn check(
     }
 }
 
-/// Any two points that share a register: one of both rows is wrong.
+/// Two devices of one line with one address would both answer.
+fn shared_units(site_file: &str, devices: &[Found], faults: &mut Vec<SiteFault>) {
+    for (place, late) in devices.iter().enumerate() {
+        let Link::Rtu { .. } = late.device.link else { continue };
+        let same = |early: &&Found| {
+            early.device.link == late.device.link && early.device.unit == late.device.unit
+        };
+        if let Some(early) = devices.iter().take(place).find(same) {
+            faults.push(SiteFault {
+                file: site_file.to_owned(),
+                row: Some(late.row),
+                column: Some("device.unit".to_owned()),
+                value: Some(late.device.unit.to_string()),
+                problem: Problem::SameUnit(early.row),
+            });
+        }
+    }
+}
+
+/// Any two points that share a register: one of both rows is wrong. Different bits of one
+/// register are different points, and the whole register may be one beside them.
 fn overlaps(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
     let mut sorted: Vec<_> = rows.iter().collect();
     let place = |m: &Mapping| (m.device, m.function, m.address, m.row);
     sorted.sort_by_key(|row| place(&row.mapping));
     let mut widest: Option<&Row> = None;
+    let mut beside: Vec<&Row> = Vec::new();
     for row in sorted {
         let m = &row.mapping;
-        let before = widest.filter(|w| {
+        beside.retain(|other| same_registers(&other.mapping, m));
+        let twin = beside.iter().copied().find(|other| !apart(&other.mapping, m));
+        beside.push(row);
+        let before = twin.or(widest.filter(|w| {
             (w.mapping.device, w.mapping.function) == (m.device, m.function)
                 && u32::from(m.address) < w.mapping.end()
-        });
+                && !same_registers(&w.mapping, m)
+        }));
         if let Some(before) = before {
             let (early, late) =
                 if before.mapping.row < m.row { (before, row) } else { (row, before) };
@@ -60,6 +90,46 @@ fn overlaps(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
             Some(before) if before.mapping.end() > m.end() => Some(before),
             Some(_) | None => Some(row),
         };
+    }
+}
+
+fn auxiliaries(m: &Mapping) -> Vec<Mapping> {
+    let registers = m.rules.iter().flat_map(|rules| rules.registers());
+    registers.filter_map(|r| r.mapping(m.device, m.period_ms, m.row)).collect()
+}
+
+fn same_registers(a: &Mapping, b: &Mapping) -> bool {
+    let place = |m: &Mapping| (m.device, m.function, m.address, m.end());
+    place(a) == place(b)
+}
+
+/// Of the same registers: bits that have none in common, or bits beside the whole.
+fn apart(a: &Mapping, b: &Mapping) -> bool {
+    match (bits_of(a), bits_of(b)) {
+        (Some(a), Some(b)) => !a.meets(b),
+        (Some(_), None) | (None, Some(_)) => true,
+        (None, None) => false,
+    }
+}
+
+fn bits_of(m: &Mapping) -> Option<BitField> {
+    match m.encoding {
+        Encoding::U8High | Encoding::I8High => Some(BitField { low: 8, high: 15 }),
+        Encoding::U8Low | Encoding::I8Low => Some(BitField { low: 0, high: 7 }),
+        Encoding::Bool
+        | Encoding::U16
+        | Encoding::I16
+        | Encoding::U32
+        | Encoding::I32
+        | Encoding::U48
+        | Encoding::I48
+        | Encoding::U64
+        | Encoding::I64
+        | Encoding::F32
+        | Encoding::F64
+        | Encoding::Bcd16
+        | Encoding::Bcd32
+        | Encoding::Bcd64 => m.rules.as_ref().and_then(|rules| rules.bits),
     }
 }
 

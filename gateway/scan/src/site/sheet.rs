@@ -1,18 +1,22 @@
 //! The point sheet: CSV as spreadsheets save it. Row 1 holds headings for people, row 2 the stable
 //! keys, data begin in row 3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord};
 use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
+use super::lines::Lines;
+use super::profiled::{self, Chosen, Overlay, Read};
 use super::system::System;
-use super::{Kind, Mapping, Problem, SiteFault};
+use super::{Kind, Mapping, Problem, SiteFault, sentinels};
+use crate::condition::{Rules, Table};
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
 
 /// Columns and whether every sheet must have them.
-const COLUMNS: [(&str, bool); 17] = [
+const COLUMNS: [(&str, bool); 18] = [
     ("tag", true),
     ("name", true),
     ("installation", true),
@@ -30,6 +34,7 @@ const COLUMNS: [(&str, bool); 17] = [
     ("offset", false),
     ("period_ms", true),
     ("sentinels", false),
+    ("rules", false),
 ];
 
 /// Fastest scan that a configuration may ask for. Below it a poll is mostly overhead.
@@ -44,31 +49,39 @@ pub(super) struct Row {
     pub(super) mapping: Mapping,
 }
 
-struct Sheet<'a> {
+struct Sheet<'a, 'r> {
     file: &'a str,
     columns: BTreeMap<&'static str, usize>,
+    profiles: &'a [Option<Chosen>],
+    read: &'a mut Read<'r>,
+    tables: BTreeMap<String, Option<Arc<Table>>>,
     faults: &'a mut Vec<SiteFault>,
 }
 
 struct Cells<'a> {
     row: usize,
     record: &'a StringRecord,
+    /// What the row takes from a profile; filled in once its device is known.
+    overlay: &'a Overlay,
 }
 
 pub(super) fn parse(
     file: &str,
     text: &str,
-    system: &System,
+    (system, profiles): (&System, &[Option<Chosen>]),
+    read: &mut Read<'_>,
     faults: &mut Vec<SiteFault>,
 ) -> Vec<Row> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut sheet = Sheet { file, columns: BTreeMap::new(), faults };
+    let (columns, tables) = (BTreeMap::new(), BTreeMap::new());
+    let mut sheet = Sheet { file, columns, profiles, read, tables, faults };
     let before = sheet.faults.len();
     let mut rows = Vec::new();
     let mut width = 0;
     let mut seen = BTreeMap::new();
+    let mut lines = Lines::of(text);
     for (place, record) in reader.records().enumerate() {
         let record = match record {
             Ok(record) => record,
@@ -77,8 +90,7 @@ pub(super) fn parse(
                 return rows;
             }
         };
-        let row =
-            record.position().and_then(|p| usize::try_from(p.line()).ok()).unwrap_or(place + 1);
+        let row = lines.row(&record).unwrap_or(place + 1);
         match place {
             0 => {}
             1 => {
@@ -90,7 +102,8 @@ pub(super) fn parse(
                 sheet.fault(row, None, None, Problem::Cells(record.len(), width));
             }
             _ => {
-                let cells = Cells { row, record: &record };
+                let overlay = Overlay::default();
+                let cells = Cells { row, record: &record, overlay: &overlay };
                 rows.extend(sheet.row(&cells, system, &mut seen));
             }
         }
@@ -105,7 +118,7 @@ pub(super) fn parse(
     rows
 }
 
-impl Sheet<'_> {
+impl Sheet<'_, '_> {
     fn fault(&mut self, row: usize, column: Option<&str>, value: Option<&str>, problem: Problem) {
         self.faults.push(SiteFault {
             file: self.file.to_owned(),
@@ -143,7 +156,11 @@ impl Sheet<'_> {
     /// The trimmed cell; empty where the sheet has no such column.
     fn cell<'r>(&self, cells: &Cells<'r>, column: &str) -> &'r str {
         let place = self.columns.get(column);
-        place.and_then(|place| cells.record.get(*place)).unwrap_or_default().trim()
+        let own = place.and_then(|place| cells.record.get(*place)).unwrap_or_default().trim();
+        match cells.overlay.cells.get(column) {
+            Some(cell) if own.is_empty() || own.starts_with('@') => cell,
+            Some(_) | None => own,
+        }
     }
 
     fn filled<'r>(&mut self, cells: &Cells<'r>, column: &'static str) -> Option<&'r str> {
@@ -215,10 +232,11 @@ impl Sheet<'_> {
         cells: &Cells<'_>,
         column: &'static str,
         names: &[&str],
+        faulty: &BTreeSet<String>,
     ) -> Option<usize> {
         let cell = self.filled(cells, column)?;
         let found = names.iter().position(|name| *name == cell);
-        if found.is_none() {
+        if found.is_none() && !faulty.contains(cell) {
             let problem = Problem::Undefined(names.join(", "));
             self.fault(cells.row, Some(column), Some(cell), problem);
         }
@@ -233,12 +251,16 @@ impl Sheet<'_> {
     ) -> Option<Row> {
         let tag = self.tag(cells, seen);
         let installations: Vec<_> = system.installations.iter().map(|i| i.name.as_str()).collect();
-        let installation = self.defined(cells, "installation", &installations);
+        let installation = self.defined(cells, "installation", &installations, &system.faulty);
         let name = self.filled(cells, "name").map(str::to_owned);
         let signal = self.filled(cells, "signal").map(str::to_owned);
         let unit = self.cell(cells, "unit").to_owned();
         let equipment = self.cell(cells, "equipment").to_owned();
-        let period_ms = self.whole(cells, "period_ms", (PERIOD_MIN_MS, PERIOD_MAX_MS));
+        let devices: Vec<_> = system.devices.iter().map(|d| d.device.name.as_str()).collect();
+        let device = self.defined(cells, "device", &devices, &system.faulty);
+        let chosen = device.and_then(|device| self.profiles.get(device)?.as_ref());
+        let slowest = chosen.map_or(PERIOD_MIN_MS, |c| c.period_min_ms().max(PERIOD_MIN_MS));
+        let period_ms = self.whole(cells, "period_ms", (slowest, PERIOD_MAX_MS));
         let low = self.number(cells, "low", None);
         let high = self.number(cells, "high", None);
         if let Some((low, high)) = low.zip(high)
@@ -247,7 +269,10 @@ impl Sheet<'_> {
             let shown = format!("{low}..{high}");
             self.fault(cells.row, Some("low"), Some(&shown), Problem::RangeUpsideDown);
         }
-        let mapping = self.mapping(cells, system);
+        let overlay = self.overlay(cells, chosen);
+        let mapping = overlay
+            .as_ref()
+            .and_then(|overlay| self.mapping(&Cells { overlay, ..*cells }, device, chosen));
         let (low, high, period_ms) = (low?, high?, period_ms?);
         let point = Point {
             tag: tag?,
@@ -285,9 +310,83 @@ impl Sheet<'_> {
         }
     }
 
-    fn mapping(&mut self, cells: &Cells<'_>, system: &System) -> Option<Mapping> {
-        let devices: Vec<_> = system.devices.iter().map(|d| d.device.name.as_str()).collect();
-        let device = self.defined(cells, "device", &devices);
+    /// What `@name` in the address stands for; an empty overlay where there is none, and none
+    /// where it is faulty.
+    fn overlay(&mut self, cells: &Cells<'_>, chosen: Option<&Chosen>) -> Option<Overlay> {
+        let Some(name) = self.cell(cells, "address").strip_prefix('@') else {
+            return Some(Overlay::default());
+        };
+        let Some(chosen) = chosen else {
+            let problem = Problem::Said(
+                "该设备没有 profile；请在站点文件中写 profile = \"型号\"，或填写数字地址"
+                    .to_owned(),
+                "this device has no profile; name one in the site file, or write a number"
+                    .to_owned(),
+            );
+            self.fault(cells.row, Some("address"), Some(name), problem);
+            return None;
+        };
+        let mut faults = Vec::new();
+        let cell = |column: &str| self.cell(cells, column).to_owned();
+        let overlay = chosen.overlay(name, &cell, &mut |column, value, problem| {
+            faults.push((column, value, problem));
+        });
+        let sound = faults.is_empty();
+        for (column, value, problem) in faults {
+            self.fault(cells.row, Some(column), Some(&value), problem);
+        }
+        overlay.filter(|_| sound)
+    }
+
+    fn rules(
+        &mut self,
+        cells: &Cells<'_>,
+        about: (Function, Encoding),
+        chosen: Option<&Chosen>,
+    ) -> Option<Option<Box<Rules>>> {
+        let Self { file, read, tables, faults, .. } = self;
+        let mut more = Vec::new();
+        let mut table = |name: &str| {
+            if let Some(known) = tables.get(name) {
+                return Ok(known.clone());
+            }
+            let text = (*read)(name).map_err(Problem::Unreadable)?;
+            let table = profiled::table(name, &text).map(Arc::new);
+            let table = table.map_err(|wrong| more.extend(wrong)).ok();
+            tables.insert(name.to_owned(), table.clone());
+            Ok(table)
+        };
+        let place = self.columns.get("rules");
+        let text = place.and_then(|place| cells.record.get(*place)).unwrap_or_default().trim();
+        let mut wrong = Vec::new();
+        let rules = profiled::rules(
+            text,
+            about,
+            chosen,
+            cells.overlay,
+            &mut table,
+            &mut |key, value, problem| {
+                wrong.push(SiteFault {
+                    file: (*file).to_owned(),
+                    row: Some(cells.row),
+                    column: Some(format!("rules.{key}")),
+                    value: Some(value).filter(|value| !value.is_empty()),
+                    problem,
+                });
+            },
+        );
+        let sound = wrong.is_empty() && more.is_empty();
+        faults.extend(wrong);
+        faults.extend(more);
+        sound.then_some(rules)
+    }
+
+    fn mapping(
+        &mut self,
+        cells: &Cells<'_>,
+        device: Option<usize>,
+        chosen: Option<&Chosen>,
+    ) -> Option<Mapping> {
         let function = self.filled(cells, "function").and_then(|cell| {
             let words = Function::ALL.map(Function::word);
             self.word(cells, "function", cell, Function::parse, &words)
@@ -320,6 +419,7 @@ impl Sheet<'_> {
             self.fault(cells.row, Some("address"), Some(&cell), problem);
         }
         let sentinels = encoding.and_then(|encoding| self.sentinels(cells, encoding));
+        let rules = function.zip(encoding).and_then(|about| self.rules(cells, about, chosen));
         Some(Mapping {
             point: 0,
             device: device?,
@@ -333,6 +433,7 @@ impl Sheet<'_> {
             high: 0.0,
             period_ms: 0,
             row: cells.row,
+            rules: rules?,
         })
     }
 
@@ -349,32 +450,11 @@ impl Sheet<'_> {
     }
 
     fn sentinels(&mut self, cells: &Cells<'_>, encoding: Encoding) -> Option<Vec<Raw>> {
-        let mut found = Vec::new();
-        let mut whole_row = Some(());
-        for part in self.cell(cells, "sentinels").split(';').map(str::trim) {
-            if part.is_empty() {
-                continue;
-            }
-            let raw = match encoding.whole_range() {
-                Some((low, high)) => match part.parse::<i128>() {
-                    Ok(whole) if (low..=high).contains(&whole) => Ok(Raw::Whole(whole)),
-                    Ok(_) => Err(Problem::SentinelRange),
-                    Err(_) => Err(Problem::NotA(Kind::Whole)),
-                },
-                None => match part.parse::<f64>() {
-                    Ok(float) if float.is_finite() => Ok(Raw::Float(float)),
-                    Ok(_) => Err(Problem::SentinelRange),
-                    Err(_) => Err(Problem::NotA(Kind::Number)),
-                },
-            };
-            match raw {
-                Ok(raw) => found.push(raw),
-                Err(problem) => {
-                    whole_row = None;
-                    self.fault(cells.row, Some("sentinels"), Some(part), problem);
-                }
-            }
+        let (found, faults) = sentinels(self.cell(cells, "sentinels"), encoding);
+        let sound = faults.is_empty();
+        for (part, problem) in faults {
+            self.fault(cells.row, Some("sentinels"), Some(&part), problem);
         }
-        whole_row.map(|()| found)
+        sound.then_some(found)
     }
 }

@@ -133,7 +133,7 @@ kind = "tank_farm"
 hazard_class = 9
 [[device]]
 name = "plc"
-kind = "modbus-rtu"
+kind = "modbus-udp"
 host = 7
 port = 70000
 unit = "1"
@@ -152,7 +152,7 @@ host = "h"
         "site.toml:2 [site.limits]",
         "site.toml:6 [site.limit]",
         "site.toml:10 [installation.hazard_class]",
-        "site.toml:13 [device.kind] \"modbus-rtu\"",
+        "site.toml:13 [device.kind] \"modbus-udp\"",
         "site.toml:14 [device.host] \"7\"",
         "site.toml:15 [device.port] \"70000\"",
         "site.toml:16 [device.unit]",
@@ -208,4 +208,182 @@ fn the_demonstration_site_is_without_fault() {
     let text = read("site.toml").unwrap();
     let site = Site::load("site.toml", &text, &mut |name| read(name).map_err(|e| e.to_string()));
     assert_eq!(site.unwrap().catalogue.points.len(), 15);
+}
+
+/// Thirty faults, thirty messages, each with its place and its mend; `docs/points.md` shows them.
+#[test]
+fn a_sheet_with_thirty_faults_is_answered_with_thirty_messages() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/broken-sheet/");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/points.md");
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}"));
+    let text = read("site.toml").unwrap();
+    let faults =
+        Site::load("site.toml", &text, &mut |name| read(name).map_err(|e| format!("{name}: {e}")))
+            .unwrap_err();
+    let places: Vec<_> = faults
+        .iter()
+        .map(|f| {
+            let column = f.column.as_deref().unwrap_or("-");
+            format!("{} {column} {}", f.row.unwrap_or(0), f.value.as_deref().unwrap_or("-"))
+        })
+        .collect();
+    let wanted = [
+        "3 tag LT 1",
+        "4 tag -",
+        "6 name -",
+        "7 installation 2#罐区",
+        "8 signal -",
+        "9 low 零",
+        "10 low 100..0",
+        "11 tag LT-9",
+        "11 device dcs",
+        "12 function hold",
+        "13 address 40001x",
+        "14 address 400001",
+        "15 type float",
+        "16 order ABDC",
+        "17 scale 0 / 0",
+        "18 offset 0，5",
+        "19 period_ms 5",
+        "20 sentinels 70000",
+        "21 - -",
+        "22 type u16",
+        "23 address 65534",
+        "25 address 330",
+        "26 rules.speed 3",
+        "27 rules.bit 16",
+        "28 rules.counter -",
+        "29 rules.bad b0",
+        "30 rules.table tank.csv",
+        "31 order ",
+        "32 address @gross_volume",
+        "33 period_ms 1000",
+    ];
+    assert_eq!(places, wanted);
+    let page = std::fs::read_to_string(page).unwrap();
+    for fault in &faults {
+        assert!(page.contains(&fault.to_string()), "docs/points.md lacks: {fault}");
+    }
+}
+
+#[test]
+fn rows_are_counted_as_an_editor_counts_them() {
+    let bad = "bad tag,液位,罐区,TK-101,level,%,0,100,plc,holding,0,f32,ABCD,1,0,500,";
+    let named = "A,\"液\r\n位\",罐区,TK-101,level,%,0,100,plc,holding,8,f32,ABCD,1,0,500,";
+    for (sheet, row) in [
+        (format!("{HEAD}{bad}\n"), 3),
+        (format!("{HEAD}{bad}\n").replace('\n', "\r\n"), 3),
+        (format!("{HEAD}\n\n{bad}").replace('\n', "\r\n"), 5),
+        (format!("{HEAD}{GOOD}\n\n{bad}\n").replace('\n', "\r\n"), 5),
+        (format!("{}{named}\r\n{bad}\r\n", HEAD.replace('\n', "\r\n")), 5),
+    ] {
+        let faults = Site::load("s", SITE, &mut |_| Ok(sheet.clone())).unwrap_err();
+        let said = faults[0].to_string();
+        assert!(said.starts_with(&format!("points.csv:{row} [tag] \"bad tag\"")), "{said}");
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+    }
+}
+
+#[test]
+fn bits_of_one_register_are_points_of_their_own() {
+    let head = HEAD.replace("无效值", "无效值,规则").replace("sentinels", "sentinels,rules");
+    let row = |tag: &str, address: u16, kind: &str, rules: &str| {
+        format!("{tag},状态,罐区,K,s,,0,1,plc,holding,{address},{kind},,,,500,,{rules}")
+    };
+    let load = |rows: &[String]| {
+        let sheet = format!("{head}{}\n", rows.join("\n"));
+        let faults = Site::load("s", SITE, &mut |_| Ok(sheet.clone())).err().unwrap_or_default();
+        faults.iter().map(|f| f.row.unwrap_or(0)).collect::<Vec<_>>()
+    };
+    let bit = |tag, rules| row(tag, 5, "u16", rules);
+    assert!(
+        load(&[bit("A", "bit=0"), bit("B", "bits=1-3"), bit("C", "bit=4"), bit("D", "")])
+            .is_empty()
+    );
+    assert_eq!(load(&[bit("A", "bit=0"), bit("B", "bit=9"), bit("C", "bits=8-9")]), [5]);
+    assert_eq!(load(&[bit("A", "bit=0"), bit("B", "bit=1"), bit("C", "bit=0")]), [5]);
+    assert!(load(&[row("A", 5, "u8h", ""), row("B", 5, "u8l", "")]).is_empty());
+    assert_eq!(load(&[row("A", 5, "u8h", ""), row("B", 5, "i8h", "")]), [4]);
+    assert_eq!(load(&[row("A", 4, "u32", ""), row("B", 5, "u8l", "")]), [4]);
+}
+
+#[test]
+fn every_fault_of_a_line_is_named_with_its_line() {
+    let head = "[site]\nenterprise=\"a\"\ngateway=\"G\"\npoints=\"points.csv\"\nlimits=\"l\"\n\
+                [[installation]]\nname=\"a\"\nkind=\"k\"\n";
+    let rest = r#"[[bus]]
+name = "A"
+kind = "modbus-rtu"
+path = "/dev/ttyS1"
+baud = 9600
+parity = "even"
+[[bus]]
+name = "A"
+kind = "modbus-rtu"
+path = ""
+baud = 96
+data_bits = 7
+parity = "mark"
+stop_bits = 3
+rs485 = "rts"
+host = "h"
+[[bus]]
+name = "B"
+kind = "rtu"
+[[bus]]
+name = "C"
+kind = "modbus-rtu-tcp"
+host = "h"
+[[device]]
+name = "one"
+kind = "modbus-rtu"
+bus = "A"
+unit = 3
+[[device]]
+name = "two"
+kind = "modbus-rtu"
+bus = "A"
+unit = 3
+[[device]]
+name = "three"
+kind = "modbus-rtu"
+bus = "Z"
+unit = 248
+response_s = 0
+[[device]]
+name = "four"
+kind = "modbus-rtu"
+host = "h"
+"#;
+    let faults = load(&format!("{head}{rest}"), &[]).unwrap_err();
+    for (line, column) in [
+        (16, "bus.name"),
+        (18, "bus.path"),
+        (19, "bus.baud"),
+        (20, "bus.data_bits"),
+        (21, "bus.parity"),
+        (22, "bus.stop_bits"),
+        (23, "bus.rs485"),
+        (24, "bus.host"),
+        (27, "bus.kind"),
+        (28, "bus.port"),
+        (37, "device.unit"),
+        (45, "device.bus"),
+        (47, "device.response_s"),
+        (48, "device.bus"),
+        (51, "device.host"),
+    ] {
+        let wanted = format!("site.toml:{line} [{column}]");
+        let found = faults.iter().filter(|fault| fault.starts_with(&wanted)).count();
+        assert_eq!(found, 1, "{wanted}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_faulty_device_is_one_fault_and_not_one_for_each_of_its_points() {
+    let sheet = format!("{HEAD}{GOOD}\n");
+    let broken = SITE.replace("kind = \"modbus-tcp\"", "kind = \"modbus-udp\"");
+    assert_ne!(broken, SITE);
+    let faults = Site::load("s", &broken, &mut |_| Ok(sheet.clone())).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
 }

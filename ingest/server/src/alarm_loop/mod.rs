@@ -221,6 +221,7 @@ impl AlarmLoop {
                 );
                 self.log.restarted(now);
                 self.engine(Event::Restarted, now);
+                self.tell_of_standing(stood, now);
             }
             self.ask_again();
             if self.parts.engine.wake_at().is_some_and(|at| at <= now) {

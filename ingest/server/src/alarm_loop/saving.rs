@@ -78,6 +78,17 @@ impl AlarmLoop {
         self.recorder.record(Unrecorded { rows, raised: 0, inputs, change, reply: None });
     }
 
+    /// A loop that stood still watched nothing: reports must know.
+    pub(super) fn tell_of_standing(&mut self, stood: Duration, now: TimeMs) {
+        if stood <= super::STOOD {
+            return;
+        }
+        let stood_ms = i64::try_from(stood.as_millis()).unwrap_or(i64::MAX);
+        let rows = vec![crate::report::life::stood(now - stood_ms, now)];
+        let inputs = self.chunk();
+        self.recorder.record(Unrecorded { rows, raised: 0, inputs, change: 0, reply: None });
+    }
+
     /// What waits in the log, as its next chunk.
     pub(super) fn chunk(&mut self) -> fengsui_store::Inputs {
         let number = self.chunk;

@@ -31,6 +31,7 @@ use crate::registry::Registry;
 use crate::stamp::Stamp;
 
 pub use config::CallsConfig;
+pub(crate) use rows::SUBSUMED;
 
 /// Requests that wait for the office. When full, whoever asks waits.
 const ASKS_MAX: usize = 256;

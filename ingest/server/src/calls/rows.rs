@@ -20,7 +20,7 @@ pub(super) const CALL: &str = "call";
 /// The cause of the rows about hidden dangers.
 pub(super) const CLOSURE: &str = "closure";
 /// How the engine says that a higher level speaks for an alarm.
-const SUBSUMED: &str = "从属于";
+pub(crate) const SUBSUMED: &str = "从属于";
 
 /// What is known of alarms, by key.
 pub(super) type Facts = HashMap<String, Arc<AlarmFacts>>;

@@ -300,8 +300,10 @@ fn open(place: &Place) -> Result<Source, Trouble> {
 
 fn read(path: &Path) -> Result<String, Trouble> {
     let name = path.display();
-    let bytes =
-        std::fs::read(path).map_err(|e| Trouble::said(Exit::Usage, format!("{name}: {e}")))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        let why = format!("{name}: {e}；请检查文件名与权限 / check its name and rights");
+        Trouble::said(Exit::Usage, why)
+    })?;
     String::from_utf8(bytes).map_err(|_| {
         let why =
             format!("{name}：不是 UTF-8，请另存为 CSV UTF-8 / is not UTF-8; save it as CSV UTF-8");

@@ -8,9 +8,12 @@ mod journal;
 mod limits;
 mod near;
 mod replay;
+mod report;
 mod rules;
 mod table;
 mod user;
+
+pub(crate) use table::lines;
 
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
@@ -110,6 +113,8 @@ enum Command {
         #[command(subcommand)]
         command: rules::Command,
     },
+    /// 日报、月报、班报。Figures of a day, a month or a shift, also while the centre runs.
+    Report(report::Args),
     /// 命令补全脚本。Completion for a shell.
     Completion {
         /// bash, zsh, fish …
@@ -186,6 +191,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(args) => backtest::run(&args),
         Command::Gb18218(args) => gb18218::run(&args),
         Command::Rules { command } => rules::run(&command),
+        Command::Report(args) => report::run(&args),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fengsui", &mut std::io::stdout());
             Exit::Fine
@@ -215,10 +221,16 @@ fn block_on(work: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
     };
     let exit = runtime.block_on(work).unwrap_or_else(|fault| {
         error!("{fault:#}");
-        Exit::Problems
+        if is_taken(&fault) { Exit::Refused } else { Exit::Problems }
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     exit
+}
+
+/// Somebody else has the address already.
+fn is_taken(fault: &anyhow::Error) -> bool {
+    let kinds = fault.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds.into_iter().any(|fault| fault.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 fn serve(path: &std::path::Path) -> Exit {

@@ -152,7 +152,7 @@ pub(super) fn run(command: Command) -> Exit {
         Ok(()) => Exit::Fine,
         Err(fault) => {
             error!("{fault:#}");
-            let refused = fault.downcast_ref::<AccountFault>().is_some();
+            let refused = fault.is::<AccountFault>() || fault.is::<NoConfig>();
             if refused { Exit::Refused } else { Exit::Problems }
         }
     }
@@ -277,6 +277,11 @@ fn done(place: &Place, what: &str, object: &str, password: Option<&str>) {
     }
 }
 
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoConfig(String);
+
 /// The centre's accounts. A data folder that is not there yet is made: people may be seated before
 /// the first start.
 fn open(place: &Place) -> anyhow::Result<ConfigDb> {
@@ -285,7 +290,7 @@ fn open(place: &Place) -> anyhow::Result<ConfigDb> {
         (None, Some(config)) => {
             let config = Config::load(config).map_err(|faults| {
                 let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                anyhow!("{}", list.join("\n"))
+                NoConfig(list.join("\n"))
             })?;
             config.data
         }

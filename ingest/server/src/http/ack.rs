@@ -1,5 +1,7 @@
 //! Acknowledgement: names occurrences, never "all".
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::HeaderMap;
@@ -85,7 +87,11 @@ pub(super) async fn acknowledge(
         return Problem::bad_field("request", &request.request, english, fix).into_response();
     }
     let mut results = Vec::with_capacity(request.acks.len());
+    let mut named_before = BTreeSet::new();
     for named in request.acks {
+        if !named_before.insert((named.alarm.clone(), named.occurrence)) {
+            continue;
+        }
         let ask = Ask { comment: &request.comment, request: &request.request, by: &who };
         match one(&app, &named.alarm, (named.occurrence, named.first_level), ask).await {
             Some(done) => results.push(done),

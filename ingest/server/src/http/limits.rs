@@ -35,8 +35,8 @@ pub(super) fn routes<S>(office: Office) -> Router<S> {
         .route("/limits/history", get(history))
         .route("/limits/revisions/{number}", get(revision))
         .route("/limits/propose", post(propose).layer(DefaultBodyLimit::max(BODY_MAX)))
-        .route("/limits/{number}/approve", post(approve))
-        .route("/limits/{number}/reject", post(reject))
+        .route("/limits/{number}/approve", post(decide).layer(Extension(Says::Approve)))
+        .route("/limits/{number}/reject", post(decide).layer(Extension(Says::Reject)))
         .with_state(office)
 }
 
@@ -206,28 +206,17 @@ async fn propose(
     }
 }
 
-async fn approve(
-    State(office): State<Office>,
-    Path(number): Path<u64>,
-    Extension(who): Extension<Identity>,
-    headers: HeaderMap,
-    body: Result<Json<Word>, JsonRejection>,
-) -> Response {
-    let english = wants_english(&headers);
-    let (gateway, comment) = match word(&office, body, english) {
-        Ok(word) => word,
-        Err(response) => return *response,
-    };
-    match office.approve(&who, &gateway, number, &comment).await {
-        Ok(found) => Json(proposed_json(&office, &found)).into_response(),
-        Err(fault) => answer_fault(&fault, english),
-    }
+/// What somebody says of a proposal.
+#[derive(Clone, Copy)]
+enum Says {
+    Approve,
+    Reject,
 }
 
-async fn reject(
+async fn decide(
     State(office): State<Office>,
     Path(number): Path<u64>,
-    Extension(who): Extension<Identity>,
+    (Extension(who), Extension(says)): (Extension<Identity>, Extension<Says>),
     headers: HeaderMap,
     body: Result<Json<Word>, JsonRejection>,
 ) -> Response {
@@ -236,7 +225,11 @@ async fn reject(
         Ok(word) => word,
         Err(response) => return *response,
     };
-    match office.reject(&who, &gateway, number, &comment).await {
+    let decided = match says {
+        Says::Approve => office.approve(&who, &gateway, number, &comment).await,
+        Says::Reject => office.reject(&who, &gateway, number, &comment).await,
+    };
+    match decided {
         Ok(found) => Json(proposed_json(&office, &found)).into_response(),
         Err(fault) => answer_fault(&fault, english),
     }

@@ -15,9 +15,11 @@ mod closure;
 mod compare;
 mod deed;
 mod guard;
+mod installations;
 mod limits;
 mod login;
 mod problem;
+mod report;
 mod stream;
 mod users;
 
@@ -30,7 +32,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore};
 use tokio::net::TcpListener;
@@ -49,6 +51,7 @@ use crate::stamp::Stamp;
 
 pub use assets::has_console;
 pub use problem::Problem;
+pub use report::Reports;
 
 /// Largest request body: an acknowledgement of fifty rows with comments.
 const BODY_MAX: usize = 256 * 1_024;
@@ -74,6 +77,8 @@ pub struct App {
     pub config_db: Arc<ConfigDb>,
     /// Limits: propose, approve, put in force.
     pub limits: crate::limits::Office,
+    /// Reports.
+    pub report: Reports,
     /// Zone.
     pub stamp: Stamp,
     /// Counters.
@@ -115,6 +120,7 @@ fn router(app: App) -> Router {
     let api = Router::new()
         .route("/desk", get(api::desk))
         .route("/gateways/{id}/compare", get(compare::compare))
+        .route("/installations", get(installations::installations))
         .route("/points", get(api::points))
         .route("/points/{point}", get(api::point))
         .route("/points/{point}/trend", get(api::trend))
@@ -130,13 +136,15 @@ fn router(app: App) -> Router {
         .route("/audit", get(audit::audit))
         .merge(calls::routes())
         .merge(closure::routes())
+        .merge(report::routes())
         .merge(limits::routes(app.limits.clone()))
         .route("/demo", get(api::demo))
         .route("/demo/cable", post(api::cable))
         .route("/demo/fault", post(api::fault))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, HANDLER_MAX))
         .route("/stream", get(stream::stream))
-        .fallback(problem::no_such_path);
+        .fallback(problem::no_such_path)
+        .layer(map_response(problem::worded));
     let same = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };

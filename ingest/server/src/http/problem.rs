@@ -124,6 +124,19 @@ impl Problem {
     }
 }
 
+/// What the router itself refuses, such as a word where a number must be, in the words of the
+/// others.
+pub(super) async fn worded(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if response.status() != StatusCode::BAD_REQUEST || !plain {
+        return response;
+    }
+    let title = "路径无法使用 / the path cannot be used";
+    let fix = "编号须为整数，路径须为 UTF-8 / a number must be a whole number, a path UTF-8";
+    Problem::new(StatusCode::BAD_REQUEST, "bad_path", title, "path", "", fix).into_response()
+}
+
 /// For paths that the API does not have.
 pub(super) async fn no_such_path(uri: Uri) -> Problem {
     let title = "没有这个接口 / no such path";

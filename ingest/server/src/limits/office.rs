@@ -207,6 +207,10 @@ impl Office {
     ) -> Result<Proposed, OfficeFault> {
         let (_, known) = self.gateway(gateway)?;
         let found = self.find(gateway, number).await?;
+        let status = found.revision.status();
+        if status != LimitsStatus::Proposed {
+            return Err(Refusal::Status { number, status }.into());
+        }
         let policy = &self.0.parts.policy;
         rules::may_approve(who, &found.revision.proposal.author, &found.diff, policy)?;
         // The points or the law's list may be others than when it was proposed.

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A centre.
 pub(crate) struct Door {
-    folder: tempfile::TempDir,
+    /// Holds `centre.toml`, which it runs by, and its data.
+    pub(crate) folder: tempfile::TempDir,
     centre: Centre,
     client: reqwest::Client,
     base: String,
@@ -87,10 +88,14 @@ fn seat(data: &Path) {
 impl Door {
     /// Starts a centre with a viewer, an operator, an engineer and an admin.
     pub(crate) async fn open() -> Self {
+        Self::open_with("位号,类型,限值\ntag,kind,limit\nTK-101.LT,H,80\n").await
+    }
+
+    /// The same with other limits.
+    pub(crate) async fn open_with(limits: &str) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
         let toml = "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n";
-        let limits = "位号,类型,限值\ntag,kind,limit\nTK-101.LT,H,80\n";
         std::fs::write(folder.path().join("centre.toml"), toml).unwrap();
         std::fs::write(folder.path().join("limits.csv"), limits).unwrap();
         seat(&folder.path().join("centre"));

@@ -13,6 +13,7 @@
 
 mod chain;
 mod head;
+mod reader;
 mod sql;
 mod writer;
 
@@ -31,6 +32,7 @@ use crate::sqlite::Readers;
 use crate::{Full, StoreError};
 pub use chain::{ChainFault, Verified};
 pub use head::Head;
+pub use reader::JournalReader;
 use writer::{Job, Writer};
 
 /// Batches of rows that may wait for the writer. At a commit of 20 ms that is 20 s of one batch
@@ -265,6 +267,14 @@ impl AlarmJournal {
         limit: usize,
     ) -> Result<Vec<StoredRow>, StoreError> {
         self.inner.readers.read("read the notes", |conn| sql::of_cause(conn, cause, before, limit))
+    }
+
+    /// The same file for somebody who reads at length, over connections of their own.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn reader(&self) -> Result<JournalReader, StoreError> {
+        JournalReader::open(self.inner.readers.path())
     }
 
     /// The seq of the newest durable row; 0 before the first.

@@ -126,6 +126,27 @@ pub(super) fn of_alarm(
     conn.prepare_cached(&sql)?.query_map(params![key, rows(limit)], stored)?.collect()
 }
 
+/// The newest rows of one alarm up to a seq, newest first.
+pub(super) fn of_alarm_through(
+    conn: &Connection,
+    key: &str,
+    through: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal WHERE alarm = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3"
+    );
+    let through = through.min(i64::MAX.cast_unsigned()).cast_signed();
+    conn.prepare_cached(&sql)?.query_map(params![key, through, rows(limit)], stored)?.collect()
+}
+
+/// When a row was known; where it is missing, the next.
+pub(super) fn ti_of(conn: &Connection, seq: u64) -> rusqlite::Result<Option<TimeMs>> {
+    conn.prepare_cached("SELECT ti FROM journal WHERE seq >= ?1 ORDER BY seq LIMIT 1")?
+        .query_row([seq.cast_signed()], |row| row.get(0).map(TimeMs))
+        .optional()
+}
+
 /// Notes of one kind before a seq, newest first.
 pub(super) fn of_cause(
     conn: &Connection,
@@ -215,6 +236,11 @@ pub(super) fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Snapshot>> 
         })
     })
     .optional()
+}
+
+/// When the snapshot was taken, without reading it.
+pub(super) fn snapshot_ti(conn: &Connection) -> rusqlite::Result<Option<TimeMs>> {
+    conn.query_row("SELECT ti FROM snapshot", [], |row| row.get(0).map(TimeMs)).optional()
 }
 
 // ---- inputs -------------------------------------------------------------------------------

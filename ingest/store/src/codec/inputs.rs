@@ -74,6 +74,21 @@ pub enum EngineInput {
     },
 }
 
+impl EngineInput {
+    /// When the host took it.
+    #[must_use]
+    pub fn at(&self) -> TimeMs {
+        match self {
+            Self::Wake { at }
+            | Self::Heard { at, .. }
+            | Self::Restarted { at }
+            | Self::Command { at, .. }
+            | Self::History { at, .. } => *at,
+            Self::Judged { intake, .. } => intake.ti,
+        }
+    }
+}
+
 /// Inputs that wait to be written, encoded as they come.
 #[derive(Debug, Default)]
 pub struct InputLog {

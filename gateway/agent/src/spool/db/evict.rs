@@ -1,7 +1,8 @@
 //! Making room.
 //!
-//! - First goes what the centre has, oldest first; then the oldest telemetry, with a Gap that
-//!   stands for its offsets. This is the only freeing before an acknowledgement.
+//! - First goes what the centre has, oldest first, but for its newest part: a centre that lost it
+//!   again is offered it. Then the oldest telemetry, whoever has it, with a Gap that stands for its
+//!   offsets. This is the only freeing before an acknowledgement.
 //! - An alarm record is kept for thirty days, and in any case until the centre has it.
 
 use fengsui_telemetry::wire::decode_record;
@@ -10,13 +11,20 @@ use rusqlite::{Connection, OptionalExtension};
 use tracing::warn;
 
 use super::{
-    Db, SpoolFault, Stored, cost, from_sql, gap, insert_gap, oldest, set_meta, stored, to_sql,
+    COLUMNS, Db, SpoolFault, Standing, Stored, cost, from_sql, gap, insert_gap, oldest, stored,
+    to_sql,
 };
 
 /// Rows that one pass looks at: some milliseconds of work between two commits.
 const ROWS: i64 = 1_000;
 /// How long an alarm record is kept after the centre has it.
 const ALARM_KEPT_MS: i64 = 30 * 86_400_000;
+/// Acknowledged records that are kept to be offered again, and the time that they must cover: a
+/// disk at the centre may lose what it wrote in its last second.
+const REOFFER_RECORDS: u64 = 10_000;
+const REOFFER_MS: i64 = 60_000;
+/// They take this part of the spool at most: in a small one, what nobody has is worth more.
+const REOFFER_PART: u64 = 8;
 
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,23 +46,27 @@ struct Run {
 }
 
 impl Db {
-    /// One pass. Nothing evicted means that nothing may be.
-    pub(in crate::spool) fn evict(&mut self, now: TimeMs) -> Result<Evicted, SpoolFault> {
-        let mut runs = self.runs(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE alarm = 0 OR (alarm = 1 AND te < ?1 AND offset < ?2) ORDER BY offset LIMIT ?3",
-            now - ALARM_KEPT_MS,
-        )?;
+    /// One pass, in a spool of so many bytes. Nothing evicted means that nothing may be.
+    pub(in crate::spool) fn evict(
+        &mut self,
+        now: TimeMs,
+        quota: u64,
+    ) -> Result<Evicted, SpoolFault> {
+        let aged = now - ALARM_KEPT_MS;
+        let old = "(alarm = 0 OR (alarm = 1 AND te < ?1 AND offset < ?2))";
+        let mut runs =
+            self.runs(&format!("{old} AND offset < ?3"), aged, self.keep_from(quota)?)?;
+        if runs.is_empty() {
+            runs = self.runs(&format!("{old} AND offset < ?3"), aged, Offset::MAX)?;
+        }
         if runs.is_empty() {
             // Alarms alone fill the spool: those that the centre has go before their time.
-            runs = self.runs(
-                "SELECT offset, span, te, crc, bytes FROM record
-                 WHERE alarm = 1 AND te < ?1 AND offset < ?2 ORDER BY offset LIMIT ?3",
-                TimeMs::MAX,
-            )?;
+            let acked = "alarm = 1 AND te < ?1 AND offset < ?2 AND offset < ?3";
+            runs = self.runs(acked, TimeMs::MAX, Offset::MAX)?;
         }
         let mut evicted = Evicted::default();
         let mut bytes = self.bytes;
+        let at = self.standing();
         let tx = self.sql.transaction()?;
         for run in &runs {
             bytes = bytes.saturating_add(replace(&tx, run)?).saturating_sub(run.cost);
@@ -66,7 +78,7 @@ impl Db {
             }
         }
         bytes = bytes.saturating_sub(trim(&tx, self.durable_next)?);
-        set_meta(&tx, "bytes", to_sql(bytes))?;
+        Standing { bytes, ..at }.write(&tx)?;
         let oldest = oldest(&tx)?.unwrap_or(self.next);
         tx.commit()?;
         (self.bytes, self.oldest) = (bytes, oldest);
@@ -76,9 +88,34 @@ impl Db {
         Ok(evicted)
     }
 
-    fn runs(&self, query: &str, before: TimeMs) -> Result<Vec<Run>, SpoolFault> {
-        let mut select = self.sql.prepare_cached(query)?;
-        let mut rows = select.query((before.0, to_sql(self.durable_next), ROWS))?;
+    /// Acknowledged records from here on are kept as long as there is anything else to free.
+    fn keep_from(&self, quota: u64) -> Result<Offset, SpoolFault> {
+        let te = |at: Offset| {
+            self.sql
+                .prepare_cached("SELECT te FROM record WHERE offset >= ?1 ORDER BY offset LIMIT 1")?
+                .query_row([to_sql(at)], |row| row.get::<_, i64>(0))
+                .optional()
+        };
+        let first = self.durable_next.saturating_sub(REOFFER_RECORDS).max(self.oldest);
+        let last = self.durable_next.saturating_sub(1).max(first);
+        let mut records = self.durable_next.saturating_sub(first);
+        if let (Some(early), Some(late)) = (te(first)?, te(last)?) {
+            let covered = late.saturating_sub(early).max(1);
+            if records > 0 && covered < REOFFER_MS {
+                let times = REOFFER_MS.unsigned_abs().div_ceil(covered.unsigned_abs());
+                records = records.saturating_mul(times);
+            }
+        }
+        let kept = self.next.saturating_sub(self.oldest).max(1);
+        let share = (quota / REOFFER_PART).saturating_mul(kept) / self.bytes.max(1);
+        Ok(self.durable_next.saturating_sub(records.min(share)))
+    }
+
+    /// Runs of rows of which this holds: `?1` a time, `?2` what the centre has, `?3` an offset.
+    fn runs(&self, such: &str, before: TimeMs, below: Offset) -> Result<Vec<Run>, SpoolFault> {
+        let query = format!("{COLUMNS} WHERE {such} ORDER BY offset LIMIT {ROWS}");
+        let mut select = self.sql.prepare_cached(&query)?;
+        let mut rows = select.query((before.0, to_sql(self.durable_next), to_sql(below)))?;
         let mut runs: Vec<Run> = Vec::new();
         while let Some(row) = rows.next()? {
             let row = stored(row)?;
@@ -117,10 +154,9 @@ fn replace(sql: &Connection, run: &Run) -> Result<u64, SpoolFault> {
         [to_sql(run.first), to_sql(run.end)],
     )?;
     let before = sql
-        .prepare_cached(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE offset < ?1 AND alarm = 2 ORDER BY offset DESC LIMIT 1",
-        )?
+        .prepare_cached(&format!(
+            "{COLUMNS} WHERE offset < ?1 AND alarm = 2 ORDER BY offset DESC LIMIT 1"
+        ))?
         .query_row([to_sql(run.first)], stored)
         .optional()?
         .filter(|row| row.end() == run.first);

@@ -3,16 +3,20 @@
 //! - WAL, `synchronous=FULL`: what a commit has returned is on the disk.
 //! - From the oldest row to `next` the offsets are dense: a row stands for `span` of them, more
 //!   than one only where it is a Gap.
-//! - A row whose checksum or place is wrong is replaced by a Gap when it is met.
+//! - A row whose checksum or place is wrong is replaced by a Gap when it is met; rows that are out
+//!   of order mean a damaged tree: the file is healed.
 
 mod evict;
+mod file;
 mod heal;
 mod names;
+mod outside;
 mod reading;
+mod standing;
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fengsui_telemetry::wire::{self, Sealed, decode_record, seal};
 use fengsui_telemetry::{Body, Epoch, Gap, GapCause, Offset, Record, Revision, TimeMs};
@@ -21,25 +25,20 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tracing::{error, warn};
 
 use super::{SpoolFault, SpoolState};
+use file::{connect, lay_out, verify};
+pub(super) use outside::{Met, Outside};
+use standing::Standing;
 
 const FILE: &str = "spool.db";
-const FORMAT: i64 = 1;
+/// A file that is deleted on a full disk, so that the alarm about it can be written.
+pub(super) const RESERVE_FILE: &str = "reserve";
 /// A row's share of pages, index and header beside its bytes.
 const ROW_OVERHEAD: u64 = 40;
-/// Files up to this size are checked page by page when they are opened: some hundred milliseconds.
-const CHECK_BYTES_MAX: u64 = 32 << 20;
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS record (
-  offset INTEGER PRIMARY KEY, span INTEGER NOT NULL, te INTEGER NOT NULL,
-  alarm INTEGER NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS catalogue (
-  first INTEGER PRIMARY KEY, revision INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS point (tag TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshot (
-  id INTEGER PRIMARY KEY, covers INTEGER NOT NULL, limits INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) WITHOUT ROWID;
-";
+/// What [`Db::take_room`] takes: as much as the log holds before it is emptied.
+const ROOM_BYTES: u64 = 1 << 20;
+/// The same query everywhere, so that [`stored`] fits.
+const COLUMNS: &str = "SELECT offset, span, te, crc, bytes, alarm FROM record";
 
 /// What a row is, as its column `alarm` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +110,8 @@ struct Stored {
     span: u64,
     te: TimeMs,
     sealed: Sealed,
+    /// As its column says.
+    kind: i64,
 }
 
 impl Stored {
@@ -121,12 +122,20 @@ impl Stored {
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let crc: i64 = row.get(3)?;
+    let offset = from_sql(row.get(0)?);
     Ok(Stored {
-        offset: from_sql(row.get(0)?),
+        offset,
         span: from_sql(row.get(1)?).max(1),
         te: TimeMs(row.get(2)?),
-        sealed: Sealed { bytes: row.get(4)?, crc: u32::try_from(crc).unwrap_or(0) },
+        sealed: Sealed { bytes: row.get(4)?, crc: placed(u32::try_from(crc).unwrap_or(0), offset) },
+        kind: row.get(5)?,
     })
+}
+
+/// A record's checksum as the column holds it, and back: with its offset in it, so that a record
+/// whose key was damaged is no whole record of another place.
+fn placed(crc: u32, offset: Offset) -> u32 {
+    crc ^ crc32c::crc32c(&offset.to_le_bytes())
 }
 
 /// Offsets stay below 2⁶², so they are the same in SQLite's signed integers.
@@ -143,7 +152,7 @@ fn from_sql(value: i64) -> Offset {
 pub(super) struct Db {
     folder: PathBuf,
     /// Held for life: the mark that no other process may use this folder. None in memory.
-    _lock: Option<File>,
+    lock: Option<File>,
     sql: Connection,
     epoch: Epoch,
     oldest: Offset,
@@ -164,8 +173,16 @@ impl Db {
             Err(TryLockError::Error(e)) => return Err(file_fault(e)),
         }
         let path = folder.join(FILE);
-        let sql = match connect(&path).and_then(|sql| verify(&path, sql)) {
+        heal::finish(folder).map_err(file_fault)?;
+        let open = || connect(&path).and_then(|sql| verify(&path, sql));
+        let opened = open().or_else(|fault| {
+            // A full disk is no damage: the reserve is there for this.
+            let reserve = folder.join(RESERVE_FILE);
+            if fs::remove_file(reserve).is_ok() { open() } else { Err(fault) }
+        });
+        let sql = match opened {
             Ok(sql) => sql,
+            Err(fault) if is_full(&fault) => return Err(fault),
             Err(fault) => {
                 error!(%fault, "spool is damaged; keeping what can be read");
                 heal::heal(folder, now)?
@@ -184,7 +201,7 @@ impl Db {
     fn over(folder: &Path, lock: Option<File>, sql: Connection) -> Result<Self, SpoolFault> {
         let mut db = Self {
             folder: folder.to_owned(),
-            _lock: lock,
+            lock,
             sql,
             epoch: Epoch(0),
             oldest: 0,
@@ -197,12 +214,39 @@ impl Db {
         Ok(db)
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// Where its files are; none in memory.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.lock.as_ref().map(|_| self.folder.as_path())
+    }
+
+    /// Moves the log into the file and begins it again. Its room stays with it: given back, on a
+    /// full disk somebody else would have it.
+    pub(super) fn restart_log(&self) -> Result<(), SpoolFault> {
+        Ok(self.sql.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?)
+    }
+
+    /// Lays down room that a full disk cannot take away: the log at the length that it is used
+    /// to, and as many free pages in the file.
+    pub(super) fn take_room(&mut self) -> Result<(), SpoolFault> {
+        let log = fs::metadata(self.folder.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
+        if self.lock.is_none() || log >= ROOM_BYTES {
+            return Ok(());
+        }
+        self.sql.execute(
+            "INSERT OR REPLACE INTO room VALUES (1, zeroblob(?1))",
+            [to_sql(ROOM_BYTES)],
+        )?;
+        self.sql.execute("DELETE FROM room", [])?;
+        self.restart_log()
     }
 
     /// After a failed write: sets the file aside and goes on in a new one, in a new epoch.
     pub(super) fn reopen(&mut self, now: TimeMs) -> Result<(), SpoolFault> {
+        if self.lock.is_none() {
+            self.sql = Connection::open_in_memory()?;
+            lay_out(&mut self.sql)?;
+            return self.load();
+        }
         // The old handle must be gone before its files are moved.
         self.sql = Connection::open_in_memory()?;
         self.sql = heal::heal(&self.folder, now)?;
@@ -210,14 +254,22 @@ impl Db {
     }
 
     fn load(&mut self) -> Result<(), SpoolFault> {
-        let meta = |k: &str| meta(&self.sql, k);
-        let epoch = meta("epoch")?.ok_or(SpoolFault::Implausible("no epoch"))?;
-        self.epoch = Epoch(epoch.cast_unsigned());
-        self.next = from_sql(meta("next")?.unwrap_or(0));
-        self.durable_next = from_sql(meta("durable_next")?.unwrap_or(0)).min(self.next);
+        let at = Standing::read(&self.sql)?.ok_or(SpoolFault::Implausible("no standing"))?;
+        self.epoch = at.epoch;
+        self.next = at.next;
+        self.durable_next = at.durable_next;
+        self.bytes = at.bytes;
         self.oldest = oldest(&self.sql)?.unwrap_or(self.next);
-        self.bytes = from_sql(meta("bytes")?.unwrap_or(0));
         Ok(())
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            epoch: self.epoch,
+            next: self.next,
+            durable_next: self.durable_next,
+            bytes: self.bytes,
+        }
     }
 
     pub(super) fn state(&self) -> SpoolState {
@@ -261,42 +313,26 @@ impl Db {
                     to_sql(one.span),
                     one.te.0,
                     one.kind.code(),
-                    one.sealed.crc,
+                    placed(one.sealed.crc, next),
                     one.sealed.bytes
                 ])?;
                 next += one.span;
                 bytes += one.cost();
             }
         }
-        set_meta(&tx, "next", to_sql(next))?;
-        set_meta(&tx, "bytes", to_sql(bytes))?;
         if let Some((limits, state)) = snapshot {
-            tx.execute(
-                "INSERT OR REPLACE INTO snapshot (id, covers, limits, bytes)
-                 VALUES (1, ?1, ?2, ?3)",
-                params![to_sql(next), limits.0.cast_signed(), state],
-            )?;
+            let one = Snapshot { covers: next, limits, bytes: state.to_vec() };
+            standing::write_snapshot(&tx, &one)?;
         }
         let durable_next = durable.unwrap_or(self.durable_next).min(next);
-        set_meta(&tx, "durable_next", to_sql(durable_next))?;
+        Standing { epoch: self.epoch, next, durable_next, bytes }.write(&tx)?;
         tx.commit()?;
         (self.next, self.bytes, self.durable_next) = (next, bytes, durable_next);
         Ok(())
     }
 
     pub(super) fn snapshot(&self) -> Result<Option<Snapshot>, SpoolFault> {
-        let found = self.sql.query_row(
-            "SELECT covers, limits, bytes FROM snapshot WHERE id = 1",
-            [],
-            |row| {
-                Ok(Snapshot {
-                    covers: from_sql(row.get(0)?),
-                    limits: Revision(row.get::<_, i64>(1)?.cast_unsigned()),
-                    bytes: row.get(2)?,
-                })
-            },
-        );
-        Ok(found.optional()?)
+        standing::read_snapshot(&self.sql)
     }
 
     /// Begins a new epoch: what the centre has is dropped, the rest is numbered from 0.
@@ -305,29 +341,50 @@ impl Db {
         let epoch = new_epoch();
         let tx = self.sql.transaction()?;
         tx.execute("DELETE FROM record WHERE offset < ?1", [to_sql(base)])?;
-        // Over negative numbers, since an UPDATE may visit rows in any order.
-        tx.execute("UPDATE record SET offset = -1 - (offset - ?1)", [to_sql(base)])?;
-        tx.execute("UPDATE record SET offset = -1 - offset", [])?;
-        tx.execute("UPDATE snapshot SET covers = max(covers - ?1, 0)", [to_sql(base)])?;
+        renumber(&tx, base)?;
+        if let Some(saved) = standing::read_snapshot(&tx)? {
+            let covers = saved.covers.saturating_sub(base);
+            standing::write_snapshot(&tx, &Snapshot { covers, ..saved })?;
+        }
         tx.execute(
             "DELETE FROM catalogue WHERE first <
              (SELECT max(first) FROM catalogue WHERE first <= ?1)",
             [to_sql(base)],
         )?;
+        // Over negative numbers, since an UPDATE may visit rows in any order.
         tx.execute("UPDATE catalogue SET first = -1 - max(first - ?1, 0)", [to_sql(base)])?;
         tx.execute("UPDATE catalogue SET first = -1 - first", [])?;
-        set_meta(&tx, "epoch", epoch.0.cast_signed())?;
-        set_meta(&tx, "next", to_sql(self.next.saturating_sub(base)))?;
-        set_meta(&tx, "durable_next", 0)?;
+        let bytes = from_sql(tx.query_row(
+            "SELECT coalesce(sum(length(bytes) + ?1), 0) FROM record",
+            [to_sql(ROW_OVERHEAD)],
+            |row| row.get(0),
+        )?);
+        let next = self.next.saturating_sub(base);
+        Standing { epoch, next, durable_next: 0, bytes }.write(&tx)?;
         tx.commit()?;
         warn!(epoch = epoch.0, kept = self.next - base, "spool begins a new epoch");
         self.load()
     }
 }
 
+/// The bytes fit their checksum, and the columns say what the bytes say.
 fn is_whole(row: &Stored) -> bool {
-    row.sealed.is_whole()
-        && decode_record(&row.sealed.bytes).map_or(row.span == 1, |r| wire::span(&r) == row.span)
+    let said = |record: Record| {
+        let kind = Kind::of(&record).code();
+        wire::span(&record) == row.span && record.te == row.te && kind == row.kind
+    };
+    row.sealed.is_whole() && decode_record(&row.sealed.bytes).map_or(row.span == 1, said)
+}
+
+/// The disk has no room.
+pub(super) fn is_full(fault: &SpoolFault) -> bool {
+    match fault {
+        SpoolFault::Database(e) => e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+        SpoolFault::File(_, e) => {
+            matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        }
+        SpoolFault::InUse(_) | SpoolFault::Implausible(_) => false,
+    }
 }
 
 /// A random number, never 0.
@@ -352,11 +409,32 @@ fn insert_gap(sql: &Connection, at: Offset, gap: &Record) -> rusqlite::Result<u6
             to_sql(one.span),
             one.te.0,
             one.kind.code(),
-            one.sealed.crc,
+            placed(one.sealed.crc, at),
             one.sealed.bytes
         ],
     )?;
     Ok(one.cost())
+}
+
+/// Moves every record down by so much. In rising order each finds its new place free.
+fn renumber(sql: &Connection, by: Offset) -> rusqlite::Result<()> {
+    if by == 0 {
+        return Ok(());
+    }
+    let mut select = sql
+        .prepare("SELECT offset, crc FROM record WHERE offset >= ?1 ORDER BY offset LIMIT 1000")?;
+    let mut update = sql.prepare("UPDATE record SET offset = ?1, crc = ?2 WHERE offset = ?3")?;
+    let mut from = by;
+    loop {
+        let rows = select.query_map([to_sql(from)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows: Vec<(i64, u32)> = rows.collect::<Result<_, _>>()?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        from = from_sql(*last) + 1;
+        for (old, crc) in rows {
+            let (before, after) = (from_sql(old), from_sql(old) - by);
+            update.execute(params![to_sql(after), placed(placed(crc, before), after), old])?;
+        }
+    }
 }
 
 fn oldest(sql: &Connection) -> rusqlite::Result<Option<Offset>> {
@@ -364,74 +442,7 @@ fn oldest(sql: &Connection) -> rusqlite::Result<Option<Offset>> {
         .map(|found| found.map(from_sql))
 }
 
-fn meta(sql: &Connection, k: &str) -> rusqlite::Result<Option<i64>> {
-    sql.prepare_cached("SELECT v FROM meta WHERE k = ?1")?
-        .query_row([k], |row| row.get(0))
-        .optional()
-}
-
-fn set_meta(sql: &Connection, k: &str, v: i64) -> rusqlite::Result<()> {
-    sql.prepare_cached("INSERT OR REPLACE INTO meta (k, v) VALUES (?1, ?2)")?
-        .execute(params![k, v])
-        .map(|_| ())
-}
-
-/// Opens or makes the file.
-fn connect(path: &Path) -> Result<Connection, SpoolFault> {
-    let mut sql = Connection::open(path)?;
-    sql.busy_timeout(Duration::from_secs(2))?;
-    sql.pragma_update(None, "journal_mode", "WAL")?;
-    sql.pragma_update(None, "synchronous", "FULL")?;
-    // Half a megabyte: rows are written in order and read in order, so more helps nobody.
-    sql.pragma_update(None, "cache_size", -512)?;
-    lay_out(&mut sql)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| SpoolFault::File(folder.to_owned(), e))?;
-    }
-    Ok(sql)
-}
-
-/// Makes the tables; a new database gets its epoch.
-fn lay_out(sql: &mut Connection) -> Result<(), SpoolFault> {
-    let tx = sql.transaction()?;
-    tx.execute_batch(SCHEMA)?;
-    match meta(&tx, "format")? {
-        Some(FORMAT) => {}
-        Some(_) => return Err(SpoolFault::Implausible("another format")),
-        None => {
-            set_meta(&tx, "format", FORMAT)?;
-            set_meta(&tx, "epoch", new_epoch().0.cast_signed())?;
-            for k in ["next", "durable_next", "bytes"] {
-                set_meta(&tx, k, 0)?;
-            }
-        }
-    }
-    tx.commit()?;
-    Ok(())
-}
-
-/// What can be said quickly about a file: its ends, and its pages where there are few.
-fn verify(path: &Path, sql: Connection) -> Result<Connection, SpoolFault> {
-    let next = meta(&sql, "next")?.ok_or(SpoolFault::Implausible("no next offset"))?;
-    meta(&sql, "epoch")?.filter(|e| *e != 0).ok_or(SpoolFault::Implausible("no epoch"))?;
-    let end: Option<i64> = sql
-        .query_row("SELECT offset + span FROM record ORDER BY offset DESC LIMIT 1", [], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    if end.is_some_and(|end| end != next) {
-        return Err(SpoolFault::Implausible("records up to another offset than it says"));
-    }
-    if fs::metadata(path).is_ok_and(|m| m.len() <= CHECK_BYTES_MAX) {
-        let word: String = sql.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if word != "ok" {
-            return Err(SpoolFault::Implausible("damaged pages"));
-        }
-    }
-    Ok(sql)
-}
-
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

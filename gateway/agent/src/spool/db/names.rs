@@ -1,9 +1,12 @@
 //! Which catalogue gives a record's point indexes their meaning, and the numbers that points keep
 //! over all catalogues.
 
-use fengsui_telemetry::{Catalogue, Offset, wire};
-use rusqlite::{OptionalExtension, params};
+use std::collections::HashMap;
 
+use fengsui_telemetry::{Catalogue, Offset, wire};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::standing::point_crc;
 use super::{Db, from_sql, to_sql};
 use crate::spool::SpoolFault;
 
@@ -15,16 +18,25 @@ impl Db {
     ) -> Result<(), SpoolFault> {
         let bytes = wire::catalogue_bytes(catalogue);
         let revision = crate::config::revision_of(&bytes);
-        let last: Option<i64> = self
+        let name = revision.0.cast_signed();
+        let last: Option<(i64, i64, Vec<u8>)> = self
             .sql
-            .query_row("SELECT revision FROM catalogue ORDER BY first DESC LIMIT 1", [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT first, revision, bytes FROM catalogue ORDER BY first DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
             .optional()?;
-        if last != Some(revision.0.cast_signed()) {
+        let first = match last {
+            Some((_, known, kept)) if known == name && kept == bytes => None,
+            // Damaged in its name or in its bytes.
+            Some((first, known, kept)) if known == name || kept == bytes => Some(first),
+            Some(_) | None => Some(to_sql(self.next)),
+        };
+        if let Some(first) = first {
             self.sql.execute(
                 "INSERT OR REPLACE INTO catalogue (first, revision, bytes) VALUES (?1, ?2, ?3)",
-                params![to_sql(self.next), revision.0.cast_signed(), bytes],
+                params![first, name, bytes],
             )?;
         }
         self.catalogue = revision;
@@ -40,16 +52,20 @@ impl Db {
         let tx = self.sql.transaction()?;
         let mut numbers = Vec::with_capacity(catalogue.points.len());
         {
-            let mut known = tx.prepare("SELECT number FROM point WHERE tag = ?1")?;
-            let mut add = tx.prepare(
-                "INSERT INTO point (tag, number)
-                 VALUES (?1, (SELECT coalesce(max(number) + 1, 0) FROM point)) RETURNING number",
-            )?;
+            let mut known = known_numbers(&tx)?;
+            let mut free = known.values().max().map_or(0, |number| number.saturating_add(1));
+            let mut add =
+                tx.prepare("INSERT OR REPLACE INTO point (tag, number, crc) VALUES (?1, ?2, ?3)")?;
             for point in &catalogue.points {
                 let tag = point.tag.as_str();
-                let number = match known.query_row([tag], |row| row.get(0)).optional()? {
-                    Some(number) => number,
-                    None => add.query_row([tag], |row| row.get(0))?,
+                let number = match known.get(tag) {
+                    Some(number) => *number,
+                    None => {
+                        add.execute(params![tag, free, point_crc(tag, free)])?;
+                        known.insert(tag.to_owned(), free);
+                        free += 1;
+                        free - 1
+                    }
                 };
                 numbers.push(number);
             }
@@ -71,4 +87,20 @@ impl Db {
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Tags and numbers that fit their checksums.
+pub(super) fn known_numbers(sql: &Connection) -> rusqlite::Result<HashMap<String, u32>> {
+    let mut select = sql.prepare("SELECT tag, number, crc FROM point")?;
+    let mut rows = select.query([])?;
+    let mut known = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let (tag, number, crc): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if let Ok(number) = u32::try_from(number)
+            && i64::from(point_crc(&tag, number)) == crc
+        {
+            known.insert(tag, number);
+        }
+    }
+    Ok(known)
 }

@@ -5,7 +5,8 @@ use fengsui_telemetry::{Body, GapCause, Offset, Reading, Record, Revision, TimeM
 use rusqlite::{Connection, OptionalExtension};
 use tracing::{error, warn};
 
-use super::{Db, from_sql, gap, insert_gap, is_whole, stored, to_sql};
+use super::standing::Standing;
+use super::{COLUMNS, Db, ROW_OVERHEAD, from_sql, gap, insert_gap, is_whole, stored, to_sql};
 use crate::spool::{Chunk, SpoolFault};
 
 /// Samples that one recall may bring: a week of a point at ten-second scans.
@@ -50,13 +51,15 @@ impl Db {
             Chunk { epoch: self.epoch, first, end: first, catalogue, sealed: Vec::new() };
         let mut size = 0;
         let mut hole = None;
-        let mut select = self.sql.prepare_cached(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE offset >= ?1 AND offset < ?2 ORDER BY offset",
-        )?;
+        let mut select = self.sql.prepare_cached(&format!(
+            "{COLUMNS} WHERE offset >= ?1 AND offset < ?2 ORDER BY offset"
+        ))?;
         let mut rows = select.query([to_sql(first), to_sql(to)])?;
         while let Some(row) = rows.next()? {
             let row = stored(row)?;
+            if row.offset < chunk.end {
+                return Err(SpoolFault::Implausible("records out of order"));
+            }
             if row.offset > chunk.end {
                 hole = Some((chunk.end, row.offset));
                 break;
@@ -112,6 +115,7 @@ impl Db {
         let te = |sql: &Connection, query: &str, at: Offset| {
             sql.query_row(query, [to_sql(at)], |row| row.get::<_, i64>(0)).optional()
         };
+        let at = self.standing();
         let tx = self.sql.transaction()?;
         let before = "SELECT te FROM record WHERE offset < ?1 ORDER BY offset DESC LIMIT 1";
         let after = "SELECT te FROM record WHERE offset >= ?1 ORDER BY offset LIMIT 1";
@@ -119,11 +123,17 @@ impl Db {
         let early = te(&tx, before, lo)?.or(late).unwrap_or(0);
         let late = late.unwrap_or(early);
         let gap = gap(TimeMs(early), TimeMs(late), hi - lo, GapCause::Corrupt, "damage on disk");
-        tx.execute(
-            "DELETE FROM record WHERE offset >= ?1 AND offset < ?2",
-            [to_sql(lo), to_sql(hi)],
+        let place = [to_sql(lo), to_sql(hi)];
+        let freed: i64 = tx.query_row(
+            "SELECT coalesce(sum(length(bytes) + ?3), 0) FROM record
+             WHERE offset >= ?1 AND offset < ?2",
+            [to_sql(lo), to_sql(hi), to_sql(ROW_OVERHEAD)],
+            |row| row.get(0),
         )?;
-        insert_gap(&tx, lo, &gap)?;
+        tx.execute("DELETE FROM record WHERE offset >= ?1 AND offset < ?2", place)?;
+        let added = insert_gap(&tx, lo, &gap)?;
+        let bytes = (self.bytes + added).saturating_sub(from_sql(freed));
+        Standing { bytes, ..at }.write(&tx)?;
         tx.commit()?;
         self.load()
     }
@@ -166,10 +176,9 @@ impl Db {
         from: TimeMs,
         to: TimeMs,
     ) -> Result<Vec<(TimeMs, Reading)>, SpoolFault> {
-        let mut select = self.sql.prepare_cached(
-            "SELECT offset, span, te, crc, bytes FROM record
-             WHERE te >= ?1 AND te <= ?2 AND alarm = 0 ORDER BY offset",
-        )?;
+        let mut select = self.sql.prepare_cached(&format!(
+            "{COLUMNS} WHERE te >= ?1 AND te <= ?2 AND alarm = 0 ORDER BY offset"
+        ))?;
         let mut rows = select.query([from.0, to.0])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

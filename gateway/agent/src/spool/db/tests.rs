@@ -7,9 +7,9 @@ use fengsui_telemetry::{
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-const NOW: TimeMs = TimeMs(1_800_000_000_000);
+pub(super) const NOW: TimeMs = TimeMs(1_800_000_000_000);
 
-fn catalogue(tag: &str) -> Catalogue {
+pub(super) fn catalogue(tag: &str) -> Catalogue {
     let point = Point {
         tag: Tag::parse(tag).unwrap(),
         name: "n".into(),
@@ -28,7 +28,7 @@ fn catalogue(tag: &str) -> Catalogue {
     }
 }
 
-fn scan(n: u32) -> Record {
+pub(super) fn scan(n: u32) -> Record {
     let readings = vec![(0, Reading::Good(f64::from(n)))];
     let te = NOW + i64::from(n) * 1_000;
     Record { te, body: Body::Scan(Scan { readings, clock: ClockQuality::Rtc }) }
@@ -54,7 +54,7 @@ fn open(folder: &Path) -> Db {
     db
 }
 
-fn append(db: &mut Db, records: &[Record]) {
+pub(super) fn append(db: &mut Db, records: &[Record]) {
     let incoming: Vec<_> = records.iter().map(Incoming::new).collect();
     db.append(&incoming, None, None).unwrap();
 }
@@ -138,7 +138,7 @@ fn acknowledged_telemetry_goes_first_and_without_a_trace() {
     let mut db = open(folder.path());
     append(&mut db, &[scan(0), scan(1), scan(2)]);
     db.append(&[], None, Some(3)).unwrap();
-    let evicted = db.evict(NOW).unwrap();
+    let evicted = db.evict(NOW, 1 << 20).unwrap();
     assert_eq!((evicted.freed, evicted.lost), (3, 0));
     assert_eq!((db.oldest, db.next, db.bytes), (3, 3, 0));
     check(&mut db, &[]);
@@ -150,19 +150,42 @@ fn what_must_go_early_is_named_by_a_gap_and_alarms_stay() {
     let mut db = open(folder.path());
     append(&mut db, &[scan(0), scan(1), alarm(2), scan(3), scan(4), scan(5), alarm(6)]);
     db.append(&[], None, Some(4)).unwrap();
-    let evicted = db.evict(NOW).unwrap();
+    let evicted = db.evict(NOW, 1 << 20).unwrap();
     assert_eq!((evicted.freed, evicted.lost), (3, 2));
     check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6"]);
     append(&mut db, &[scan(7), scan(8)]);
-    db.evict(NOW).unwrap();
+    db.evict(NOW, 1 << 20).unwrap();
     check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6", "7+2 gap SpoolFull"]);
     append(&mut db, &[scan(9)]);
-    db.evict(NOW).unwrap();
+    db.evict(NOW, 1 << 20).unwrap();
     check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6", "7+3 gap SpoolFull"]);
     db.append(&[], None, Some(10)).unwrap();
-    db.evict(NOW).unwrap();
+    db.evict(NOW, 1 << 20).unwrap();
     check(&mut db, &[]);
     assert_eq!(db.oldest, 10);
+}
+
+/// A day of one group a second: all of it has been acknowledged but the end.
+#[test]
+fn what_the_centre_has_is_kept_for_ten_thousand_records_as_long_as_there_is_room() {
+    let folder = TempDir::new().unwrap();
+    let mut db = open(folder.path());
+    for part in 0..30 {
+        append(&mut db, &(part * 1_000..(part + 1) * 1_000).map(scan).collect::<Vec<_>>());
+    }
+    db.append(&[], None, Some(29_000)).unwrap();
+    let quota = 8 * 2 * db.bytes;
+    let mut freed = 0;
+    while db.oldest < 19_000 {
+        freed += db.evict(NOW, quota).unwrap().freed;
+    }
+    assert_eq!((db.oldest, freed), (19_000, 19_000), "ten thousand are left");
+    // Only when there is nothing else do they go as well, before what nobody has.
+    let evicted = db.evict(NOW, quota).unwrap();
+    assert_eq!((evicted.freed, evicted.lost, db.oldest), (1_000, 0, 20_000));
+    // In a small spool they are an eighth.
+    let evicted = db.evict(NOW, db.bytes).unwrap();
+    assert_eq!((evicted.freed, evicted.lost), (1_000, 0));
 }
 
 #[test]
@@ -170,7 +193,7 @@ fn a_gap_is_read_whole_even_from_its_middle() {
     let folder = TempDir::new().unwrap();
     let mut db = open(folder.path());
     append(&mut db, &[scan(0), scan(1), scan(2)]);
-    db.evict(NOW).unwrap();
+    db.evict(NOW, 1 << 20).unwrap();
     append(&mut db, &[scan(3)]);
     let chunk = db.read(1, 4, 1_000).unwrap().unwrap();
     assert_eq!((chunk.first, chunk.end, chunk.sealed.len()), (0, 4, 2));
@@ -306,10 +329,10 @@ fn a_damaged_page_costs_its_records_and_nothing_else() {
 }
 
 /// A small generator, so that a failure prints the seed that shows it again.
-struct Seed(u64);
+pub(super) struct Seed(pub(super) u64);
 
 impl Seed {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
@@ -346,7 +369,7 @@ fn whatever_happens_every_offset_is_accounted_for() {
                     db.append(&[], None, Some(durable)).unwrap();
                 }
                 5 => {
-                    db.evict(NOW).unwrap();
+                    db.evict(NOW, 1 << 20).unwrap();
                 }
                 6 => {
                     drop(db);

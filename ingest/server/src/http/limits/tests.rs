@@ -115,6 +115,8 @@ async fn a_change_goes_its_way_by_two_persons() {
     let (_, all) = desk.get("/limits").await;
     assert_eq!(all["gateways"][0]["in_force"]["number"], 2);
     assert_eq!(all["gateways"][0]["wanted"], done["revision"]);
+    let (status, again) = desk.post("wang", "/limits/2/approve", json!({})).await;
+    assert_eq!((status, &again["code"]), (409, &json!("decided_before")), "{again}");
     let (_, whole) = desk.get("/limits/revisions/2").await;
     assert_eq!((&whole["csv"], &whole["evidence"]["count"]), (&json!(stricter), &json!(3)));
     let (_, history) = desk.get("/limits/history?gateway=GW-01").await;

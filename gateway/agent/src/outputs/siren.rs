@@ -1,4 +1,4 @@
-//! The local siren. So far it is simulated: a state file and log lines.
+//! The state of the siren, in a file: for demonstrations, tests and whoever looks after a site.
 //!
 //! - Its own task: a slow disk never holds up the alarm loop. Only the latest state matters, so the
 //!   way to it is one value, not a queue.
@@ -22,8 +22,20 @@ pub(crate) struct SirenState {
     pub(crate) since_ms: i64,
     /// Keys of the alarms that want it.
     pub(crate) alarms: Vec<String>,
+    /// Every alarm that stands or was not acknowledged, for beacon and relays.
+    pub(crate) lit: Vec<Lit>,
     /// The centre is silent: its light, not its horn.
     pub(crate) alone: bool,
+}
+
+/// An alarm that is to be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Lit {
+    pub(crate) key: String,
+    /// 1 to 4.
+    pub(crate) priority: u8,
+    /// Nobody has acknowledged it.
+    pub(crate) sounding: bool,
 }
 
 /// How often the button is looked at.

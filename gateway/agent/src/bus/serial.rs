@@ -1,0 +1,225 @@
+//! An RTU line: a serial port, or a connection to a converter. What to send and what to believe is
+//! decided by [`Master`]; here are only the port and the waiting.
+//!
+//! - The direction of an RS-485 transceiver is switched by the kernel driver (device tree,
+//!   `rs485conf`) or by the adapter, never here: doing it in a program is too late by milliseconds.
+//! - The port is opened for this process alone. It is opened anew only after the system reports an
+//!   error, or when its owner says so.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fengsui_scan::{
+    Asked, Done, Echo, Master, Move, Outcome, Parity, SerialSettings, StopBits, Timing,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt};
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+
+/// A request is eight bytes: a port that does not take them in a second is stuck.
+const WRITE_MAX: Duration = Duration::from_secs(1);
+/// Read at once: more than the longest frame.
+const READ_BYTES: usize = 512;
+/// Reads before a request; a line that never stops speaking is a fault, not a wait without end.
+const DRAINS_MAX: usize = 64;
+
+/// Where the line begins.
+#[derive(Debug)]
+pub(super) enum Opener {
+    /// A serial port.
+    Serial { path: PathBuf, settings: SerialSettings },
+    /// A converter.
+    Tcp { host: String, port: u16 },
+}
+
+impl fmt::Display for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { path, .. } => write!(f, "{}", path.display()),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// Both directions of a line.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// One line and its master.
+pub(crate) struct RtuLine {
+    opener: Opener,
+    stream: Option<Box<dyn Duplex>>,
+    master: Master,
+    clock: Clock,
+    /// The opening failed, and was logged.
+    failed: bool,
+}
+
+impl fmt::Debug for RtuLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = self.stream.is_some();
+        f.debug_struct("RtuLine").field("opener", &self.opener).field("open", &open).finish()
+    }
+}
+
+impl RtuLine {
+    pub(super) fn new(opener: Opener, settings: SerialSettings, echo: Echo, clock: Clock) -> Self {
+        let master = Master::new(Timing::new(&settings), echo, clock.line_us());
+        Self { opener, stream: None, master, clock, failed: false }
+    }
+
+    /// A line that is open already and cannot be opened anew.
+    #[cfg(test)]
+    fn given(stream: Box<dyn Duplex>, settings: SerialSettings, clock: Clock) -> Self {
+        let opener = Opener::Tcp { host: "127.0.0.1".to_owned(), port: 1 };
+        Self { stream: Some(stream), ..Self::new(opener, settings, Echo::None, clock) }
+    }
+
+    /// Asks once.
+    pub(super) async fn transact(&mut self, asked: Asked) -> Done {
+        self.master.ask(asked, self.clock.line_us());
+        loop {
+            match self.master.step(self.clock.line_us()) {
+                Move::Done(done) => return done,
+                Move::Listen(until) => self.listen(until).await,
+                Move::Send(_) if self.stream.is_none() => {
+                    if !self.open(asked).await {
+                        self.master.lost(Outcome::Unreachable, self.clock.line_us());
+                    }
+                }
+                Move::Send(frame) => {
+                    if !self.drain().await {
+                        self.send(&frame).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads until nobody can answer any more.
+    pub(super) async fn settle(&mut self) {
+        while self.stream.is_some()
+            && let Some(until) = self.master.free_at(self.clock.line_us())
+        {
+            self.listen(until).await;
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.stream = None;
+        self.master.lost(Outcome::Lost, self.clock.line_us());
+    }
+
+    async fn listen(&mut self, until: u64) {
+        let until = self.clock.line_instant(until);
+        let Some(stream) = &mut self.stream else { return sleep_until(until).await };
+        let mut buffer = [0; READ_BYTES];
+        let read = timeout_at(until, stream.read(&mut buffer)).await;
+        if let Ok(read) = read {
+            self.took(read, &buffer);
+        }
+    }
+
+    /// Takes what already stands in the port's buffer; true if there was anything.
+    async fn drain(&mut self) -> bool {
+        for drained in 0..DRAINS_MAX {
+            let Some(stream) = &mut self.stream else { return true };
+            let mut buffer = [0; READ_BYTES];
+            match timeout(Duration::ZERO, stream.read(&mut buffer)).await {
+                Ok(read) => self.took(read, &buffer),
+                Err(_) => return drained > 0,
+            }
+        }
+        true
+    }
+
+    fn took(&mut self, read: io::Result<usize>, buffer: &[u8]) {
+        let now = self.clock.line_us();
+        match read {
+            Ok(0) => self.broken(&io::Error::from(io::ErrorKind::UnexpectedEof)),
+            Ok(count) => self.master.heard(buffer.get(..count).unwrap_or_default(), now),
+            Err(fault) => self.broken(&fault),
+        }
+    }
+
+    async fn send(&mut self, frame: &[u8]) {
+        let Some(stream) = &mut self.stream else { return };
+        match timeout(WRITE_MAX, stream.write_all(frame)).await {
+            Ok(Ok(())) => self.master.sent(self.clock.line_us()),
+            Ok(Err(fault)) => self.broken(&fault),
+            Err(_) => self.broken(&io::Error::from(io::ErrorKind::TimedOut)),
+        }
+    }
+
+    fn broken(&mut self, fault: &io::Error) {
+        warn!(line = %self.opener, %fault, "line broke");
+        self.close();
+    }
+
+    async fn open(&mut self, asked: Asked) -> bool {
+        let opened: io::Result<Box<dyn Duplex>> = match &self.opener {
+            Opener::Serial { path, settings } => serial(path, settings),
+            Opener::Tcp { host, port } => {
+                let patience = Duration::from_micros(asked.patience_us);
+                match timeout(patience, TcpStream::connect((host.as_str(), *port))).await {
+                    Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| Box::new(stream) as _),
+                    Ok(Err(fault)) => Err(fault),
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                }
+            }
+        };
+        match opened {
+            Ok(stream) => {
+                info!(line = %self.opener, "line opened");
+                self.stream = Some(stream);
+                self.failed = false;
+                true
+            }
+            Err(fault) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    warn!(line = %self.opener, %fault, mend = mend(&fault), "line does not open");
+                }
+                false
+            }
+        }
+    }
+}
+
+fn serial(path: &std::path::Path, settings: &SerialSettings) -> io::Result<Box<dyn Duplex>> {
+    let parity = match settings.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match settings.stop_bits {
+        StopBits::One => tokio_serial::StopBits::One,
+        StopBits::Two => tokio_serial::StopBits::Two,
+    };
+    let port = tokio_serial::new(path.to_string_lossy(), settings.baud)
+        .data_bits(DataBits::Eight)
+        .parity(parity)
+        .stop_bits(stop_bits)
+        .open_native_async()?;
+    port.clear(ClearBuffer::All)?;
+    Ok(Box::new(port))
+}
+
+/// What to do about a port that does not open.
+fn mend(fault: &io::Error) -> &'static str {
+    match fault.raw_os_error() {
+        Some(2) => "没有该串口，请检查 path（建议 /dev/serial/by-id/…）| no such port: check path",
+        Some(13) => "没有权限，请将用户加入 dialout 组 | no permission: join group dialout",
+        Some(16) => "串口被其他程序占用 | another program has the port",
+        Some(25) => "不是串口设备，请检查 path | not a serial port: check path",
+        _ => "请检查接线、转换器与参数 | check wiring, converter and settings",
+    }
+}
+
+#[cfg(test)]
+mod tests;

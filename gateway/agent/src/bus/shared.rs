@@ -1,0 +1,192 @@
+//! One task per line: it alone owns the port and serves all devices of the line in turn. Whose turn
+//! it is, is decided by [`Line`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fengsui_scan::{BusSpec, Device, Heard, Line, Mapping, Scanner, Tally, Timing, Turn};
+use fengsui_telemetry::{Fault, TimeMs};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::wire::{Exchange, Wire};
+use super::{Kept, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
+use crate::clock::Clock;
+
+/// How often a line says in the log how it does.
+const REPORT_MS: u64 = 600_000;
+
+/// A device on a line.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    /// Index of the device in the site.
+    pub(crate) index: usize,
+    pub(crate) device: Device,
+    pub(crate) mappings: Vec<Mapping>,
+}
+
+/// A line and its devices.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedBus {
+    pub(crate) spec: BusSpec,
+    pub(crate) members: Vec<Member>,
+    /// Points that carry an alarm.
+    pub(crate) alarms: BTreeSet<u32>,
+    pub(crate) clock: Clock,
+}
+
+impl SharedBus {
+    /// Reads until told to stop, whatever happens to the reader.
+    pub(crate) async fn run(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+        let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
+        let reader = move || bus.clone().read(out.clone(), end.clone());
+        let failed = || self.members.iter().map(|member| self.failed(member)).collect();
+        let kept = Kept { name: &self.spec.name, clock: self.clock, failed: &failed };
+        keep(&kept, reader, scans, &mut stop).await;
+    }
+
+    fn failed(&self, member: &Member) -> Scanned {
+        let scanner = Scanner::new(member.device.clone(), member.mappings.clone(), 0);
+        Scanned {
+            device: member.index,
+            te: self.clock.wall(),
+            readings: scanner.all_bad(Fault::ReaderFailed),
+            answered: None,
+            fault: Some(Fault::ReaderFailed),
+        }
+    }
+
+    async fn read(self, scans: mpsc::Sender<Scanned>, stop: watch::Receiver<bool>) {
+        let wire = Wire::on(&self.spec, self.clock);
+        self.serve(wire, scans, stop).await;
+    }
+
+    /// Serves the devices over this wire.
+    pub(super) async fn serve(
+        self,
+        mut wire: Wire,
+        scans: mpsc::Sender<Scanned>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let clock = self.clock;
+        let scanner = |member: &Member| {
+            Scanner::new(member.device.clone(), member.mappings.clone(), clock.mono_ms())
+                .with_alarms(&self.alarms)
+        };
+        let scanners = self.members.iter().map(scanner).collect();
+        let timing = Timing::new(&self.spec.settings);
+        let mut line = Line::new(timing, scanners, clock.mono_ms());
+        let mut last = vec![TimeMs::MIN; self.members.len()];
+        let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
+        while !*stop.borrow() {
+            report.say(&self.spec.name, &mut line, clock.mono_ms());
+            let (place, unit, request, patience) = match line.next(clock.mono_ms()) {
+                Turn::Ask { device, unit, request, patience_us } => {
+                    (device, unit, request, Duration::from_micros(patience_us))
+                }
+                Turn::Sleep(until) => {
+                    let ms = until.saturating_sub(clock.mono_ms()).min(SLEEP_MAX_MS);
+                    tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => return,
+                        () = sleep(Duration::from_millis(ms)) => continue,
+                    }
+                }
+            };
+            let (Some(member), Some(last)) = (self.members.get(place), last.get_mut(place)) else {
+                continue;
+            };
+            let began = clock.line_us();
+            let exchange = wire.transact(unit, request, patience).await;
+            let arrival = after(clock.wall(), *last);
+            *last = arrival;
+            // Bytes of a device that was given up belong to its turn, not to the next device's.
+            wire.settle().await;
+            let busy_us = clock.line_us().saturating_sub(began);
+            let scanned = take(&mut line, place, member, exchange, arrival, (busy_us, clock));
+            if scans.send(scanned).await.is_err() {
+                return;
+            }
+            if line.wants_reopening(clock.mono_ms()) {
+                warn!(bus = self.spec.name, "nobody answers: the port is opened anew");
+                wire.close();
+            }
+        }
+    }
+}
+
+/// Hands what came of a turn to the line, and says what it means.
+fn take(
+    line: &mut Line,
+    place: usize,
+    member: &Member,
+    exchange: Exchange,
+    arrival: TimeMs,
+    (busy_us, clock): (u64, Clock),
+) -> Scanned {
+    let before = line.health(place);
+    if let Some(fault) = &exchange.fault {
+        let rtt_us = exchange.rtt.as_micros();
+        debug!(device = member.device.name, %fault, rtt_us, "wrong reply");
+    }
+    let heard = Heard {
+        outcome: exchange.outcome,
+        fault: exchange.fault,
+        turnaround_us: exchange.turnaround.and_then(|t| u64::try_from(t.as_micros()).ok()),
+        busy_us,
+        orphans: exchange.orphans,
+    };
+    let answer = line.answer(heard, clock.mono_ms());
+    let health = line.health(place);
+    if let (Some(before), Some(health)) = (before, health)
+        && before != health
+    {
+        say(&member.device.name, before, health);
+    }
+    let fault = health.and_then(fault_of);
+    Scanned {
+        device: member.index,
+        te: answer.stamp.te(arrival),
+        readings: answer.readings,
+        answered: fault.is_none().then_some(arrival),
+        fault,
+    }
+}
+
+struct Report {
+    at: u64,
+    busy_us: u64,
+}
+
+impl Report {
+    /// Once in a while: how much of the line is used, and what went wrong.
+    fn say(&mut self, bus: &str, line: &mut Line, now: u64) {
+        let passed = now.saturating_sub(self.at);
+        if passed < REPORT_MS {
+            return;
+        }
+        let mut all = Tally::default();
+        for (device, tally) in line.tallies() {
+            all.busy_us += tally.busy_us;
+            let Tally { asked, timeouts, crc_errors, bad_frames, orphans, latest_ms, .. } = tally;
+            if timeouts + crc_errors + bad_frames + orphans > 0 {
+                info!(
+                    bus,
+                    device,
+                    asked,
+                    timeouts,
+                    crc_errors,
+                    bad_frames,
+                    orphans,
+                    latest_ms,
+                    "device on the line"
+                );
+            }
+        }
+        let used = (all.busy_us - self.busy_us) / passed / 10;
+        info!(bus, used_percent = used, "line");
+        line.forget_latest();
+        (self.at, self.busy_us) = (now, all.busy_us);
+    }
+}

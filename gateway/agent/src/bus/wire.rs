@@ -1,0 +1,112 @@
+//! One way to ask a device over any wire.
+//!
+//! - Whoever holds a [`Wire`] is its only owner; a question that was begun is never cancelled.
+//! - Every question ends within its patience and the time on the wire.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fengsui_scan::{Asked, BusKind, BusSpec, Echo, Outcome, ReadRequest, RtuFault, SerialSettings};
+
+use super::serial::{Opener, RtuLine};
+use super::tcp::Tcp;
+use crate::clock::Clock;
+
+/// What came of one question.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    /// For the scanner.
+    pub(crate) outcome: Outcome,
+    /// From the first byte of the request to the last of the answer, or to the end of patience.
+    pub(crate) rtt: Duration,
+    /// What the device took beyond the time on the wire; none without an answer, and over TCP.
+    pub(crate) turnaround: Option<Duration>,
+    /// Bursts on the line that nobody asked for, since the question before.
+    pub(crate) orphans: u32,
+    /// Why the outcome is a bad frame, on an RTU line.
+    pub(crate) fault: Option<RtuFault>,
+}
+
+/// A way to devices.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// Modbus TCP: a new connection after anything but a clean answer.
+    Tcp(Tcp, Clock),
+    /// An RTU line, serial or over TCP.
+    Rtu(Box<RtuLine>),
+}
+
+impl Wire {
+    /// Modbus TCP.
+    pub(crate) fn tcp(host: &str, port: u16, clock: Clock) -> Self {
+        Self::Tcp(Tcp::new(host, port), clock)
+    }
+
+    /// A line of a site.
+    pub(crate) fn on(spec: &BusSpec, clock: Clock) -> Self {
+        match &spec.kind {
+            BusKind::Serial { path, echo } => {
+                Self::serial(Path::new(path), spec.settings, *echo, clock)
+            }
+            BusKind::RtuTcp { host, port } => Self::rtu_tcp(host, *port, spec.settings, clock),
+        }
+    }
+
+    /// RTU on a serial port.
+    pub(crate) fn serial(path: &Path, settings: SerialSettings, echo: Echo, clock: Clock) -> Self {
+        let opener = Opener::Serial { path: path.to_owned(), settings };
+        Self::Rtu(Box::new(RtuLine::new(opener, settings, echo, clock)))
+    }
+
+    /// RTU frames over TCP, to a converter whose serial side is set like this.
+    pub(crate) fn rtu_tcp(host: &str, port: u16, settings: SerialSettings, clock: Clock) -> Self {
+        let opener = Opener::Tcp { host: host.to_owned(), port };
+        Self::Rtu(Box::new(RtuLine::new(opener, settings, Echo::None, clock)))
+    }
+
+    /// Asks once. `patience` is how long the device may take: over TCP for everything, on a line
+    /// beside the time of the frames themselves.
+    pub(crate) async fn transact(
+        &mut self,
+        unit: u8,
+        request: ReadRequest,
+        patience: Duration,
+    ) -> Exchange {
+        match self {
+            Self::Tcp(tcp, clock) => {
+                let began = clock.line_us();
+                let outcome = tcp.transact(unit, request, patience).await;
+                let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
+                Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None }
+            }
+            Self::Rtu(line) => {
+                let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX >> 8);
+                let done = line.transact(Asked { unit, request, patience_us }).await;
+                Exchange {
+                    outcome: done.outcome,
+                    rtt: Duration::from_micros(done.rtt_us),
+                    turnaround: done.turnaround_us.map(Duration::from_micros),
+                    orphans: done.orphans,
+                    fault: done.fault,
+                }
+            }
+        }
+    }
+
+    /// Reads and throws away until nobody can answer any more. The next question does it as well;
+    /// this is for whoever wants to know what a fault has cost.
+    pub(crate) async fn settle(&mut self) {
+        match self {
+            Self::Tcp(..) => {}
+            Self::Rtu(line) => line.settle().await,
+        }
+    }
+
+    /// Gives the port or connection up; the next question opens it anew.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::Tcp(tcp, _) => tcp.close(),
+            Self::Rtu(line) => line.close(),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One Modbus TCP connection for a person who tries things out.
+//!
+//! - Not the connection of the running gateway: a scan asks many units over one connection, needs
+//!   function 43, and must go on after a unit that stays silent. A reply with a transaction number
+//!   that is not ours is a late one and is thrown away; everything else must match exactly.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longest patience with a connection: a switch that learns an address needs a second.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Transaction, protocol, length and unit.
+const HEAD: usize = 7;
+/// Unit and PDU of one message, at most (Modbus messaging on TCP/IP 1.0b: 260 bytes in all).
+const LENGTH_MAX: usize = 254;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No connection: what the system said.
+    Unreachable(String),
+    /// Silence.
+    Timeout,
+    /// The connection ended.
+    Lost(String),
+    /// Not a Modbus TCP message, or that of another unit.
+    Foreign(String),
+}
+
+/// The connection; made when first needed.
+pub(super) struct Mbap {
+    host: String,
+    port: u16,
+    stream: Option<TcpStream>,
+    inbox: Vec<u8>,
+    transaction: u16,
+}
+
+impl Mbap {
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, stream: None, inbox: Vec::new(), transaction: 0 }
+    }
+
+    /// Sends one PDU and gives back the PDU that answers it.
+    pub(super) async fn exchange(
+        &mut self,
+        unit: u8,
+        pdu: &[u8],
+        patience: Duration,
+    ) -> Result<Vec<u8>, Trouble> {
+        if self.stream.is_none() {
+            self.connect().await?;
+        }
+        self.transaction = self.transaction.wrapping_add(1);
+        let done = timeout(patience, self.transact(unit, pdu)).await;
+        let answer = done.unwrap_or(Err(Trouble::Timeout));
+        match &answer {
+            // What comes late is known by its transaction number.
+            Ok(_) | Err(Trouble::Timeout) => {}
+            Err(Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::Foreign(_)) => {
+                self.stream = None;
+                self.inbox.clear();
+            }
+        }
+        answer
+    }
+
+    /// Makes the connection now.
+    pub(super) async fn connect(&mut self) -> Result<(), Trouble> {
+        let address = (self.host.as_str(), self.port);
+        let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(fault)) => return Err(Trouble::Unreachable(fault.to_string())),
+            Err(_) => return Err(Trouble::Unreachable("no answer to the connection".to_owned())),
+        };
+        // Small requests must not wait for company; without it they are only slower.
+        drop(stream.set_nodelay(true));
+        self.stream = Some(stream);
+        self.inbox.clear();
+        Ok(())
+    }
+
+    async fn transact(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let lost = |fault: std::io::Error| Trouble::Lost(fault.to_string());
+        let length = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX);
+        let mut message = Vec::with_capacity(HEAD + pdu.len());
+        message.extend_from_slice(&self.transaction.to_be_bytes());
+        message.extend_from_slice(&[0, 0]);
+        message.extend_from_slice(&length.to_be_bytes());
+        message.push(unit);
+        message.extend_from_slice(pdu);
+        let Some(stream) = &mut self.stream else {
+            return Err(Trouble::Unreachable("no connection".to_owned()));
+        };
+        stream.write_all(&message).await.map_err(lost)?;
+        loop {
+            while let Some((transaction, from, reply)) = take(&mut self.inbox)? {
+                if transaction != self.transaction {
+                    continue;
+                }
+                if from != unit {
+                    return Err(Trouble::Foreign(format!("unit {from} answered for {unit}")));
+                }
+                return Ok(reply);
+            }
+            // Cancel-safe: what has come stays in the inbox.
+            if stream.read_buf(&mut self.inbox).await.map_err(lost)? == 0 {
+                return Err(Trouble::Lost("the device closed the connection".to_owned()));
+            }
+        }
+    }
+}
+
+/// The first whole message of the inbox: transaction, unit, PDU.
+fn take(inbox: &mut Vec<u8>) -> Result<Option<(u16, u8, Vec<u8>)>, Trouble> {
+    let [a, b, c, d, e, f, unit, ..] = *inbox.as_slice() else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes([e, f]));
+    if (c, d) != (0, 0) || !(3..=LENGTH_MAX).contains(&length) {
+        return Err(Trouble::Foreign("what answers there is not Modbus TCP".to_owned()));
+    }
+    let end = HEAD - 1 + length;
+    if inbox.len() < end {
+        return Ok(None);
+    }
+    let message: Vec<u8> = inbox.drain(..end).collect();
+    let pdu = message.get(HEAD..).unwrap_or_default().to_vec();
+    Ok(Some((u16::from_be_bytes([a, b]), unit, pdu)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_messages_are_taken() {
+        let whole = [0, 7, 0, 0, 0, 5, 1, 3, 2, 0x12, 0x34];
+        for cut in 0..whole.len() {
+            let mut inbox = whole[..cut].to_vec();
+            assert_eq!(take(&mut inbox), Ok(None), "{cut}");
+        }
+        let mut inbox = [&whole[..], &whole[..4]].concat();
+        assert_eq!(take(&mut inbox), Ok(Some((7, 1, vec![3, 2, 0x12, 0x34]))));
+        assert_eq!(inbox, &whole[..4]);
+        for bad in [&b"HTTP/1.1 400"[..], &[0, 7, 0, 0, 1, 5, 1, 3], &[0, 7, 0, 0, 0, 2, 1, 3]] {
+            assert!(take(&mut bad.to_vec()).is_err(), "{bad:?}");
+        }
+    }
+}

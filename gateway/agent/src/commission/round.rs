@@ -1,0 +1,216 @@
+//! Reading what a site file names, by the plan and the decoder of the running gateway.
+//!
+//! - Devices on one line are asked in turns over one connection: a serial gateway has no second
+//!   one to give.
+//! - The registers that a reading came from are kept beside it: raw words settle every dispute with
+//!   a manual.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fengsui_scan::{
+    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site, Step,
+};
+use fengsui_telemetry::{Fault, Reading};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::line::Line;
+use crate::clock::Clock;
+
+/// Answers on their way to the screen. When full, the reader waits.
+pub(super) const HEARD_MAX: usize = 256;
+/// A request that failed so often is not asked again in a single round.
+const TRIES: usize = 2;
+/// Longest sleep of a reader without work.
+const SLEEP_MAX_MS: u64 = 1_000;
+
+/// What one request brought.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// Index of the device in the site.
+    pub(super) device: usize,
+    pub(super) rtt: Duration,
+    /// Something came from the device, be it an exception.
+    pub(super) answered: bool,
+    /// How this request failed.
+    pub(super) failed: Option<Fault>,
+    /// How the device does now.
+    pub(super) fault: Option<Fault>,
+    pub(super) points: Vec<Seen>,
+}
+
+/// One point as it was just seen.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Index of the point in the catalogue.
+    pub(super) point: u32,
+    /// Its registers; empty where none came.
+    pub(super) raw: Vec<u16>,
+    pub(super) reading: Reading,
+}
+
+/// One line and the devices on it.
+pub(super) struct Round {
+    line: Line,
+    asked: Vec<Asked>,
+}
+
+struct Asked {
+    index: usize,
+    device: Device,
+    mappings: BTreeMap<u32, Mapping>,
+    scanner: Scanner,
+}
+
+/// The lines of a site, with the wanted points only; all of them where none is named.
+pub(super) fn rounds(site: &Site, wanted: &BTreeSet<u32>, clock: Clock) -> Vec<Round> {
+    let mut lines: Vec<(String, Round)> = Vec::new();
+    for (index, device) in site.devices.iter().enumerate() {
+        let mut mappings = site.mappings_of(index);
+        mappings.retain(|m| wanted.is_empty() || wanted.contains(&m.point));
+        if mappings.is_empty() {
+            continue;
+        }
+        let scanner = Scanner::new(device.clone(), mappings.clone(), 0);
+        let mappings = mappings.into_iter().map(|m| (m.point, m)).collect();
+        let asked = Asked { index, device: device.clone(), mappings, scanner };
+        let name = line_name(site, device);
+        match lines.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, round)) => round.asked.push(asked),
+            None => {
+                let line = Line::of(site, device, clock);
+                lines.push((name, Round { line, asked: vec![asked] }));
+            }
+        }
+    }
+    lines.into_iter().map(|(_, round)| round).collect()
+}
+
+/// The line of a device, for people; devices with the same name share it.
+pub(super) fn line_name(site: &Site, device: &Device) -> String {
+    match &device.link {
+        Link::ModbusTcp { host, port } => format!("tcp {host}:{port}"),
+        Link::Rtu { bus } => {
+            site.buses.get(*bus).map_or_else(String::new, |bus| format!("bus {}", bus.name))
+        }
+    }
+}
+
+impl Round {
+    /// Reads every point once.
+    pub(super) async fn once(mut self, clock: Clock) -> Vec<Heard> {
+        let mut all = Vec::new();
+        for asked in &mut self.asked {
+            let mut failed: Vec<(ReadRequest, usize)> = Vec::new();
+            // Time stands still: what has been read is due later and is not asked again.
+            while let Step::Read(request) = asked.scanner.next(0) {
+                let heard = asked.read(&mut self.line, &clock, request, 0).await;
+                let gone_wrong = heard.failed.is_some();
+                all.push(heard);
+                if !gone_wrong {
+                    continue;
+                }
+                match failed.iter_mut().find(|(known, _)| *known == request) {
+                    Some((_, times)) => *times += 1,
+                    None => failed.push((request, 1)),
+                }
+                if failed.iter().any(|(_, times)| *times >= TRIES) {
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    /// Reads for ever, each point at its own period, until nobody listens.
+    pub(super) async fn follow(mut self, clock: Clock, out: mpsc::Sender<Heard>) {
+        loop {
+            let mut soonest = clock.mono_ms() + SLEEP_MAX_MS;
+            let mut idle = true;
+            for asked in &mut self.asked {
+                // 0 is the time of a single round.
+                let now = clock.mono_ms().max(1);
+                match asked.scanner.next(now) {
+                    Step::Read(request) => {
+                        idle = false;
+                        let heard = asked.read(&mut self.line, &clock, request, now).await;
+                        if out.send(heard).await.is_err() {
+                            return;
+                        }
+                    }
+                    Step::Sleep(until) => soonest = soonest.min(until),
+                }
+            }
+            if idle {
+                let ms = soonest.saturating_sub(clock.mono_ms());
+                tokio::select! {
+                    () = out.closed() => return,
+                    () = sleep(Duration::from_millis(ms)) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Asked {
+    async fn read(
+        &mut self,
+        line: &mut Line,
+        clock: &Clock,
+        request: ReadRequest,
+        now: u64,
+    ) -> Heard {
+        let patience = Duration::from_millis(self.device.timeout_ms.into());
+        let heard = line.ask(clock, self.device.unit, request, patience).await;
+        let answered = match &heard.outcome {
+            Outcome::Data(_) | Outcome::Exception(_) => true,
+            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => false,
+        };
+        let failed = match &heard.outcome {
+            Outcome::Data(_) | Outcome::Exception(_) => None,
+            Outcome::Timeout => Some(Fault::Timeout),
+            Outcome::BadFrame => Some(Fault::BadFrame),
+            Outcome::Lost | Outcome::Unreachable => Some(Fault::NotConnected),
+        };
+        // A single round stands at time 0.
+        let now = if now == 0 { 0 } else { clock.mono_ms() };
+        let answer = self.scanner.answer(heard.outcome.clone(), now);
+        let points = answer.readings.into_iter().map(|(point, reading)| {
+            let mapping = self.mappings.get(&point);
+            let raw = mapping.map(|m| raw_of(m, request, &heard.outcome)).unwrap_or_default();
+            Seen { point, raw, reading }
+        });
+        Heard {
+            device: self.index,
+            rtt: heard.rtt,
+            answered,
+            failed,
+            points: points.collect(),
+            fault: match self.scanner.health() {
+                Health::Healthy => None,
+                Health::Suspect(fault) | Health::Dead { fault, .. } => Some(fault),
+            },
+        }
+    }
+}
+
+/// The point's own registers in a reply that holds them.
+fn raw_of(mapping: &Mapping, request: ReadRequest, outcome: &Outcome) -> Vec<u16> {
+    let Outcome::Data(payload) = outcome else { return Vec::new() };
+    if mapping.function != request.function || mapping.address < request.first {
+        return Vec::new();
+    }
+    let at = usize::from(mapping.address - request.first);
+    match (payload, mapping.function) {
+        (Payload::Words(words), Function::Holding | Function::Input) => {
+            let end = at + usize::from(mapping.encoding.words());
+            words.get(at..end).unwrap_or_default().to_vec()
+        }
+        (Payload::Bits(bits), Function::Coil | Function::Discrete) => {
+            bits.get(at).map(|bit| vec![u16::from(*bit)]).unwrap_or_default()
+        }
+        (Payload::Words(_), Function::Coil | Function::Discrete)
+        | (Payload::Bits(_), Function::Holding | Function::Input) => Vec::new(),
+    }
+}

@@ -1,0 +1,351 @@
+//! `scan`: who answers on a line, and with what.
+//!
+//! - An exception is an answer: the device is there. Exceptions 10 and 11 come from a gateway that
+//!   found nobody.
+//! - Only reads: nothing is ever written to a device.
+//! - Interrupted, it shows what was found so far.
+
+use std::time::Duration;
+
+use clap::Args;
+use fengsui_scan::{Function, Outcome, Payload, ReadRequest};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::ident::{self, Identity};
+use super::line::{Heard, Line, LineArgs};
+use super::{Said, show, words};
+use crate::clock::Clock;
+
+/// Units of the Modbus standard; 248 to 255 are reserved, and 0 is for everybody.
+const UNITS: &str = "1-247";
+
+/// What to scan.
+#[derive(Args, Debug)]
+pub struct ScanArgs {
+    #[command(flatten)]
+    line: LineArgs,
+    /// 从机地址，如 1-247 或 1,5,10-20 | Units
+    #[arg(long, default_value = UNITS, value_parser = units)]
+    units: Units,
+    /// 依次试这些波特率，如 9600,19200（只用于 --serial） | Several baud rates in turn
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "baud",
+          value_parser = clap::value_parser!(u32).range(300..=1_000_000))]
+    bauds: Vec<u32>,
+    /// 每次等待，毫秒 | Patience with each unit
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(20..=60_000))]
+    timeout_ms: u64,
+    /// 输出 JSON | Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Units in rising order, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Units(Vec<u8>);
+
+fn units(text: &str) -> Result<Units, String> {
+    let bad =
+        || format!("{text:?} 应写成 1-247 或 1,5,10-20（0 到 255）| write 1-247 or 1,5,10-20");
+    let mut found = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: u8 = first.trim().parse().map_err(|_| bad())?;
+        let last: u8 = last.trim().parse().map_err(|_| bad())?;
+        if first > last {
+            return Err(bad());
+        }
+        found.extend(first..=last);
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(Units(found))
+}
+
+/// What one table of a unit said to one read of its address 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Table {
+    Word(u16),
+    Bit(bool),
+    Exception(u8),
+    Fault(&'static str),
+}
+
+/// One unit that is there.
+#[derive(Clone, Debug)]
+struct Found {
+    unit: u8,
+    /// On a serial line.
+    baud: Option<u32>,
+    rtt_ms: f64,
+    tables: Vec<(Function, Table)>,
+    identity: Option<Identity>,
+}
+
+/// What a scan saw.
+#[derive(Debug, Default)]
+struct Seen {
+    found: Vec<Found>,
+    /// Units at which something answered that was not the answer.
+    garbled: Vec<u8>,
+    /// Units that a gateway on the way has nobody for.
+    nobody: Vec<u8>,
+    asked: usize,
+    interrupted: bool,
+    /// The line was lost for good.
+    lost: Option<String>,
+}
+
+/// Scans a line.
+pub async fn scan(args: ScanArgs) -> Said {
+    if !args.bauds.is_empty() && !args.line.is_serial() {
+        let err = "--bauds 只用于 --serial | --bauds is for --serial\n".to_owned();
+        return Said::fault(super::USAGE, err);
+    }
+    let clock = Clock::start();
+    let lines: Vec<LineArgs> = match args.bauds.as_slice() {
+        [] => vec![args.line.clone()],
+        bauds => bauds.iter().map(|baud| args.line.at(*baud)).collect(),
+    };
+    let bar = progress(args.units.0.len() * lines.len());
+    let mut seen = Seen::default();
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    for line in &lines {
+        tokio::select! {
+            biased;
+            _ = &mut stop => {
+                seen.interrupted = true;
+                break;
+            }
+            opened = all(line, &args, clock, &mut seen, &bar) => {
+                if let Err(why) = opened {
+                    return Said::unreachable(&line.name(), &why);
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if let Some(why) = seen.lost.as_ref().filter(|_| seen.found.is_empty() && seen.asked <= 1) {
+        return Said::unreachable(&args.line.name(), why);
+    }
+    let code = if seen.found.is_empty() { super::PROBLEMS } else { super::FINE };
+    let out = if args.json { as_json(&args, &seen) } else { as_text(&args, &seen) };
+    Said { out, err: String::new(), code }
+}
+
+/// Asks every unit over one line.
+async fn all(
+    line: &LineArgs,
+    args: &ScanArgs,
+    clock: Clock,
+    seen: &mut Seen,
+    bar: &ProgressBar,
+) -> Result<(), String> {
+    let mut open = line.open(clock).await?;
+    let patience = Duration::from_millis(args.timeout_ms);
+    for unit in &args.units.0 {
+        bar.set_message(format!("{} unit {unit}, {} found", line.name(), seen.found.len()));
+        let before = seen.found.len();
+        one(&mut open, &clock, *unit, patience, seen).await;
+        if let Some(new) = seen.found.get_mut(before) {
+            new.baud = line.is_serial().then_some(line.baud);
+        }
+        seen.asked += 1;
+        bar.inc(1);
+        if seen.lost.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn progress(units: usize) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(units).unwrap_or(u64::MAX));
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// Asks one unit: its holding registers first, and the rest only if somebody is there.
+async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen: &mut Seen) {
+    let first = read(line, clock, unit, Function::Holding, patience).await;
+    match first.outcome {
+        Outcome::Timeout => return,
+        Outcome::BadFrame => return seen.garbled.push(unit),
+        Outcome::Exception(10 | 11) => return seen.nobody.push(unit),
+        // A device may close the connection over a unit that it does not know.
+        Outcome::Lost => return,
+        Outcome::Unreachable => {
+            seen.lost = Some(format!("line lost at unit {unit}"));
+            return;
+        }
+        Outcome::Data(_) | Outcome::Exception(_) => {}
+    }
+    let rtt_ms = show::ms(first.rtt);
+    let mut tables = vec![(Function::Holding, table(&first.outcome))];
+    for function in [Function::Input, Function::Coil, Function::Discrete] {
+        let heard = read(line, clock, unit, function, patience).await;
+        tables.push((function, table(&heard.outcome)));
+    }
+    let identity = match line {
+        Line::Tcp(mbap) => ident::ask(mbap, unit, patience).await,
+        Line::Wire(_) => None,
+    };
+    seen.found.push(Found { unit, baud: None, rtt_ms, tables, identity });
+}
+
+async fn read(
+    line: &mut Line,
+    clock: &Clock,
+    unit: u8,
+    function: Function,
+    patience: Duration,
+) -> Heard {
+    line.ask(clock, unit, ReadRequest { function, first: 0, count: 1 }, patience).await
+}
+
+fn table(outcome: &Outcome) -> Table {
+    match outcome {
+        Outcome::Data(Payload::Words(words)) => {
+            Table::Word(words.first().copied().unwrap_or_default())
+        }
+        Outcome::Data(Payload::Bits(bits)) => Table::Bit(bits.first().copied().unwrap_or_default()),
+        Outcome::Exception(code) => Table::Exception(*code),
+        Outcome::Timeout => Table::Fault("timeout"),
+        Outcome::BadFrame => Table::Fault("bad_frame"),
+        Outcome::Lost | Outcome::Unreachable => Table::Fault("not_connected"),
+    }
+}
+
+fn as_json(args: &ScanArgs, seen: &Seen) -> String {
+    let of_table = |table: &Table| match table {
+        Table::Word(word) => json!({ "word": format!("0x{word:04X}") }),
+        Table::Bit(bit) => json!({ "bit": bit }),
+        Table::Exception(code) => {
+            json!({ "exception": code, "words": words::exception(*code) })
+        }
+        Table::Fault(fault) => json!({ "fault": fault }),
+    };
+    let units: Vec<Value> = seen
+        .found
+        .iter()
+        .map(|one| {
+            let mut unit = json!({
+                "unit": one.unit, "baud": one.baud, "rtt_ms": one.rtt_ms, "identity": one.identity,
+            });
+            for (function, table) in &one.tables {
+                if let Some(unit) = unit.as_object_mut() {
+                    unit.insert(function.word().to_owned(), of_table(table));
+                }
+            }
+            unit
+        })
+        .collect();
+    let all = json!({
+        "line": args.line.name(),
+        "asked": seen.asked,
+        "interrupted": seen.interrupted,
+        "units": units,
+        "garbled": seen.garbled,
+        "nobody": seen.nobody,
+        "same_for_every_unit": ignores_unit(seen),
+        "lost": seen.lost,
+    });
+    format!("{all:#}\n")
+}
+
+/// A device that answers whatever the unit number is not many devices.
+fn ignores_unit(seen: &Seen) -> bool {
+    let Some(first) = seen.found.first() else { return false };
+    let same = seen.found.iter().all(|one| one.tables == first.tables);
+    same && seen.found.len() == seen.asked && seen.asked >= 8
+}
+
+fn as_text(args: &ScanArgs, seen: &Seen) -> String {
+    let name = args.line.name();
+    let mut out = String::new();
+    let ignores = ignores_unit(seen);
+    if !seen.found.is_empty() {
+        let mut table = show::table(&[
+            "从机\nunit",
+            "往返\nms",
+            "保持 03\nholding 0",
+            "输入 04\ninput 0",
+            "线圈 01\ncoil 0",
+            "离散 02\ndiscrete 0",
+            "标识\nidentification",
+        ]);
+        let shown = if ignores { 1 } else { seen.found.len() };
+        for one in seen.found.iter().take(shown) {
+            let baud = match args.bauds.as_slice() {
+                [] => String::new(),
+                _ => one.baud.map_or_else(String::new, |baud| format!("\n{baud}")),
+            };
+            let mut row = vec![format!("{}{baud}", one.unit), one.rtt_ms.to_string()];
+            row.extend(one.tables.iter().map(|(_, table)| cell(table)));
+            row.push(one.identity.as_ref().map_or_else(|| "–".to_owned(), Identity::line));
+            table.add_row(row);
+        }
+        out += &format!("{table}\n");
+        out += "“异常 n”表示设备在，但拒绝该表或地址 0 | `异常 n` = exception n: it is there, and \
+                refuses that table or address 0\n";
+    }
+    if ignores {
+        out += "每个从机地址的应答都相同：该设备不看从机地址，填 unit = 1 即可\n  \
+                every unit gives the same answer: the device ignores the number; write unit = 1\n";
+    }
+    let list = |units: &[u8]| units.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    if !seen.garbled.is_empty() {
+        out += &format!(
+            "从机 {0} 有应答但报文错误：检查波特率、校验、终端电阻，或两台设备同一地址\n  \
+             units {0} gave damaged answers: check baud rate, parity, termination, two devices \
+             with one number\n",
+            list(&seen.garbled)
+        );
+    }
+    if !seen.nobody.is_empty() {
+        let count = seen.nobody.len();
+        out += &format!(
+            "有 {count} 个从机地址由中间网关回答“无此设备”（异常 10/11） | a gateway on the way has \
+             nobody for {count} units (exception 10 or 11)\n"
+        );
+    }
+    if let Some(why) = &seen.lost {
+        out += &format!("线路中断，未扫完：{why} | the line was lost before the end\n");
+    }
+    if seen.interrupted {
+        out += "已中断，以上为目前结果 | interrupted; this was found so far\n";
+    }
+    let (found, asked) = (seen.found.len(), seen.asked);
+    out += &format!("{name}：{found}/{asked} 个从机地址有应答 | {found} of {asked} units answer\n");
+    if found == 0 {
+        out += "没有应答：检查供电、接线（A/B 是否接反）、波特率、从机地址；可加大 --timeout-ms\n  \
+                nobody answers: check power, wiring (A/B swapped?), baud rate, unit numbers; try a \
+                longer --timeout-ms\n";
+    }
+    out
+}
+
+fn cell(table: &Table) -> String {
+    match table {
+        Table::Word(word) => format!("0x{word:04X}"),
+        Table::Bit(bit) => u8::from(*bit).to_string(),
+        Table::Exception(code) => format!("异常 {code}"),
+        Table::Fault(_) => "–".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_as_people_write_them() {
+        assert_eq!(units("1-247").map(|u| u.0.len()), Ok(247));
+        assert_eq!(units("5, 1-3,2"), Ok(Units(vec![1, 2, 3, 5])));
+        assert_eq!(units("0,255"), Ok(Units(vec![0, 255])));
+        for bad in ["", "3-1", "256", "1-", "a", "1,,2"] {
+            assert!(units(bad).is_err(), "{bad}");
+        }
+    }
+}

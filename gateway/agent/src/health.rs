@@ -1,0 +1,292 @@
+//! `/healthz` for a person or a probe, `/metrics` for Prometheus. Reading only.
+//!
+//! - Little HTTP on purpose: one request a connection, its head at most [`HEAD_MAX`] bytes, a few
+//!   connections at a time, each with a deadline. A further one waits in the kernel's queue.
+//! - Healthy means: the alarm loop has turned within [`STALLED_MS`], and the disk takes records.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
+
+use crate::alarm::LoopState;
+use crate::clock::Clock;
+use crate::outputs::siren::SirenState;
+use crate::spool::SpoolState;
+
+/// A probe's request has some hundred bytes.
+const HEAD_MAX: usize = 4_096;
+/// A probe, Prometheus, and two people.
+const CONNECTIONS_MAX: usize = 4;
+/// Longest time for one request and its answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// Pause after the listener refused: descriptors may be short.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The loop turns once a second at least.
+const STALLED_MS: u64 = 5_000;
+
+/// What is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Vitals {
+    pub(crate) turns: watch::Receiver<LoopState>,
+    pub(crate) alarms: watch::Receiver<SirenState>,
+    pub(crate) spool: watch::Receiver<SpoolState>,
+    pub(crate) alone: watch::Receiver<bool>,
+    pub(crate) clock: Clock,
+}
+
+#[derive(Debug, Serialize)]
+struct Health {
+    ok: bool,
+    /// Ms since the alarm loop turned.
+    loop_turned_ms: u64,
+    loop_turns: u64,
+    centre_silent: bool,
+    clock: &'static str,
+    sounding: usize,
+    standing: usize,
+    spool_bytes: u64,
+    spool_waiting: u64,
+    spool_fault: Option<String>,
+    devices: Vec<Part>,
+    outputs: Vec<Part>,
+}
+
+#[derive(Debug, Serialize)]
+struct Part {
+    name: String,
+    last_good_ms: i64,
+    fault: String,
+}
+
+/// Answers until the program ends.
+pub(crate) async fn run(listen: SocketAddr, vitals: Vitals) {
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(fault) => {
+            error!(%listen, %fault, "health endpoint cannot listen; the gateway goes on without it");
+            return;
+        }
+    };
+    info!(%listen, "health endpoint");
+    serve(listener, vitals).await;
+}
+
+async fn serve(listener: TcpListener, vitals: Vitals) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let vitals = vitals.clone();
+                tokio::spawn(async move {
+                    let done = timeout(DEADLINE, answer(stream, &vitals)).await;
+                    debug!(?done, "health request");
+                    drop(place);
+                });
+            }
+            Err(fault) => {
+                warn!(%fault, "health endpoint");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, vitals: &Vitals) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let complete = |head: &[u8]| head.windows(4).any(|end| end == b"\r\n\r\n");
+    while !complete(&head) {
+        let mut piece = [0; 512];
+        let count = stream.read(&mut piece).await?;
+        head.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if count == 0 || head.len() > HEAD_MAX {
+            return respond(&mut stream, "431 Request Header Fields Too Large", "text/plain", "")
+                .await;
+        }
+    }
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    match (words.next(), words.next()) {
+        (Some(b"GET"), Some(b"/healthz")) => {
+            let health = vitals.health();
+            let status = if health.ok { "200 OK" } else { "503 Service Unavailable" };
+            let body = serde_json::to_string(&health).unwrap_or_default() + "\n";
+            respond(&mut stream, status, "application/json", &body).await
+        }
+        (Some(b"GET"), Some(b"/metrics")) => {
+            let body = vitals.health().metrics();
+            respond(&mut stream, "200 OK", "text/plain; version=0.0.4", &body).await
+        }
+        (Some(b"GET"), _) => respond(&mut stream, "404 Not Found", "text/plain", "").await,
+        _ => respond(&mut stream, "405 Method Not Allowed", "text/plain", "").await,
+    }
+}
+
+async fn respond(
+    stream: &mut TcpStream,
+    status: &str,
+    kind: &str,
+    body: &str,
+) -> std::io::Result<()> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+impl Vitals {
+    fn health(&self) -> Health {
+        let (state, alarms) = (self.turns.borrow().clone(), self.alarms.borrow().clone());
+        let spool = self.spool.borrow().clone();
+        let loop_turned_ms = self.clock.mono_ms().saturating_sub(state.turned_at);
+        let parts = |all: Vec<fengsui_telemetry::wire::DeviceHealth>| {
+            let part = |one: fengsui_telemetry::wire::DeviceHealth| Part {
+                name: one.name,
+                last_good_ms: one.last_good.0,
+                fault: one.fault,
+            };
+            all.into_iter().map(part).collect()
+        };
+        Health {
+            ok: loop_turned_ms < STALLED_MS && state.turns > 0 && spool.failing.is_none(),
+            loop_turned_ms,
+            loop_turns: state.turns,
+            centre_silent: *self.alone.borrow(),
+            clock: crate::clock::word(self.clock.quality()),
+            sounding: alarms.alarms.len(),
+            standing: alarms.lit.len(),
+            spool_bytes: spool.bytes,
+            spool_waiting: spool.next.saturating_sub(spool.durable_next),
+            spool_fault: spool.failing,
+            devices: parts(state.devices),
+            outputs: parts(state.outputs),
+        }
+    }
+}
+
+impl Health {
+    /// Prometheus text format, version 0.0.4.
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        let up = u64::from(self.ok);
+        for (name, kind, help, value) in [
+            ("healthy", "gauge", "1 where /healthz says ok", up),
+            ("loop_turns_total", "counter", "Turns of the alarm loop", self.loop_turns),
+            ("loop_turned_ms", "gauge", "Since the alarm loop turned", self.loop_turned_ms),
+            ("centre_silent", "gauge", "1 while the centre is silent", self.centre_silent.into()),
+            ("alarms_sounding", "gauge", "Unacknowledged alarms", self.sounding as u64),
+            ("alarms_standing", "gauge", "Alarms to be seen", self.standing as u64),
+            ("spool_bytes", "gauge", "Bytes on disk", self.spool_bytes),
+            ("spool_waiting", "gauge", "Records that the centre does not have", self.spool_waiting),
+            (
+                "spool_failing",
+                "gauge",
+                "1 while nothing is committed",
+                self.spool_fault.is_some().into(),
+            ),
+        ] {
+            text += &format!(
+                "# HELP fengsui_gateway_{name} {help}\n# TYPE fengsui_gateway_{name} {kind}\n\
+                 fengsui_gateway_{name} {value}\n"
+            );
+        }
+        for (what, parts) in [("device", &self.devices), ("output", &self.outputs)] {
+            text += &format!(
+                "# HELP fengsui_gateway_{what}_up 1 without a fault\n\
+                 # TYPE fengsui_gateway_{what}_up gauge\n"
+            );
+            for part in parts {
+                let name =
+                    part.name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let good = u64::from(part.fault.is_empty());
+                text += &format!("fengsui_gateway_{what}_up{{name=\"{name}\"}} {good}\n");
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fengsui_telemetry::TimeMs;
+    use fengsui_telemetry::wire::DeviceHealth;
+
+    async fn ask(at: SocketAddr, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        // A server that has seen enough may have closed.
+        stream.write_all(request).await.ok();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.ok();
+        String::from_utf8(said).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_probe_sees_a_stalled_loop_and_a_dead_device() {
+        let clock = Clock::start();
+        let device = DeviceHealth {
+            name: "gas \"2\"".into(),
+            last_good: TimeMs(5),
+            fault: "timeout".into(),
+        };
+        let state = LoopState { devices: vec![device], ..LoopState::default() };
+        let (turns, seen) = watch::channel(state);
+        let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
+        let vitals = Vitals {
+            turns: seen,
+            alarms: watch::channel(SirenState::default()).1,
+            spool: spool.state(),
+            alone: watch::channel(false).1,
+            clock,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, vitals));
+        let get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+        let said = ask(at, get).await;
+        assert!(said.starts_with("HTTP/1.1 503"), "no turn yet: {said}");
+        turns.send_modify(|state| (state.turns, state.turned_at) = (1, clock.mono_ms()));
+        let said = ask(at, get).await;
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains(r#""ok":true"#), "{said}");
+        assert!(said.contains(r#""fault":"timeout""#), "{said}");
+        let said = ask(at, b"GET /metrics HTTP/1.1\r\n\r\n").await;
+        assert!(said.contains("fengsui_gateway_device_up{name=\"gas \\\"2\\\"\"} 0\n"), "{said}");
+        assert!(said.contains("fengsui_gateway_loop_turns_total 1\n"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_stranger_gets_little_and_holds_nobody_up() {
+        let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
+        let vitals = Vitals {
+            turns: watch::channel(LoopState::default()).1,
+            alarms: watch::channel(SirenState::default()).1,
+            spool: spool.state(),
+            alone: watch::channel(false).1,
+            clock: Clock::start(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, vitals));
+        let said = ask(at, &[b'x'; 3 * HEAD_MAX]).await;
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
+        assert!(ask(at, b"POST /healthz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405"));
+        assert!(ask(at, b"GET /etc/passwd HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404"));
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(at).await.unwrap());
+        }
+        // They end at their deadline, and then there is room again.
+        assert!(ask(at, b"GET /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    }
+}

@@ -1,0 +1,36 @@
+//! An output that is a file: `1` or `0`. For demonstrations and tests; nothing sounds.
+//!
+//! - A file `<name>.readback` beside it, where there is one, is what the read-back says.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::drive::{Drive, DriveFault};
+
+/// One file.
+pub(super) struct Sim {
+    file: PathBuf,
+}
+
+impl Sim {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { file }
+    }
+}
+
+impl Drive for Sim {
+    fn set(&mut self, energised: bool) -> Result<(), DriveFault> {
+        let folder = self.file.parent().map_or(Ok(()), fs::create_dir_all);
+        let text = if energised { "1\n" } else { "0\n" };
+        let beside = self.file.with_extension("new");
+        folder
+            .and_then(|()| fs::write(&beside, text))
+            .and_then(|()| fs::rename(&beside, &self.file))
+            .map_err(|fault| DriveFault::Missing(format!("{}: {fault}", self.file.display())))
+    }
+
+    fn read(&mut self) -> Result<Option<bool>, DriveFault> {
+        let said = fs::read_to_string(self.file.with_extension("readback"));
+        Ok(said.ok().map(|text| text.trim() == "1"))
+    }
+}

@@ -1,0 +1,87 @@
+//! How long it takes at worst from a change in the plant to the local alarm.
+//!
+//! What a line can promise is computed in `fengsui-scan`; the alarm's own delay and the gateway's
+//! processing come on top. Alarms that need a history (slopes, votes, frozen signals) have no such
+//! bound and are not listed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fengsui_alerting::{Condition, Plan, Subject};
+use fengsui_scan::{Problem, Site, SiteFault, worst_cases};
+use serde::Serialize;
+
+/// From a reading in the gateway to its siren's output: decoding, queue and engine take less than a
+/// millisecond each; the rest is for a board under load. An allowance, not a measurement.
+const PROCESSING_MS: u64 = 100;
+
+/// The bound of one alarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reach {
+    /// The alarm.
+    pub alarm: String,
+    /// Its point.
+    pub tag: String,
+    /// The device that is read.
+    pub device: String,
+    /// Until the gateway knows of the change.
+    pub read_ms: u64,
+    /// The alarm's on-delay.
+    pub on_delay_ms: u64,
+    /// All in all, with the gateway's own time.
+    pub worst_ms: u64,
+    /// What the site file asks for (`device.response_s`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_ms: Option<u64>,
+}
+
+/// The points that carry an alarm.
+pub(crate) fn alarmed(plan: &Plan) -> BTreeSet<u32> {
+    let point = |subject: &Subject| match subject {
+        Subject::Point(point) => Some(point.0),
+        Subject::Gateway(_) => None,
+    };
+    plan.alarms.iter().filter_map(|spec| point(&spec.subject)).collect()
+}
+
+/// The bounds of all limit alarms of a plan that numbers points as the catalogue does, the longest
+/// first; and those that are longer than their device allows.
+pub(crate) fn reaches(file: &str, site: &Site, plan: &Plan) -> (Vec<Reach>, Vec<SiteFault>) {
+    let cases = worst_cases(site, &alarmed(plan));
+    let cases: BTreeMap<u32, _> = cases.iter().map(|case| (case.point, case)).collect();
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for spec in &plan.alarms {
+        let Subject::Point(point) = spec.subject else { continue };
+        if !matches!(spec.condition, Condition::High { .. } | Condition::Low { .. }) {
+            continue;
+        }
+        let Some(case) = cases.get(&point.0) else { continue };
+        let place = usize::try_from(point.0).unwrap_or(usize::MAX);
+        let (Some(named), Some(device)) =
+            (site.catalogue.points.get(place), site.devices.get(case.device))
+        else {
+            continue;
+        };
+        let on_delay_ms = u64::try_from(spec.on_delay_ms).unwrap_or(0);
+        let worst_ms = case.read_ms + on_delay_ms + PROCESSING_MS;
+        if let Some(required) = device.response.filter(|r| u64::from(r.ms) < worst_ms) {
+            faults.push(SiteFault {
+                file: file.to_owned(),
+                row: Some(required.row),
+                column: Some("device.response_s".to_owned()),
+                value: Some((required.ms / 1_000).to_string()),
+                problem: Problem::TooSlow(spec.key.clone(), worst_ms),
+            });
+        }
+        found.push(Reach {
+            alarm: spec.key.clone(),
+            tag: named.tag.to_string(),
+            device: device.name.clone(),
+            read_ms: case.read_ms,
+            on_delay_ms,
+            worst_ms,
+            required_ms: device.response.map(|required| u64::from(required.ms)),
+        });
+    }
+    found.sort_by_key(|reach| std::cmp::Reverse(reach.worst_ms));
+    (found, faults)
+}

@@ -1,0 +1,241 @@
+//! A running gateway whose files change: real process, real devices.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+mod centre;
+#[expect(dead_code, reason = "the other test program uses the rest")]
+mod plant;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use centre::{Broker, Centre};
+use fengsui_telemetry::wire::decode_record;
+use fengsui_telemetry::{Body, Record};
+use plant::{Device, until, write_site};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+struct Running {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Running {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fengsui-gateway"));
+        command.args(["run", "--log-json", "--config"]).arg(folder.join("gateway.toml"));
+        command.env_remove("FENGSUI_LOG").env_remove("NOTIFY_SOCKET").kill_on_drop(true);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
+        tokio::spawn(async move {
+            let mut lines = lines.lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                kept.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { child, log }
+    }
+
+    /// The fields of each line with this message.
+    fn said(&self, message: &str) -> Vec<Value> {
+        let log = self.log.lock().unwrap();
+        let lines = log.iter().map(|line| line["fields"].clone());
+        lines.filter(|fields| fields["message"] == message).collect()
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+    }
+
+    async fn stop(mut self) {
+        self.signal("-TERM").await;
+        let status = timeout(Duration::from_secs(20), self.child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn edit(folder: &Path, name: &str, from: &str, to: &str) {
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(text.contains(from), "{text}");
+    let beside = folder.join("beside");
+    std::fs::write(&beside, text.replace(from, to)).unwrap();
+    std::fs::rename(beside, folder.join(name)).unwrap();
+}
+
+/// Every record of a closed spool; offsets must be dense.
+fn spool(folder: &Path) -> Vec<Record> {
+    let sql = rusqlite::Connection::open(folder.join("data/spool.db")).unwrap();
+    let mut select = sql.prepare("SELECT offset, span, bytes FROM record ORDER BY offset").unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let (mut next, mut records) = (None, Vec::new());
+    for row in rows {
+        let (offset, span, bytes): (i64, i64, Vec<u8>) = row.unwrap();
+        assert!(next.is_none_or(|next| next == offset), "hole before {offset}");
+        next = Some(offset + span);
+        records.push(decode_record(&bytes).unwrap());
+    }
+    records
+}
+
+fn transitions(records: &[Record]) -> Vec<String> {
+    let of = |record: &Record| match &record.body {
+        Body::Transition(t) => Some(format!("{} {}{}", t.alarm, t.from, t.to)),
+        Body::Scan(_) | Body::Gap(_) | Body::Clock(_) => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+fn sounding(folder: &Path) -> Option<bool> {
+    let text = std::fs::read_to_string(folder.join("data/siren.json")).ok()?;
+    serde_json::from_str::<Value>(&text).ok()?["sounding"].as_bool()
+}
+
+const NEW_POINT: &str = "TK-102.LT,液位,罐区,level,%,0,100,plc,holding,2,f32,1,40\n";
+
+#[tokio::test]
+async fn an_added_point_is_read_after_the_signal_and_nothing_is_lost() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 61.2);
+    plc.set_f32(2, 44.4);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let running = Running::start(folder.path());
+    until("scans", || plc.asked() > 5 && gas.asked() > 5).await;
+    edit(folder.path(), "points.csv", "GD-201.AT,", &format!("{NEW_POINT}GD-201.AT,"));
+    edit(folder.path(), "limits.csv", "H,85,1", "H,80,1");
+    running.signal("-HUP").await;
+    until("reload", || !running.said("reloaded").is_empty()).await;
+    let changes: Vec<String> =
+        running.said("reload").iter().map(|f| f["change"].to_string()).collect();
+    assert_eq!(
+        changes,
+        [r#""point added: TK-102.LT""#, r#""limit changed: TK-101.LT H: limit 85 -> 80""#]
+    );
+    let blind = running.said("reloaded")[0]["blind_ms"].as_u64().unwrap();
+    assert!(blind < 3_000, "{blind}");
+    let before = (plc.asked(), gas.asked());
+    until("more scans", || plc.asked() > before.0 + 5 && gas.asked() > before.1 + 5).await;
+    // The new limit judges.
+    plc.set_f32(0, 82.0);
+    until("siren", || sounding(folder.path()) == Some(true)).await;
+    running.stop().await;
+    let records = spool(folder.path());
+    let new = records.iter().any(|record| match &record.body {
+        Body::Scan(scan) => {
+            scan.readings.iter().any(|(index, r)| *index == 1 && r.value() == Some(44.4))
+        }
+        Body::Transition(_) | Body::Gap(_) | Body::Clock(_) => false,
+    });
+    assert!(new, "the new point is in the spool");
+    assert!(!records.iter().any(|record| matches!(record.body, Body::Gap(_))), "no gap");
+    assert_eq!(transitions(&records), ["GW-01/TK-101.LT/H AB"]);
+}
+
+#[tokio::test]
+async fn a_broken_file_is_refused_whole_and_a_mended_one_is_taken_without_a_signal() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 61.2);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let running = Running::start(folder.path());
+    until("scans", || plc.asked() > 5).await;
+    edit(folder.path(), "points.csv", "plc,holding,0", "plx,holdin,0");
+    running.signal("-HUP").await;
+    until("refusal", || !running.said("the old configuration stays").is_empty()).await;
+    let faults: Vec<String> =
+        running.said("reload is refused").iter().map(|f| f["fault"].to_string()).collect();
+    assert!(
+        faults.len() == 2 && faults[0].contains("plx") && faults[1].contains("holdin"),
+        "{faults:?}"
+    );
+    let before = plc.asked();
+    until("the old one goes on", || plc.asked() > before + 10).await;
+    edit(folder.path(), "gateway.toml", "data = \"data\"", "data = \"elsewhere\"");
+    edit(folder.path(), "points.csv", "plx,holdin,0", "plc,holding,0");
+    running.signal("-HUP").await;
+    until("refusal", || running.said("the old configuration stays").len() == 2).await;
+    assert!(running.said("reload is refused")[2].to_string().contains("data"));
+    assert!(running.said("reloaded").is_empty());
+    // Now by the files alone.
+    edit(folder.path(), "gateway.toml", "data = \"elsewhere\"", "data = \"data\"");
+    edit(folder.path(), "points.csv", "0.1,40", "0.01,40");
+    until("reload", || !running.said("reloaded").is_empty()).await;
+    assert!(running.said("reload")[0].to_string().contains("point changed: GD-201.AT"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_horn_that_sounds_goes_on_through_a_reload() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 90.0);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let running = Running::start(folder.path());
+    until("siren", || sounding(folder.path()) == Some(true)).await;
+    // Below the limit again, but nobody has answered: it must sound.
+    plc.set_f32(0, 50.0);
+    let before = plc.asked();
+    until("scans", || plc.asked() > before + 5).await;
+    for round in 1..4 {
+        edit(folder.path(), "points.csv", GAS_NAME[round - 1], GAS_NAME[round]);
+        running.signal("-HUP").await;
+        until("reload", || {
+            assert_eq!(sounding(folder.path()), Some(true), "silent during reload {round}");
+            running.said("reloaded").len() == round
+        })
+        .await;
+        let before = plc.asked();
+        until("scans", || plc.asked() > before + 5).await;
+    }
+    let sirens: Vec<Value> = running.said("siren");
+    let fell_silent =
+        sirens.iter().skip_while(|f| f["sounding"] == false).any(|f| f["sounding"] == false);
+    assert!(!fell_silent, "{sirens:?}");
+    // The button still works: it is lent from one configuration to the next.
+    std::fs::write(folder.path().join("data/siren.ack"), "").unwrap();
+    until("silence", || sounding(folder.path()) == Some(false)).await;
+    running.stop().await;
+    let letters = transitions(&spool(folder.path()));
+    let letters: Vec<&str> = letters.iter().filter_map(|t| t.rsplit(' ').next()).collect();
+    assert_eq!(letters, ["AB", "BD", "DA"]);
+}
+
+const GAS_NAME: [&str; 4] = ["可燃气体", "可燃气体一", "可燃气体二", "可燃气体三"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_centre_gets_the_new_points_and_sees_no_absence() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let port = centre::free_port();
+    let uplink = format!("data = \"data\"\n[uplink]\nhost = \"127.0.0.1\"\nport = {port}");
+    edit(folder.path(), "gateway.toml", "data = \"data\"", &uplink);
+    let _broker = Broker::start(port).await;
+    let centre = Centre::start(port);
+    let running = Running::start(folder.path());
+    until("acknowledgements", || centre.seen(|c| c.durable() > 20)).await;
+    edit(folder.path(), "points.csv", "GD-201.AT,", &format!("{NEW_POINT}GD-201.AT,"));
+    running.signal("-HUP").await;
+    let points = |online: &fengsui_telemetry::wire::Birth| {
+        online.catalogue.as_ref().map_or(0, |catalogue| catalogue.points.len())
+    };
+    until("the new birth", || centre.seen(|c| c.birth.as_ref().is_some_and(|b| points(b) == 3)))
+        .await;
+    let durable = centre.seen(|c| c.durable());
+    until("acknowledgements", || centre.seen(|c| c.durable() > durable + 20)).await;
+    centre.seen(|c| assert_eq!((c.farewells, c.changed), (0, 0)));
+    running.stop().await;
+    until("the farewell", || centre.seen(|c| c.farewells == 1)).await;
+    centre.seen(|c| {
+        let offsets: Vec<_> = c.records.keys().copied().collect();
+        assert_eq!(offsets, (0..c.durable()).collect::<Vec<_>>());
+    });
+}

@@ -1,0 +1,397 @@
+//! What one device's points and auxiliary registers said so far.
+//!
+//! - Auxiliary registers stand behind the points in the list that is planned, so the plan reads
+//!   them like points, and their blocks come first.
+//! - A point whose auxiliary register has not been read yet says nothing; where that register
+//!   cannot be read, the point is `Bad` with its reason.
+//! - An inhibited point moves no memory: neither its rate nor its rest is judged.
+
+use std::collections::BTreeMap;
+
+use fengsui_telemetry::{Doubt, Fault, Reading};
+
+use super::{Clause, Counter, Register, Rules, Verdict};
+use crate::decode::{Raw, Scaling, judge, raw_of};
+use crate::plan::AUXILIARY;
+use crate::register::WordOrder;
+use crate::site::Mapping;
+
+/// The cells of one point or register in a reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cells<'a> {
+    Words(&'a [u16]),
+    Bit(bool),
+}
+
+/// When something was said: by our monotonic clock, or by the device's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Monotonic(i64),
+    Source(i64),
+}
+
+impl Moment {
+    /// Milliseconds since then; none where the two clocks are not the same, or it went back.
+    fn since(self, then: Self) -> Option<i64> {
+        let ms = match (self, then) {
+            (Self::Monotonic(now), Self::Monotonic(then))
+            | (Self::Source(now), Self::Source(then)) => now.checked_sub(then)?,
+            (Self::Monotonic(_), Self::Source(_)) | (Self::Source(_), Self::Monotonic(_)) => {
+                return None;
+            }
+        };
+        (ms >= 0).then_some(ms)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    Never,
+    Raw(Raw),
+    Fault(Fault),
+}
+
+/// Why a point has no reading.
+enum No {
+    /// An auxiliary register has not been read yet.
+    Yet,
+    Bad(Fault),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    last: Option<(Moment, f64)>,
+    rest: Option<(Moment, f64)>,
+    failing: Option<Moment>,
+    counted: Option<Counted>,
+    beat: Option<(Moment, i128)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    at: Moment,
+    raw: i128,
+    total: i128,
+}
+
+/// The memory of one device.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    points: usize,
+    registers: BTreeMap<Register, usize>,
+    seen: Vec<Seen>,
+    memory: BTreeMap<usize, Memory>,
+}
+
+impl Conditions {
+    /// Appends the auxiliary registers to the mappings of a device.
+    pub(crate) fn new(mappings: &mut Vec<Mapping>) -> Self {
+        let points = mappings.len();
+        let registers = auxiliaries(mappings);
+        let seen = vec![Seen::Never; registers.len()];
+        Self { points, registers, seen, memory: BTreeMap::new() }
+    }
+
+    /// True for the places of points, false for those of auxiliary registers.
+    pub(crate) fn is_point(&self, place: usize) -> bool {
+        place < self.points
+    }
+
+    fn seen_at(&mut self, place: usize, what: Seen) {
+        let slot = place.checked_sub(self.points).and_then(|place| self.seen.get_mut(place));
+        if let Some(slot) = slot {
+            *slot = what;
+        }
+    }
+
+    /// Takes an auxiliary register from a reply.
+    pub(crate) fn learn(&mut self, place: usize, mapping: &Mapping, cells: Option<Cells<'_>>) {
+        let raw = match cells {
+            Some(Cells::Words(words)) => raw_of(mapping, mapping.order, words),
+            Some(Cells::Bit(bit)) => Ok(Raw::Whole(i128::from(bit))),
+            None => Err(Fault::BadFrame),
+        };
+        self.seen_at(place, raw.map_or_else(Seen::Fault, Seen::Raw));
+    }
+
+    /// A point or an auxiliary register could not be read.
+    pub(crate) fn failed(&mut self, place: usize, fault: Fault) {
+        self.seen_at(place, Seen::Fault(fault));
+        if let Some(memory) = self.memory.get_mut(&place) {
+            memory.rest = None;
+        }
+    }
+
+    /// The device does not answer: what it said before says nothing of what comes after.
+    pub(crate) fn lost(&mut self) {
+        self.seen.fill(Seen::Never);
+        for memory in self.memory.values_mut() {
+            memory.rest = None;
+            memory.beat = None;
+        }
+    }
+
+    /// The reading of a point; none where it must wait for an auxiliary register.
+    pub(crate) fn reading(
+        &mut self,
+        place: usize,
+        mapping: &Mapping,
+        cells: Option<Cells<'_>>,
+        at: Moment,
+    ) -> Option<Reading> {
+        let Some(cells) = cells else { return Some(Reading::Bad(Fault::BadFrame)) };
+        let Some(rules) = &mapping.rules else {
+            return Some(match cells {
+                Cells::Words(words) => raw_of(mapping, mapping.order, words)
+                    .map_or_else(Reading::Bad, |raw| judge(mapping, raw, 1.0)),
+                Cells::Bit(bit) => judge(mapping, Raw::Whole(i128::from(bit)), 1.0),
+            });
+        };
+        let mut memory = self.memory.remove(&place).unwrap_or_default();
+        let found = self.judge(mapping, rules, cells, &mut memory, at);
+        if found.is_err() {
+            memory.rest = None;
+        }
+        self.memory.insert(place, memory);
+        match found {
+            Ok(reading) => Some(reading),
+            Err(No::Bad(fault)) => Some(Reading::Bad(fault)),
+            Err(No::Yet) => None,
+        }
+    }
+
+    fn judge(
+        &self,
+        mapping: &Mapping,
+        rules: &Rules,
+        cells: Cells<'_>,
+        memory: &mut Memory,
+        at: Moment,
+    ) -> Result<Reading, No> {
+        let order = self.order(mapping, rules)?;
+        let divisor = self.divisor(rules)?;
+        let doubt = self.status(rules)?;
+        self.unit(rules)?;
+        self.heartbeat(rules, memory, at)?;
+        let raw = match cells {
+            Cells::Words(words) => raw_of(mapping, order, words).map_err(No::Bad)?,
+            Cells::Bit(bit) => Raw::Whole(i128::from(bit)),
+        };
+        let (raw, counted) = match (rules.counter, raw) {
+            (Some(counter), Raw::Whole(whole)) => {
+                let (total, doubt) = count(&counter, whole, &mut memory.counted, at);
+                (Raw::Whole(total), doubt)
+            }
+            (Some(_) | None, raw) => (raw, None),
+        };
+        let reading = memory.persisting(judge(mapping, raw, divisor), rules, at);
+        let Some(value) = reading.value() else {
+            memory.rest = None;
+            return Ok(reading);
+        };
+        let frozen = memory.frozen(rules, value, at);
+        let fast = memory.too_fast(rules, value, at);
+        memory.last = Some((at, value));
+        let doubts = [doubt, counted, frozen, fast];
+        Ok(doubts.into_iter().flatten().fold(reading, with_doubt))
+    }
+
+    fn raw(&self, register: Register) -> Result<Raw, No> {
+        let seen = self.registers.get(&register).and_then(|place| self.seen.get(*place));
+        match seen {
+            Some(Seen::Raw(raw)) => Ok(*raw),
+            Some(Seen::Fault(fault)) => Err(No::Bad(*fault)),
+            Some(Seen::Never) | None => Err(No::Yet),
+        }
+    }
+
+    fn whole(&self, register: Register) -> Result<i128, No> {
+        match self.raw(register)? {
+            Raw::Whole(whole) => Ok(whole),
+            Raw::Float(_) => Err(No::Bad(Fault::Undecodable)),
+        }
+    }
+
+    fn order(&self, mapping: &Mapping, rules: &Rules) -> Result<WordOrder, No> {
+        let Some(by) = &rules.order_by else { return Ok(mapping.order) };
+        let code = self.whole(by.at)?;
+        let order = by.orders.iter().find(|(number, _)| *number == code);
+        order.map(|(_, order)| *order).ok_or(No::Bad(Fault::Undecodable))
+    }
+
+    /// A divisor of 0 is the word of an instrument that is not ready.
+    fn divisor(&self, rules: &Rules) -> Result<f64, No> {
+        let Some(register) = rules.divisor else { return Ok(1.0) };
+        let plain = Scaling::new(1.0, 0.0).ok_or(No::Bad(Fault::Undecodable))?;
+        let divisor = plain.apply(self.raw(register)?);
+        if divisor == 0.0 || !divisor.is_finite() {
+            return Err(No::Bad(Fault::Undecodable));
+        }
+        Ok(divisor)
+    }
+
+    fn unit(&self, rules: &Rules) -> Result<(), No> {
+        let Some(unit) = &rules.unit_code else { return Ok(()) };
+        let code = self.whole(unit.at)?;
+        if unit.expected.contains(&code) { Ok(()) } else { Err(No::Bad(Fault::WrongUnit)) }
+    }
+
+    fn status(&self, rules: &Rules) -> Result<Option<Doubt>, No> {
+        let mut doubt = None;
+        for status in &rules.statuses {
+            let word = self.whole(status.at)?;
+            for clause in status.clauses.iter().filter(|clause| clause.holds(word)) {
+                match clause.verdict {
+                    Verdict::Bad(fault) => return Err(No::Bad(fault)),
+                    Verdict::Doubt(found) => doubt = doubt.or(Some(found)),
+                }
+            }
+        }
+        Ok(doubt)
+    }
+
+    fn heartbeat(&self, rules: &Rules, memory: &mut Memory, at: Moment) -> Result<(), No> {
+        let Some(heartbeat) = &rules.heartbeat else { return Ok(()) };
+        let word = self.whole(heartbeat.at)?;
+        let beat = heartbeat.bits.map_or(word, |bits| bits.of(word));
+        match memory.beat.and_then(|(then, last)| Some((last, at.since(then)?))) {
+            Some((last, still)) if last == beat && still > heartbeat.within_ms => {
+                Err(No::Bad(Fault::NotRefreshed))
+            }
+            Some((last, _)) if last == beat => Ok(()),
+            Some(_) | None => {
+                memory.beat = Some((at, beat));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Clause {
+    fn holds(&self, word: i128) -> bool {
+        let found = self.bits.map_or(word, |bits| bits.of(word));
+        (found == self.number) == self.equal
+    }
+}
+
+impl Memory {
+    /// A current that failed is out of range first, and a broken wire once that has lasted.
+    fn persisting(&mut self, reading: Reading, rules: &Rules, at: Moment) -> Reading {
+        let Some(current) = rules.current_loop else { return reading };
+        if reading != Reading::Bad(Fault::WireBreak) {
+            self.failing = None;
+            return reading;
+        }
+        let since = *self.failing.get_or_insert(at);
+        match at.since(since) {
+            Some(ms) if ms >= current.fail_ms => reading,
+            Some(_) => Reading::Bad(Fault::OutOfRange),
+            None => {
+                self.failing = Some(at);
+                Reading::Bad(Fault::OutOfRange)
+            }
+        }
+    }
+
+    fn frozen(&mut self, rules: &Rules, value: f64, at: Moment) -> Option<Doubt> {
+        let frozen = rules.frozen?;
+        let rested = self.rest.filter(|(_, v)| (value - v).abs() <= frozen.within);
+        match rested.and_then(|(then, _)| at.since(then)) {
+            Some(ms) => (ms >= frozen.after_ms).then_some(Doubt::Frozen),
+            None => {
+                self.rest = Some((at, value));
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years are exact")]
+    fn too_fast(&self, rules: &Rules, value: f64, at: Moment) -> Option<Doubt> {
+        let most = rules.rate_max?;
+        let (then, before) = self.last?;
+        let ms = at.since(then).filter(|ms| *ms > 0)?;
+        ((value - before).abs() * 1_000.0 > most * ms as f64).then_some(Doubt::TooFast)
+    }
+}
+
+/// The running total. A wrap goes on counting; after a restart of the device what it counted since
+/// is added, and a doubt says that something may be missing. Whatever else happens the total
+/// stands still: there is never a jump.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the most that can be counted is an estimate, and saturates"
+)]
+fn count(
+    counter: &Counter,
+    raw: i128,
+    counted: &mut Option<Counted>,
+    at: Moment,
+) -> (i128, Option<Doubt>) {
+    let anew = Some(Doubt::CountRestarted);
+    let Some(before) = *counted else {
+        *counted = Some(Counted { at, raw, total: raw });
+        return (raw, anew);
+    };
+    let elapsed = at.since(before.at);
+    let most = elapsed.map(|ms| (counter.per_s * ms as f64 / 1_000.0).ceil() as i128 + 1);
+    let forward = (raw - before.raw).rem_euclid(counter.modulus);
+    let (step, doubt) = match most {
+        // So long that it may have wrapped more than once.
+        Some(most) if most >= counter.modulus => (forward, anew),
+        Some(most) if forward <= most => (forward, None),
+        Some(most) if raw < before.raw && raw <= most => (raw, anew),
+        Some(_) | None => (0, anew),
+    };
+    let total = before.total.saturating_add(step);
+    *counted = Some(Counted { at, raw, total });
+    (total, doubt)
+}
+
+/// The first doubt counts.
+fn with_doubt(reading: Reading, doubt: Doubt) -> Reading {
+    match reading {
+        Reading::Good(value) => Reading::Uncertain(value, doubt),
+        Reading::Uncertain(..) | Reading::Bad(_) => reading,
+    }
+}
+
+/// Appends one mapping a register, as often as the fastest point that needs it.
+fn auxiliaries(mappings: &mut Vec<Mapping>) -> BTreeMap<Register, usize> {
+    let mut needed: BTreeMap<Register, (u32, usize, usize)> = BTreeMap::new();
+    for mapping in mappings.iter() {
+        let registers = mapping.rules.iter().flat_map(|rules| rules.registers());
+        for register in registers {
+            let first = (mapping.period_ms, mapping.device, mapping.row);
+            let entry = needed.entry(register).or_insert(first);
+            entry.0 = entry.0.min(mapping.period_ms);
+        }
+    }
+    let mut places = BTreeMap::new();
+    for (place, (register, (period_ms, device, row))) in needed.into_iter().enumerate() {
+        places.insert(register, place);
+        mappings.extend(register.mapping(device, period_ms, row));
+    }
+    places
+}
+
+impl Register {
+    /// As something that can be planned. It is no point: its index names none.
+    pub(crate) fn mapping(self, device: usize, period_ms: u32, row: usize) -> Option<Mapping> {
+        Some(Mapping {
+            point: AUXILIARY,
+            device,
+            function: self.function,
+            address: self.address,
+            encoding: self.encoding,
+            order: self.order,
+            scaling: Scaling::new(1.0, 0.0)?,
+            sentinels: Vec::new(),
+            low: f64::MIN,
+            high: f64::MAX,
+            period_ms,
+            row,
+            rules: None,
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! One line, many devices: whose turn it is.
+//!
+//! - Reads that carry an alarm before the others; among equals the one whose next turn is nearest.
+//!   A line that is asked for more than it can carry starves telemetry, never alarms.
+//! - Dead devices together get at most a twentieth of the line's time: a probe is paid from credit
+//!   that grows by 5 % of the time that passes, and goes where it delays nobody if it can.
+//! - Patience is learnt per device: three times the longest turnaround seen lately, never more than
+//!   its `timeout_ms`.
+//! - Not here: writing. The gateway gives no commands over a line yet.
+
+mod patience;
+mod worst;
+
+pub use worst::{WorstCase, worst_cases};
+
+use crate::pdu::ReadRequest;
+use crate::rtu::{RtuFault, Timing};
+use crate::schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Step};
+use patience::Patience;
+
+/// A dead device's part of the line's time: one in so many.
+const DEAD_SHARE: u64 = 20;
+/// Longest sleep of a line.
+const SLEEP_MAX_MS: u64 = 60_000;
+/// How long nobody must have answered before a line is opened anew: every device was asked again
+/// at least twice.
+const SILENT_MS: u64 = 10_000;
+/// How often it is then opened anew.
+const REOPEN_MS: u64 = 30_000;
+
+/// What the line does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Ask this, then [`Line::answer`].
+    Ask {
+        /// Place of the device in the list that the line was made of.
+        device: usize,
+        /// Its address.
+        unit: u8,
+        /// What.
+        request: ReadRequest,
+        /// How long it may take before it answers.
+        patience_us: u64,
+    },
+    /// Nothing before this time, ms.
+    Sleep(u64),
+}
+
+/// What came of a turn.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why it is a bad frame.
+    pub fault: Option<RtuFault>,
+    /// What the device took beyond the time on the wire.
+    pub turnaround_us: Option<u64>,
+    /// How long the line was taken, with the silence after a fault.
+    pub busy_us: u64,
+    /// Bursts that nobody asked for.
+    pub orphans: u32,
+}
+
+/// What a line has counted, for logs and health pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests.
+    pub asked: u64,
+    /// Requests without an answer.
+    pub timeouts: u64,
+    /// Answers with a wrong CRC.
+    pub crc_errors: u64,
+    /// Other wrong answers.
+    pub bad_frames: u64,
+    /// Bursts that nobody asked for.
+    pub orphans: u64,
+    /// Time that the line was taken.
+    pub busy_us: u64,
+    /// The part of it that dead devices took.
+    pub dead_us: u64,
+    /// Longest from a scan's due time to its answer.
+    pub latest_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Lane {
+    scanner: Scanner,
+    patience: Patience,
+    tally: Tally,
+    /// Shifts its probes, so that devices that died together are not asked together.
+    jitter: u64,
+}
+
+/// In the order of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Urgency {
+    class: Class,
+    deadline: u64,
+}
+
+/// The devices of one line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    timing: Timing,
+    lanes: Vec<Lane>,
+    /// Line time that probes may still take.
+    credit_us: u64,
+    credited_at: u64,
+    turn: Option<Taken>,
+    reopen_at: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    lane: usize,
+    probe: bool,
+    due: Option<u64>,
+}
+
+impl Line {
+    /// The scanners of one line, each told which points carry an alarm.
+    #[must_use]
+    pub fn new(timing: Timing, scanners: Vec<Scanner>, now: u64) -> Self {
+        let lane = |(place, scanner): (usize, Scanner)| Lane {
+            patience: Patience::new(u64::from(scanner.device().timeout_ms) * 1_000),
+            scanner,
+            tally: Tally::default(),
+            // A quarter of the wait at most, spread by the golden ratio.
+            jitter: (u64::try_from(place).unwrap_or(0) * 618) % 1_000,
+        };
+        let lanes = scanners.into_iter().enumerate().map(lane).collect();
+        Self {
+            timing,
+            lanes,
+            credit_us: 0,
+            credited_at: now,
+            turn: None,
+            reopen_at: now + SILENT_MS,
+        }
+    }
+
+    /// Whose turn it is.
+    pub fn next(&mut self, now: u64) -> Turn {
+        self.earn(now);
+        let mut best: Option<(Urgency, usize, Option<u64>)> = None;
+        let mut wake = now + SLEEP_MAX_MS;
+        for (place, lane) in self.lanes.iter().enumerate() {
+            let (urgency, due) = match lane.scanner.offer(now) {
+                Offer::Read { class, due, deadline } => (Urgency { class, deadline }, Some(due)),
+                // At once: until then nobody knows whether the device is dead.
+                Offer::Retry(class) => (Urgency { class, deadline: 0 }, None),
+                Offer::Nothing(until) => {
+                    wake = wake.min(until);
+                    continue;
+                }
+                Offer::Probe { .. } => continue,
+            };
+            if best.is_none_or(|(most, ..)| urgency < most) {
+                best = Some((urgency, place, due));
+            }
+        }
+        let (probe, probe_wake) = self.probe(now, best.is_some(), wake);
+        match (probe, best) {
+            (Some(place), _) => self.take(place, true, None, now),
+            (None, Some((_, place, due))) => self.take(place, false, due, now),
+            (None, None) => Turn::Sleep(wake.min(probe_wake).max(now + 1)),
+        }
+    }
+
+    /// The dead device to ask now, and when there may be one. It waits for a gap in which it delays
+    /// nobody, but no longer than it has waited already.
+    fn probe(&self, now: u64, somebody_waits: bool, next_due: u64) -> (Option<usize>, u64) {
+        let mut wake = u64::MAX;
+        let mut found: Option<(u64, usize)> = None;
+        for (place, lane) in self.lanes.iter().enumerate() {
+            let Offer::Probe { at, wait_ms } = lane.scanner.offer(now) else { continue };
+            let at = at + wait_ms / 4 * lane.jitter / 1_000;
+            let cost_us = self.probe_cost_us(lane);
+            let missing_us = cost_us.saturating_sub(self.credit_us);
+            let paid_at = now + (missing_us * DEAD_SHARE).div_ceil(1_000);
+            if at > now || paid_at > now {
+                wake = wake.min(at.max(paid_at));
+                continue;
+            }
+            let fits = !somebody_waits && now + cost_us.div_ceil(1_000) <= next_due;
+            let waited_enough = now >= at + wait_ms;
+            if !fits && !waited_enough {
+                wake = wake.min(at + wait_ms);
+                continue;
+            }
+            if found.is_none_or(|(first, _)| at < first) {
+                found = Some((at, place));
+            }
+        }
+        (found.map(|(_, place)| place), wake)
+    }
+
+    /// What a probe takes if nobody answers: the wait, and as long again for a late answer.
+    fn probe_cost_us(&self, lane: &Lane) -> u64 {
+        let small = lane.scanner.requests().first().map_or(0, |(ask, _)| {
+            self.timing.exchange_us(ReadRequest { count: ask.count.min(4), ..*ask })
+        });
+        small + 2 * lane.patience.now_us()
+    }
+
+    fn earn(&mut self, now: u64) {
+        let most = self.lanes.iter().map(|lane| self.probe_cost_us(lane)).max().unwrap_or(0);
+        let passed_us = now.saturating_sub(self.credited_at) * 1_000;
+        self.credit_us = (self.credit_us + passed_us / DEAD_SHARE).min(most);
+        self.credited_at = now;
+    }
+
+    fn take(&mut self, place: usize, probe: bool, due: Option<u64>, now: u64) -> Turn {
+        let Some(lane) = self.lanes.get_mut(place) else { return Turn::Sleep(now + 1) };
+        match lane.scanner.next(now) {
+            Step::Read(request) => {
+                self.turn = Some(Taken { lane: place, probe, due });
+                let unit = lane.scanner.device().unit;
+                Turn::Ask { device: place, unit, request, patience_us: lane.patience.now_us() }
+            }
+            Step::Sleep(until) => Turn::Sleep(until.clamp(now + 1, now + SLEEP_MAX_MS)),
+        }
+    }
+
+    /// Takes what came of the turn that [`Line::next`] gave.
+    pub fn answer(&mut self, heard: Heard, now: u64) -> Answer {
+        let taken = self.turn.take().expect("an answer follows a turn");
+        let lane = self.lanes.get_mut(taken.lane).expect("lanes do not change");
+        let tally = &mut lane.tally;
+        tally.asked += 1;
+        tally.orphans += u64::from(heard.orphans);
+        tally.busy_us += heard.busy_us;
+        match (&heard.outcome, &heard.fault) {
+            (Outcome::Timeout, _) => tally.timeouts += 1,
+            (Outcome::BadFrame, Some(RtuFault::Crc)) => tally.crc_errors += 1,
+            (Outcome::BadFrame, _) => tally.bad_frames += 1,
+            (
+                Outcome::Data(_) | Outcome::Exception(_) | Outcome::Lost | Outcome::Unreachable,
+                _,
+            ) => {}
+        }
+        if let Some(due) = taken.due {
+            tally.latest_ms = tally.latest_ms.max(now.saturating_sub(due));
+        }
+        if taken.probe {
+            tally.dead_us += heard.busy_us;
+            self.credit_us = self.credit_us.saturating_sub(heard.busy_us);
+        }
+        lane.patience.learn(&heard.outcome, heard.turnaround_us);
+        lane.scanner.answer(heard.outcome, now)
+    }
+
+    /// True where nobody answers any more, once in a while; to be asked after every answer: the port is then opened anew.
+    pub fn wants_reopening(&mut self, now: u64) -> bool {
+        let dead = |lane: &Lane| matches!(lane.scanner.health(), Health::Dead { .. });
+        if self.lanes.is_empty() || !self.lanes.iter().all(dead) {
+            self.reopen_at = now + SILENT_MS;
+            return false;
+        }
+        if now < self.reopen_at {
+            return false;
+        }
+        self.reopen_at = now + REOPEN_MS;
+        true
+    }
+
+    /// How a device does.
+    #[must_use]
+    pub fn health(&self, device: usize) -> Option<Health> {
+        self.lanes.get(device).map(|lane| lane.scanner.health())
+    }
+
+    /// What was counted of each device.
+    pub fn tallies(&self) -> impl Iterator<Item = (&str, Tally)> {
+        self.lanes.iter().map(|lane| (lane.scanner.device().name.as_str(), lane.tally))
+    }
+
+    /// Which scans are late is remembered no longer than one report.
+    pub fn forget_latest(&mut self) {
+        for lane in &mut self.lanes {
+            lane.tally.latest_ms = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! How long it takes at worst until the gateway knows that a value has changed.
+//!
+//! Bound for one block with period T, all quantities from the configuration:
+//!
+//! ```text
+//! T + 20/19 · (B + F + Σ n·C)
+//! ```
+//!
+//! - T: it changed just after it was read.
+//! - C: request, silences and answer on the wire, and the whole `timeout_ms` of the device; over
+//!   TCP `timeout_ms` alone. Summed over the alarm blocks of the line, the block itself included.
+//!   Another block goes before it only with a nearer deadline: once if its period is not shorter,
+//!   else ⌊T / period⌋ + 1 times.
+//! - B: what cannot be interrupted when it becomes due: the longest block without alarm, or a probe.
+//! - F: one device of the line fails meanwhile: two requests without answer, each waited for twice
+//!   as long as its patience.
+//! - 20/19: dead devices take a twentieth.
+//!
+//! Not in it: a reading that is lost to noise. It is `Bad` at once, and the next scan decides.
+
+use std::collections::BTreeSet;
+
+use super::DEAD_SHARE;
+use crate::pdu::ReadRequest;
+use crate::rtu::Timing;
+use crate::schedule::{Class, Scanner};
+use crate::site::{Device, Link, Site};
+
+/// The bound of one point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorstCase {
+    /// Index of the point in the catalogue.
+    pub point: u32,
+    /// Index of its device.
+    pub device: usize,
+    /// From the change to the gateway's knowing it.
+    pub read_ms: u64,
+}
+
+struct Job {
+    device: usize,
+    points: Vec<u32>,
+    period_us: u64,
+    cost_us: u64,
+    class: Class,
+}
+
+/// The bounds of all points that carry an alarm, in the order of the catalogue.
+#[must_use]
+pub fn worst_cases(site: &Site, alarms: &BTreeSet<u32>) -> Vec<WorstCase> {
+    let mut found = Vec::new();
+    for (device, spec) in site.devices.iter().enumerate() {
+        if matches!(spec.link, Link::ModbusTcp { .. }) {
+            of_line(site, &[device], None, alarms, &mut found);
+        }
+    }
+    for (bus, spec) in site.buses.iter().enumerate() {
+        let timing = Timing::new(&spec.settings);
+        of_line(site, &site.devices_on(bus), Some(&timing), alarms, &mut found);
+    }
+    found.sort_by_key(|case| case.point);
+    found
+}
+
+fn of_line(
+    site: &Site,
+    devices: &[usize],
+    timing: Option<&Timing>,
+    alarms: &BTreeSet<u32>,
+    found: &mut Vec<WorstCase>,
+) {
+    let all = devices.iter().flat_map(|index| jobs(site, *index, timing, alarms));
+    let jobs: Vec<Job> = all.collect();
+    let costs = devices.iter().filter_map(|index| site.devices.get(*index));
+    let probe = costs.map(|device| probe_us(device, timing)).max().unwrap_or(0);
+    let probe = if devices.len() > 1 { probe } else { 0 };
+    let bulk = jobs.iter().filter(|job| job.class == Class::Bulk).map(|job| job.cost_us).max();
+    let blocked = bulk.unwrap_or(0).max(probe);
+    let urgent = || jobs.iter().filter(|job| job.class == Class::Alarm);
+    for job in urgent() {
+        let before: u64 = urgent().map(|other| turns(job, other) * other.cost_us).sum();
+        let busy = blocked + 2 * probe + before;
+        let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
+        let read_ms = (job.period_us + wait).div_ceil(1_000);
+        let cases = job.points.iter().filter(|point| alarms.contains(point));
+        found.extend(cases.map(|point| WorstCase { point: *point, device: job.device, read_ms }));
+    }
+}
+
+/// How often `other` goes before `job` is served; itself once.
+fn turns(job: &Job, other: &Job) -> u64 {
+    if other.period_us >= job.period_us { 1 } else { job.period_us / other.period_us.max(1) + 1 }
+}
+
+fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &BTreeSet<u32>) -> Vec<Job> {
+    let Some(device) = site.devices.get(index) else { return Vec::new() };
+    let mappings = site.mappings_of(index);
+    let scanner = Scanner::new(device.clone(), mappings.clone(), 0).with_alarms(alarms);
+    let job = |(block, class): (&crate::plan::Block, Class)| Job {
+        device: index,
+        points: block.items.iter().filter_map(|i| Some(mappings.get(i.mapping)?.point)).collect(),
+        period_us: u64::from(block.period_ms) * 1_000,
+        cost_us: cost_us(device, block.request, timing),
+        class,
+    };
+    scanner.blocks().map(job).collect()
+}
+
+fn cost_us(device: &Device, request: ReadRequest, timing: Option<&Timing>) -> u64 {
+    let wire = timing.map_or(0, |timing| timing.exchange_us(request));
+    wire + u64::from(device.timeout_ms) * 1_000
+}
+
+/// A small request to a device that does not answer, and the wait for what it might still say.
+fn probe_us(device: &Device, timing: Option<&Timing>) -> u64 {
+    let wire = timing.map_or(0, |timing| timing.request_us() + 2 * timing.t35_us());
+    wire + 2 * u64::from(device.timeout_ms) * 1_000
+}

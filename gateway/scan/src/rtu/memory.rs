@@ -1,0 +1,187 @@
+//! What one slave may still send: answers that it owes, and answers that it has given.
+//!
+//! - A request that nobody answered, or answered wrongly, is *owed*. Until it is settled no request
+//!   goes out whose answer would have the same function and length: a late answer then has another
+//!   length than the one that is awaited, and length serves as the missing transaction number.
+//! - A slave answers in order. So the answer to a later request settles all that came before.
+//! - A converter may deliver an answer twice. An answer that is byte for byte that of another
+//!   question of equal shape, and not this question's own last one, is *suspicious*: it is asked
+//!   for again behind a request of another length.
+
+use crate::pdu::{ReadRequest, reply_data_bytes};
+
+/// No answer comes so long after its question: the time-outs of converters are shorter. Only then
+/// may a slave that never answers other lengths be asked the same again.
+const OWED_US: u64 = 10_000_000;
+/// Owed answers of one slave; beyond it the oldest is given up. A dead slave is asked three times
+/// in ten seconds.
+const OWED_MAX: usize = 16;
+/// Answers remembered of one slave: more blocks than a device usually has. Beyond it all are
+/// forgotten, and the next answers may be suspected once each.
+const SEEN_MAX: usize = 128;
+
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    request: ReadRequest,
+    asked_at: u64,
+}
+
+/// What is known of one slave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    owed: Vec<Owed>,
+    seen: Vec<(ReadRequest, u64)>,
+}
+
+/// What tells answers apart: function and bytes of data.
+fn shape(request: ReadRequest) -> (u8, usize) {
+    (request.function.code(), reply_data_bytes(request))
+}
+
+impl Memory {
+    /// No answer, or no right one, came to this.
+    pub(super) fn owe(&mut self, request: ReadRequest, asked_at: u64) {
+        if self.owed.len() == OWED_MAX {
+            self.owed.remove(0);
+        }
+        self.owed.push(Owed { request, asked_at });
+    }
+
+    /// Forgets what is too old to come.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.owed.retain(|owed| now.saturating_sub(owed.asked_at) < OWED_US);
+    }
+
+    /// An owed answer looks like the answer to this.
+    pub(super) fn owes_shape_of(&self, request: ReadRequest) -> bool {
+        self.owed.iter().any(|owed| shape(owed.request) == shape(request))
+    }
+
+    /// Requests whose answers are owed, oldest first.
+    pub(super) fn owed(&self) -> impl Iterator<Item = ReadRequest> + '_ {
+        self.owed.iter().map(|owed| owed.request)
+    }
+
+    /// The answer to this came late: it and what came before are settled.
+    pub(super) fn came_late(&mut self, request: ReadRequest) {
+        if let Some(place) = self.owed.iter().position(|owed| owed.request == request) {
+            self.owed.drain(..=place);
+        }
+    }
+
+    /// Data came to a request whose shape nobody owed: nothing older will come.
+    pub(super) fn settle(&mut self) {
+        self.owed.clear();
+    }
+
+    /// A refusal has no length of its own, so it settles no more than one.
+    pub(super) fn settle_oldest(&mut self) {
+        if !self.owed.is_empty() {
+            self.owed.remove(0);
+        }
+    }
+
+    /// A request at the same place whose answer looks like none that is owed and not like that of
+    /// `request`.
+    pub(super) fn other_shape(&self, request: ReadRequest) -> ReadRequest {
+        let step = if request.function.is_bits() { 8 } else { 1 };
+        let wanted = |k: u16| {
+            let count = 1 + k * step;
+            let first = request.first.min(u16::MAX - (count - 1));
+            ReadRequest { function: request.function, first, count }
+        };
+        let tries = u16::try_from(OWED_MAX + 2).unwrap_or(u16::MAX);
+        let free = |ask: &ReadRequest| shape(*ask) != shape(request) && !self.owes_shape_of(*ask);
+        (0..tries).map(wanted).find(free).unwrap_or(wanted(tries))
+    }
+
+    /// The frame looks like the answer to another question, and not like this one's own last.
+    pub(super) fn is_suspicious(&self, request: ReadRequest, frame: &[u8]) -> bool {
+        let mark = mark(frame);
+        let own = self.seen.iter().any(|(asked, seen)| *asked == request && *seen == mark);
+        let of_another = |(asked, seen): &(ReadRequest, u64)| {
+            *asked != request && shape(*asked) == shape(request) && *seen == mark
+        };
+        !own && self.seen.iter().any(of_another)
+    }
+
+    /// Keeps what the answer to this looked like.
+    pub(super) fn see(&mut self, request: ReadRequest, frame: &[u8]) {
+        let mark = mark(frame);
+        if let Some(known) = self.seen.iter_mut().find(|(asked, _)| *asked == request) {
+            known.1 = mark;
+            return;
+        }
+        if self.seen.len() == SEEN_MAX {
+            self.seen.clear();
+        }
+        self.seen.push((request, mark));
+    }
+}
+
+/// FNV-1a, 64 bits: tells frames apart that differ by chance, which is all that is asked of it.
+fn mark(frame: &[u8]) -> u64 {
+    frame.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::Function;
+
+    fn ask(first: u16, count: u16) -> ReadRequest {
+        ReadRequest { function: Function::Holding, first, count }
+    }
+
+    #[test]
+    fn while_an_answer_is_owed_the_next_question_has_another_length() {
+        let mut memory = Memory::default();
+        memory.owe(ask(100, 1), 0);
+        assert!(memory.owes_shape_of(ask(7, 1)) && !memory.owes_shape_of(ask(100, 2)));
+        assert_eq!(memory.other_shape(ask(100, 1)), ask(100, 2));
+        for n in 0..100 {
+            let other = memory.other_shape(ask(65_535, 4));
+            assert!(!memory.owes_shape_of(other) && other.count != 4, "{n}");
+            assert!(u32::from(other.first) + u32::from(other.count) <= 65_536);
+            memory.owe(other, n);
+        }
+        memory.expire(OWED_US + 99);
+        assert_eq!(memory.owed().count(), 0);
+    }
+
+    #[test]
+    fn bits_differ_by_whole_bytes() {
+        let mut memory = Memory::default();
+        let coils = ReadRequest { function: Function::Coil, first: 0, count: 3 };
+        memory.owe(coils, 0);
+        assert!(memory.owes_shape_of(ReadRequest { count: 8, ..coils }));
+        assert_eq!(memory.other_shape(coils).count, 9);
+    }
+
+    #[test]
+    fn a_late_answer_settles_itself_and_what_came_before() {
+        let mut memory = Memory::default();
+        for n in 1..=3 {
+            memory.owe(ask(0, n), 0);
+        }
+        memory.came_late(ask(0, 2));
+        assert_eq!(memory.owed().collect::<Vec<_>>(), [ask(0, 3)]);
+        memory.settle_oldest();
+        assert_eq!(memory.owed().count(), 0);
+    }
+
+    #[test]
+    fn the_answer_of_another_question_is_suspicious_until_it_is_its_own() {
+        let mut memory = Memory::default();
+        memory.see(ask(0, 2), b"same");
+        assert!(memory.is_suspicious(ask(10, 2), b"same"));
+        assert!(
+            !memory.is_suspicious(ask(10, 2), b"else") && !memory.is_suspicious(ask(0, 2), b"same")
+        );
+        assert!(!memory.is_suspicious(ask(10, 3), b"same"));
+        memory.see(ask(10, 2), b"same");
+        assert!(!memory.is_suspicious(ask(10, 2), b"same"));
+    }
+}

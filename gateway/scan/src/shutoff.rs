@@ -1,0 +1,375 @@
+//! An emergency shut-off valve (紧急切断阀), watched: what was demanded, where the valve stands, how
+//! long it took.
+//!
+//! - Watching only. This is no part of a safety function and moves nothing: what closes the valve
+//!   is the plant's own safety system, which must work without this program.
+//! - Time is an argument, ms of the engine that asks. A reading that is bad tells nothing: the
+//!   watcher says *unknown* and never the last position.
+
+use fengsui_telemetry::{Fault, Reading};
+
+/// How one valve is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutoffSettings {
+    /// Longest travel from a demand to the closed switch (manual or proof test), ms.
+    pub travel_ms: i64,
+    /// Both switches may be off, or contradict each other, for so long while the valve passes, ms.
+    pub settle_ms: i64,
+    /// Between two proof tests at most, ms; none: not watched.
+    pub proof_ms: Option<i64>,
+    /// The last proof test, ms since 1970.
+    pub proved_at: Option<i64>,
+}
+
+/// What is known of the three signals. None: the reading was bad, or none has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// Closing is demanded.
+    pub demand: Option<bool>,
+    /// The open limit switch is made.
+    pub open: Option<bool>,
+    /// The closed limit switch is made.
+    pub closed: Option<bool>,
+}
+
+/// Where the valve stands. The numbers are the values of its `.state` point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Position {
+    /// Open, no demand.
+    Open,
+    /// Between its switches.
+    Travelling,
+    /// Closed.
+    Closed,
+    /// Both switches made.
+    Contradiction,
+}
+
+impl Position {
+    /// The value of the `.state` point.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Open => 0,
+            Self::Travelling => 1,
+            Self::Closed => 2,
+            Self::Contradiction => 3,
+        }
+    }
+}
+
+/// What is wrong with the valve. The numbers are the values of its `.fault` point; 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ShutoffFault {
+    /// Demanded, and not closed in time.
+    NotClosed,
+    /// Both switches made for longer than the valve passes.
+    Contradiction,
+    /// Left its open switch without a demand.
+    SpuriousTrip,
+    /// No demand, and neither switch made for longer than a travel.
+    StuckBetween,
+    /// The proof test is due.
+    ProofDue,
+}
+
+impl ShutoffFault {
+    /// The value of the `.fault` point.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::NotClosed => 1,
+            Self::Contradiction => 2,
+            Self::SpuriousTrip => 3,
+            Self::StuckBetween => 4,
+            Self::ProofDue => 5,
+        }
+    }
+}
+
+/// The three points of a valve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShutoffPoints {
+    /// [`Position::code`].
+    pub state: Reading,
+    /// Seconds of the last travel that a demand began; bad until there was one.
+    pub travel_s: Reading,
+    /// [`ShutoffFault::code`], 0 for none.
+    pub fault: Reading,
+}
+
+/// The watcher of one valve.
+#[derive(Clone, Debug)]
+pub struct Shutoff {
+    settings: ShutoffSettings,
+    signals: Signals,
+    /// Since when closing is demanded, with the valve not closed before it.
+    demanded_at: Option<i64>,
+    /// Since when the present pair of switches has been seen.
+    position: Option<(Position, i64)>,
+    /// The valve left its open switch without a demand and has not been open since.
+    tripped: bool,
+    travel_ms: Option<i64>,
+}
+
+impl Shutoff {
+    /// Begins with nothing known.
+    #[must_use]
+    pub fn new(settings: ShutoffSettings) -> Self {
+        let signals = Signals::default();
+        Self {
+            settings,
+            signals,
+            demanded_at: None,
+            position: None,
+            tripped: false,
+            travel_ms: None,
+        }
+    }
+
+    /// Takes the signals as they are now.
+    pub fn observe(&mut self, signals: Signals, now: i64) {
+        let before = std::mem::replace(&mut self.signals, signals);
+        let position = position_of(signals);
+        let was = self.position.map(|(position, _)| position);
+        if position != was {
+            self.position = position.map(|position| (position, now));
+        }
+        match (before.demand, signals.demand) {
+            // At a start with a standing demand the travel is not known: nothing is timed.
+            (Some(false), Some(true)) if position != Some(Position::Closed) => {
+                self.demanded_at = Some(now);
+            }
+            (_, Some(false)) => self.demanded_at = None,
+            (Some(true) | None, Some(true)) | (Some(false), Some(true)) | (_, None) => {}
+        }
+        match position {
+            Some(Position::Closed) => {
+                if let Some(began) = self.demanded_at.take() {
+                    self.travel_ms = Some(now.saturating_sub(began));
+                }
+            }
+            Some(Position::Open) => self.tripped = false,
+            Some(Position::Travelling | Position::Contradiction) | None => {}
+        }
+        let left_open = was == Some(Position::Open)
+            && matches!(position, Some(Position::Travelling | Position::Closed));
+        if left_open && signals.demand == Some(false) && before.demand == Some(false) {
+            self.tripped = true;
+        }
+    }
+
+    /// A proof test was made.
+    pub fn proved(&mut self, at: i64) {
+        self.settings.proved_at = Some(at);
+    }
+
+    /// The worst of what is wrong now.
+    #[must_use]
+    pub fn fault(&self, now: i64) -> Option<ShutoffFault> {
+        let lasts =
+            |ms: i64| self.position.is_some_and(|(_, since)| now.saturating_sub(since) > ms);
+        let position = self.position.map(|(position, _)| position);
+        let travelled = self.demanded_at.map(|began| now.saturating_sub(began));
+        if travelled.is_some_and(|ms| ms > self.settings.travel_ms) {
+            return Some(ShutoffFault::NotClosed);
+        }
+        if position == Some(Position::Contradiction) && lasts(self.settings.settle_ms) {
+            return Some(ShutoffFault::Contradiction);
+        }
+        if self.tripped {
+            return Some(ShutoffFault::SpuriousTrip);
+        }
+        let between = position == Some(Position::Travelling);
+        if between && lasts(self.settings.travel_ms.saturating_add(self.settings.settle_ms)) {
+            return Some(ShutoffFault::StuckBetween);
+        }
+        let due = self.settings.proof_ms.is_some_and(|every| {
+            self.settings.proved_at.is_none_or(|at| now.saturating_sub(at) > every)
+        });
+        due.then_some(ShutoffFault::ProofDue)
+    }
+
+    /// The points as they are now. Without all three signals there is no position and no word that
+    /// all is well.
+    #[must_use]
+    pub fn points(&self, now: i64) -> ShutoffPoints {
+        let known = self.signals.demand.is_some() && self.position.is_some();
+        let fault = self.fault(now);
+        let code = |fault: Option<ShutoffFault>| f64::from(fault.map_or(0, ShutoffFault::code));
+        ShutoffPoints {
+            state: match self.position {
+                Some((position, _)) => Reading::Good(f64::from(position.code())),
+                None => Reading::Bad(Fault::Missing),
+            },
+            travel_s: match self.travel_ms {
+                #[expect(clippy::cast_precision_loss, reason = "a travel takes seconds")]
+                Some(ms) => Reading::Good(ms as f64 / 1_000.0),
+                None => Reading::Bad(Fault::Missing),
+            },
+            fault: match fault {
+                Some(ShutoffFault::ProofDue) | None if !known => Reading::Bad(Fault::Missing),
+                Some(_) | None => Reading::Good(code(fault)),
+            },
+        }
+    }
+
+    /// When the points may change without a signal.
+    #[must_use]
+    pub fn wake_at(&self, now: i64) -> Option<i64> {
+        let settings = &self.settings;
+        let travel = self.demanded_at.map(|began| began.saturating_add(settings.travel_ms));
+        let position = self.position.and_then(|(position, since)| match position {
+            Position::Contradiction => Some(since.saturating_add(settings.settle_ms)),
+            Position::Travelling => {
+                Some(since.saturating_add(settings.travel_ms).saturating_add(settings.settle_ms))
+            }
+            Position::Open | Position::Closed => None,
+        });
+        let proof = settings.proved_at.zip(settings.proof_ms).map(|(at, ms)| at.saturating_add(ms));
+        let due = [travel, position, proof].into_iter().flatten();
+        due.map(|at| at.saturating_add(1)).filter(|at| *at > now).min()
+    }
+}
+
+fn position_of(signals: Signals) -> Option<Position> {
+    match (signals.open?, signals.closed?) {
+        (true, false) => Some(Position::Open),
+        (false, true) => Some(Position::Closed),
+        (false, false) => Some(Position::Travelling),
+        (true, true) => Some(Position::Contradiction),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    fn valve() -> Shutoff {
+        Shutoff::new(ShutoffSettings {
+            travel_ms: 10_000,
+            settle_ms: 2_000,
+            proof_ms: None,
+            proved_at: None,
+        })
+    }
+
+    /// `d` demanded, `o` open switch, `c` closed switch; `?` in front: that signal is bad.
+    fn see(valve: &mut Shutoff, signals: &str, now: i64) -> Option<ShutoffFault> {
+        let signal = |letter: char| {
+            let bad = signals.contains(&format!("?{letter}"));
+            (!bad).then(|| signals.contains(letter))
+        };
+        let signals = Signals { demand: signal('d'), open: signal('o'), closed: signal('c') };
+        valve.observe(signals, now);
+        valve.fault(now)
+    }
+
+    #[test]
+    fn a_demand_that_is_obeyed_gives_its_travel_time() {
+        let mut valve = valve();
+        assert_eq!(see(&mut valve, "o", 0), None);
+        assert_eq!(valve.points(0).travel_s, Reading::Bad(Fault::Missing));
+        assert_eq!(see(&mut valve, "do", 1_000), None);
+        assert_eq!(see(&mut valve, "d", 2_500), None);
+        assert_eq!(valve.points(2_500).state, Reading::Good(1.0));
+        assert_eq!(see(&mut valve, "dc", 7_300), None);
+        let points = valve.points(7_300);
+        assert_eq!((points.state, points.travel_s), (Reading::Good(2.0), Reading::Good(6.3)));
+        assert_eq!(see(&mut valve, "c", 60_000), None, "it stays closed after the demand");
+        assert_eq!(see(&mut valve, "", 61_000), None);
+        assert_eq!(see(&mut valve, "o", 65_000), None, "reopened: no trip");
+    }
+
+    #[test]
+    fn a_valve_that_does_not_close_in_time_is_told_at_the_deadline() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        see(&mut valve, "do", 1_000);
+        assert_eq!(valve.wake_at(1_000), Some(11_001));
+        assert_eq!(valve.fault(11_000), None);
+        assert_eq!(valve.fault(11_001), Some(ShutoffFault::NotClosed));
+        assert_eq!(
+            see(&mut valve, "d", 12_000),
+            Some(ShutoffFault::NotClosed),
+            "half way is not closed"
+        );
+        assert_eq!(see(&mut valve, "dc", 13_000), None);
+        assert_eq!(valve.points(13_000).travel_s, Reading::Good(12.0));
+    }
+
+    #[test]
+    fn closing_without_a_demand_is_a_trip_until_it_is_open_again() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        assert_eq!(see(&mut valve, "", 1_000), Some(ShutoffFault::SpuriousTrip));
+        assert_eq!(see(&mut valve, "c", 5_000), Some(ShutoffFault::SpuriousTrip));
+        assert_eq!(see(&mut valve, "o", 9_000), None);
+    }
+
+    #[test]
+    fn both_switches_are_a_contradiction_after_a_moment() {
+        let mut valve = valve();
+        assert_eq!(see(&mut valve, "oc", 0), None);
+        assert_eq!(valve.points(0).state, Reading::Good(3.0));
+        assert_eq!(valve.wake_at(0), Some(2_001));
+        assert_eq!(valve.fault(2_001), Some(ShutoffFault::Contradiction));
+        assert_eq!(see(&mut valve, "o", 3_000), None);
+    }
+
+    #[test]
+    fn between_its_switches_for_good_is_stuck() {
+        let mut valve = valve();
+        assert_eq!(see(&mut valve, "", 0), None);
+        assert_eq!(valve.fault(12_000), None);
+        assert_eq!(valve.fault(12_001), Some(ShutoffFault::StuckBetween));
+    }
+
+    #[test]
+    fn a_bad_signal_is_never_the_last_position_and_never_all_well() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        assert_eq!(valve.points(0).fault, Reading::Good(0.0));
+        see(&mut valve, "?oc", 1_000);
+        let points = valve.points(1_000);
+        assert_eq!(
+            (points.state, points.fault),
+            (Reading::Bad(Fault::Missing), Reading::Bad(Fault::Missing))
+        );
+        see(&mut valve, "o?d", 2_000);
+        assert_eq!(
+            valve.points(2_000).fault,
+            Reading::Bad(Fault::Missing),
+            "the demand is not known"
+        );
+        assert_eq!(see(&mut valve, "do", 3_000), None, "a demand that may be old is not timed");
+        assert_eq!(valve.wake_at(3_000), None);
+    }
+
+    #[test]
+    fn a_demand_during_a_lost_switch_still_runs_out() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        see(&mut valve, "d?o", 1_000);
+        assert_eq!(valve.fault(11_001), Some(ShutoffFault::NotClosed));
+        assert_eq!(valve.points(11_001).fault, Reading::Good(1.0), "what is known is said");
+    }
+
+    #[test]
+    fn the_proof_test_comes_due_and_yields_to_what_is_worse() {
+        let mut valve = Shutoff::new(ShutoffSettings {
+            proof_ms: Some(365 * DAY),
+            proved_at: Some(0),
+            ..valve().settings
+        });
+        see(&mut valve, "o", 0);
+        assert_eq!(valve.wake_at(0), Some(365 * DAY + 1));
+        assert_eq!(valve.fault(365 * DAY + 1), Some(ShutoffFault::ProofDue));
+        assert_eq!(see(&mut valve, "", 365 * DAY + 5), Some(ShutoffFault::SpuriousTrip));
+        see(&mut valve, "o", 365 * DAY + 9);
+        valve.proved(365 * DAY + 10);
+        assert_eq!(valve.fault(365 * DAY + 11), None);
+    }
+}
