@@ -278,7 +278,7 @@ async fn nothing_is_shown_while_the_primary_host_is_away() {
     let (_broker, port) = mosquitto(folder);
     let mut host = Host::start(port).await;
     host.say("state scada false 1000");
-    let _program = gateway(folder, port, "primary_host='scada'");
+    let program = gateway(folder, port, "primary_host='scada'");
     until("the STATE to be read", || log(folder).contains("sparkplug primary host")).await;
     assert_eq!(host.count("NBIRTH"), 0);
     host.say("state scada true 2000");
@@ -293,6 +293,19 @@ async fn nothing_is_shown_while_the_primary_host_is_away() {
     until("births again", || host.count("DBIRTH") == 6).await;
     assert_eq!(host.numbers("NBIRTH"), [0, 0, 1]);
     assert_eq!(host.numbers("NDEATH"), [0]);
+
+    // A reload ends the old node and begins the new one.
+    let file = folder.join("gateway.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("group='plant'", "group='north'");
+    fs::write(&file, text).unwrap();
+    program.signal("-HUP");
+    until("births of the other group", || host.count("DBIRTH") == 8).await;
+    host.seen(|all| {
+        let last = |kind| &all.iter().rfind(|m| kind_of(m) == kind).unwrap()["topic"];
+        assert_eq!(last("NDEATH"), &format!("spBv1.0/plant/NDEATH/{NODE}"));
+        assert_eq!(last("NBIRTH"), &format!("spBv1.0/north/NBIRTH/{NODE}"));
+    });
+    assert_eq!(host.numbers("NDEATH"), [0, 1]);
     host.seen(check);
 }
 
