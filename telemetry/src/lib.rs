@@ -10,6 +10,7 @@ mod record;
 mod time;
 
 pub mod ledger;
+pub mod sparkplug;
 pub mod uplink;
 pub mod wire;
 

@@ -10,3 +10,4 @@ export PYTHONDONTWRITEBYTECODE=1
 "$python" tests/peers/compare.py --selftest
 "$python" tests/peers/replay_server.py --selftest
 "$python" tests/peers/check_replay.py "$series"
+.venv/sparkplug/bin/python tests/peers/sparkplug/golden.py | cmp - tests/data/sparkplug/edge.txt

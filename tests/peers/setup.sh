@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # Prepares what the programs in this folder need, inside the project: a venv with pymodbus and
-# modbus-tk, and the unpacked methane series. Does nothing that is done already.
+# modbus-tk, one with tahu (its protobuf suits nobody else), and the unpacked methane series. Does
+# nothing that is done already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+venv_of() { # folder, requirements
+  if ! cmp -s "$2" "$1/requirements.txt"; then
+    [ -x "$1/bin/pip" ] || python3 -m venv "$1"
+    "$1/bin/pip" install --quiet -r "$2"
+    cp "$2" "$1/requirements.txt"
+  fi
+}
 venv=.venv/pymodbus
-if ! cmp -s tests/peers/requirements.txt "$venv/requirements.txt"; then
-  [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet -r tests/peers/requirements.txt
-  cp tests/peers/requirements.txt "$venv/requirements.txt"
-fi
+venv_of "$venv" tests/peers/requirements.txt
+venv_of .venv/sparkplug tests/peers/sparkplug/requirements.txt
 
 series=.venv/metec_ch4/ADED2022.csv
 if [ ! -s "$series" ]; then

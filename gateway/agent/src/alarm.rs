@@ -33,6 +33,7 @@ pub(crate) use valves::Valves;
 use crate::bus::Scanned;
 use crate::clock::Clock;
 use crate::outputs::siren::SirenState;
+use crate::sparkplug::Live;
 use crate::spool::{Job, SpoolHandle};
 
 /// The gateway's own number: it judges nobody else's points.
@@ -99,6 +100,7 @@ pub(crate) struct AlarmLoop {
     course: Course,
     undated: Undated,
     valves: Valves,
+    live: Live,
     /// What the engine was told of the clock last.
     clock_good: Option<bool>,
     snapshot_at: u64,
@@ -141,6 +143,7 @@ impl AlarmLoop {
             course: Course::begin(clock.wall(), clock.mono_ms()),
             undated: Undated::default(),
             valves: Valves::default(),
+            live: Live::default(),
             clock_good: None,
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
             actions: Vec::new(),
@@ -152,6 +155,12 @@ impl AlarmLoop {
     /// Watches these valves as well.
     pub(crate) fn watching(mut self, valves: Valves) -> Self {
         self.valves = valves;
+        self
+    }
+
+    /// Shows live readings there as well.
+    pub(crate) fn showing(mut self, live: Live) -> Self {
+        self.live = live;
         self
     }
 
@@ -318,7 +327,9 @@ impl AlarmLoop {
             self.sample(*index, te, *reading, now);
         }
         if !readings.is_empty() {
-            let scan = Scan { readings, clock: self.clock.quality() };
+            let clock = self.clock.quality();
+            self.live.offer(self.course.wall(te), &readings, clock);
+            let scan = Scan { readings, clock };
             self.act(vec![Record { te, body: Body::Scan(scan) }]);
         }
     }

@@ -20,6 +20,7 @@ use toml::Spanned;
 use crate::orders::CentreKey;
 use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
 use crate::reach;
+use crate::sparkplug::{SparkplugConfig, SparkplugFile};
 pub use crate::spool::SpoolConfig;
 use crate::spreadsheet;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub health: Option<SocketAddr>,
     /// False: the board has no battery for its clock.
     pub clock_battery: bool,
+    /// Live values for a SCADA host; none: not shown.
+    pub sparkplug: Option<SparkplugConfig>,
 }
 
 /// The engine's time rules, where a site needs others than the usual.
@@ -151,6 +154,7 @@ struct OwnFile {
     centre: Option<CentreFile>,
     health: Option<HealthFile>,
     clock: Option<ClockFile>,
+    sparkplug: Option<SparkplugFile>,
     #[serde(default)]
     output: Vec<Spanned<OutputFile>>,
     #[serde(default)]
@@ -241,6 +245,12 @@ impl Config {
             let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
             faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
         }
+        let gateway = files.as_ref().map_or("-", |files| files.site.gateway.as_str());
+        let sparkplug = own.sparkplug.map(|file| file.check(gateway)).transpose();
+        let sparkplug = sparkplug.unwrap_or_else(|why| {
+            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
+            None
+        });
         match files {
             Ok(files) if faults.is_empty() => Ok(Self {
                 site: files.site,
@@ -255,6 +265,7 @@ impl Config {
                 outputs,
                 health: own.health.map(|health| health.listen),
                 clock_battery: own.clock.is_none_or(|clock| clock.battery),
+                sparkplug,
             }),
             Ok(_) => Err(faults),
             Err(more) => {

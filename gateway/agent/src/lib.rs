@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! bus task per device ──► alarm loop (engine) ──► outputs
+//!                              │  └──► Sparkplug projection (MQTT), where asked for
 //!                              │
 //!                              └──► spool thread (SQLite) ◄──► uplink (MQTT)
 //! ```
@@ -22,6 +23,7 @@ mod outputs;
 mod reach;
 mod reload;
 mod run;
+mod sparkplug;
 mod spool;
 mod spreadsheet;
 mod uplink;
@@ -33,6 +35,7 @@ pub use outputs::config::OutputPlan;
 pub use reach::Reach;
 pub use reload::run_reloading;
 pub use run::run;
+pub use sparkplug::SparkplugConfig;
 pub use spool::{
     Place, SPOOL_FILE, SpoolCheck, SpoolStatus, SpoolVerb, Wanted, each_record, preload_spool,
     spool_export, spool_status, spool_verb, spool_verify,

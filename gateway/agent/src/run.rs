@@ -22,6 +22,7 @@ use crate::orders::{self, Keeper, ORDERS_MAX};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
 use crate::reach::alarmed;
+use crate::sparkplug::Projection;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
 use crate::uplink::{self, Identity, Inputs, Phase};
 use crate::{health, notify};
@@ -207,10 +208,12 @@ async fn once(
         }))
     });
     say_begun(&config, lasting);
+    let projection = Projection::start(&config, clock);
     // Everybody has what it needs of it.
     let reached = config.uplink.clone();
     drop(config);
     let button = lasting.button.take().context("the button is lent already")?;
+    let alarm_loop = alarm_loop.showing(projection.live());
     let mut loop_task = tokio::spawn(alarm_loop.live(inbox, button, limits));
     let ended = wait(shutdown, &mut loop_task, reloads, in_memory).await;
     lasting.blind_since = Some(clock.mono_ms());
@@ -219,6 +222,7 @@ async fn once(
     if ended.is_ok() {
         lasting.button = finish("alarm loop", loop_task).await;
     }
+    projection.end().await;
     flush(&spool).await;
     // A connection that comes back at once is no absence: the centre is not told of one.
     let pause = matches!(&ended, Ok(End::Reload(next)) if next.uplink == reached);

@@ -60,6 +60,7 @@ fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>
         outputs: crate::outputs::config::OutputPlan::default(),
         health: None,
         clock_battery: true,
+        sparkplug: None,
     };
     let (to_loop, plans) = mpsc::channel(1);
     let (fault, faults) = watch::channel(String::new());

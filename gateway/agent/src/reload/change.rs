@@ -59,6 +59,7 @@ fn own(old: &Config, new: &Config) -> Vec<String> {
         ("[spool]", old.spool != new.spool),
         ("[alarm]", old.alarm != new.alarm),
         ("[centre]", old.centre_key != new.centre_key),
+        ("[sparkplug]", old.sparkplug != new.sparkplug),
         ("enterprise", old.site.catalogue.enterprise != new.site.catalogue.enterprise),
         ("[[installation]]", old.site.catalogue.installations != new.site.catalogue.installations),
     ];
