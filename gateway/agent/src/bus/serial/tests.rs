@@ -250,7 +250,7 @@ where
     // The replies to one or two questions may still be under way.
     assert!(count.bad + 2 >= spoilt, "seed {seed}: {spoilt} spoilt, {count:?}");
     assert!(
-        spoilt * 10 > scans && count.good * 2 > scans,
+        spoilt * 20 > scans && count.good * 2 > scans,
         "seed {seed}: {spoilt} spoilt, {count:?}"
     );
     assert!(done.doubled.load(Ordering::SeqCst) > 0);
