@@ -41,12 +41,16 @@ pub(crate) mod aims {
         ingest_samples_per_cpu_second_mqtt = "每核接入，含 MQTT 收发两端", "samples/s", 150_000.0, Higher;
         store_samples_per_cpu_second = "每核存储（单独）", "samples/s", 1_000_000.0, Higher;
         limit_evaluations_per_cpu_second = "每核限值判断（单独）", "evaluations/s", 4_000_000.0, Higher;
+        engine_load_cpu_s_100000_points = "载入 100000 点各四个限值", "s", 3.0, Lower;
+        engine_memory_mb_100000_points = "上述限值所占内存", "MB", 200.0, Lower;
         backtest_90_days_s = "回放一点 90 天（每秒一个样本）", "s", 3.0, Lower;
         latency_change_to_sse_p50_ms = "变化到界面事件，中位", "ms", 10.0, Lower;
         latency_change_to_sse_p99_ms = "变化到界面事件，99%", "ms", 40.0, Lower;
         latency_change_to_sse_p999_ms = "变化到界面事件，99.9%", "ms", 120.0, Lower;
         wire_bytes_per_sample = "每样本线路字节，含全部开销", "bytes", 8.0, Lower;
         gateway_rss_mb_1000_points = "网关常驻内存，1000 点", "MB", 12.0, Lower;
+        gateway_rss_mb_30000_points = "网关常驻内存，30000 点", "MB", 30.0, Lower;
+        gateway_cpu_percent_15000_points_s = "网关处理器，每秒 15000 点", "%", 10.0, Lower;
     }
 }
 
