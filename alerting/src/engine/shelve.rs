@@ -5,7 +5,7 @@
 
 use crate::command::{Command, Permit};
 use crate::engine::{Engine, Out};
-use crate::model::{AlarmId, Cause, Priority};
+use crate::model::{AlarmId, Cause, Condition, Priority};
 use crate::overlay::Shelf;
 use crate::refusal::{Refusal, SHELVES_MAX};
 
@@ -45,7 +45,8 @@ impl Engine {
 
     fn why_no_shelf(&self, command: &Command, for_ms: i64, permit: &Permit) -> Option<Refusal> {
         let spec = self.spec(command.alarm);
-        let most = spec.priority.longest_shelf_ms();
+        let priority = self.gravest_behind(command.alarm);
+        let most = priority.longest_shelf_ms();
         let empty = |text: &str| text.trim().is_empty();
         let second = permit.second_person.as_deref().filter(|name| !empty(name));
         if empty(&permit.reason) || empty(&command.comment) {
@@ -57,7 +58,7 @@ impl Engine {
         if for_ms > most {
             return Some(Refusal::TooLong(most));
         }
-        if spec.priority == Priority::P1 {
+        if priority == Priority::P1 {
             match second {
                 None => return Some(Refusal::SecondPersonNeeded),
                 Some(name) if name == command.by => return Some(Refusal::SamePerson),
@@ -68,6 +69,24 @@ impl Engine {
             return Some(Refusal::PermitNeeded);
         }
         None
+    }
+
+    /// The gravest priority that a shelf hides. A dead-man speaks for everything behind its
+    /// gateway.
+    fn gravest_behind(&self, id: AlarmId) -> Priority {
+        let spec = self.spec(id);
+        match &spec.condition {
+            Condition::GatewayOffline { .. } => {
+                let behind = self.plan().alarms.iter().filter(|a| a.gateway == spec.gateway);
+                behind.map(|alarm| alarm.priority).min().unwrap_or(spec.priority)
+            }
+            Condition::High { .. }
+            | Condition::Low { .. }
+            | Condition::Stale { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset
+            | Condition::Derived(_) => spec.priority,
+        }
     }
 
     /// Shelves that a position holds now.

@@ -16,6 +16,11 @@ use crate::engine::{Engine, NONE, Out, QUIET_MS, UNCOVER_MAX_MS, UNCOVER_MS};
 use crate::lifecycle::Way;
 use crate::model::{AlarmId, Cause, Condition, Flags, GatewayRef, Subject};
 
+/// How long a point's silence waits for a dead-man that has yet to decide: beyond it no fault may
+/// stay unannounced (the ceiling of panels for fire and gas, 100 s). A slower dead-man is not waited
+/// for.
+const UNSURE_MS: i64 = 100_000;
+
 impl Engine {
     /// Counts silence from now on: the first event, or a restart.
     pub(crate) fn begin_watch(&mut self, now: TimeMs) {
@@ -94,9 +99,13 @@ impl Engine {
         }
         let gateway = self.spec(id).gateway;
         let Some(state) = self.gateway_mut(gateway) else { return };
-        if state.offline != NONE && !state.cover && state.heard < due {
+        let unsure = state.offline != NONE && !state.cover && state.heard < due;
+        let offline = AlarmId(state.offline);
+        if unsure && self.silent_at(offline).is_some_and(|(at, _)| at - out.now.0 <= UNSURE_MS) {
             // Is it the point, or the gateway? The next beat or the dead-man will tell.
-            state.waiting.push(id);
+            if let Some(state) = self.gateway_mut(gateway) {
+                state.waiting.push(id);
+            }
             return;
         }
         self.set_silent(id, true);

@@ -6,9 +6,9 @@
 //!   treated like looser.
 //! - A statutory row may become stricter, never looser.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::{LimitKind, LimitRow, LimitSet, PointLimit};
+use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
 
 /// Whether a change makes alarms come sooner or later.
@@ -185,6 +185,13 @@ pub fn diff(old: &LimitSet, new: &LimitSet) -> LimitsDiff {
             .filter(|(name, _)| !old.contains_key(*name))
             .map(|(_, row)| alone(row, Change::Added)),
     );
+    // A silent instrument would hide what law limits: its dead-men belong to it.
+    let lawful: BTreeSet<&str> =
+        old.values().filter(|row| row.limit.statutory).map(|row| row.tag.as_str()).collect();
+    for row in &mut rows {
+        row.statutory |= row.kind == LimitKind::Stale && lawful.contains(row.tag.as_str());
+        row.statutory |= row.kind == LimitKind::Offline && !lawful.is_empty();
+    }
     rows.sort_by(|a, b| (&a.tag, a.kind).cmp(&(&b.tag, b.kind)));
     LimitsDiff { rows }
 }
@@ -296,6 +303,16 @@ fn number(limit: &PointLimit) -> String {
     if limit.limit.is_nan() { String::new() } else { limit.limit.to_string() }
 }
 
+/// Another alarm that may silence this one makes it looser, and so does needing no acknowledgement.
+fn detail(was: &Detail, is: &Detail) -> Direction {
+    let tighter = |tighter: bool| if tighter { Direction::Tighter } else { Direction::Looser };
+    let rest = |of: &Detail| Detail { ack: true, suppressed_by: None, ..of.clone() };
+    let by = (was.suppressed_by != is.suppressed_by).then(|| tighter(is.suppressed_by.is_none()));
+    let ack = (was.ack != is.ack).then(|| tighter(is.ack));
+    let other = (rest(was) != rest(is)).then_some(Direction::Other);
+    [by, ack, other].into_iter().flatten().min().unwrap_or(Direction::Other)
+}
+
 /// What the change of one field does.
 fn direction(field: &str, was: &PointLimit, is: &PointLimit) -> Direction {
     let tighter = |tighter: bool| if tighter { Direction::Tighter } else { Direction::Looser };
@@ -323,6 +340,7 @@ fn direction(field: &str, was: &PointLimit, is: &PointLimit) -> Direction {
         "priority" => tighter(is.priority < was.priority),
         "latch" => tighter(is.latch),
         "statutory" => tighter(is.statutory),
+        "detail" => detail(&was.detail, &is.detail),
         _ => Direction::Other,
     }
 }
@@ -448,5 +466,27 @@ mod tests {
         assert_eq!(diff(&marked, &set("95", "statutory=true")).loosened_by_law().count(), 1);
         assert_eq!(diff(&marked, &set("90", "")).loosened_by_law().count(), 1, "unmarked");
         assert_eq!(diff(&marked, &LimitSet::default()).loosened_by_law().count(), 1, "gone");
+        let quiet = set("90", "statutory=true;suppressed_by=TK-2/L");
+        assert_eq!(diff(&marked, &quiet).loosened_by_law().count(), 1, "another may silence it");
+        assert_eq!(diff(&quiet, &marked).loosened_by_law().count(), 0);
+        let unheard = set("90", "statutory=true;ack=false");
+        assert_eq!(diff(&marked, &unheard).loosened_by_law().count(), 1, "nobody need answer");
+    }
+
+    #[test]
+    fn the_dead_men_of_a_statutory_alarm_belong_to_it() {
+        let set = |stale: &str, offline: &str| {
+            let text = format!(
+                "tag,kind,limit,detail\nTK-1,HH,90,statutory=true\nTK-1,STALE,{stale},\n\
+                 TK-2,H,5,\nTK-2,STALE,{stale},\n,OFFLINE,{offline},\n"
+            );
+            LimitSet::parse("l.csv", &text).unwrap()
+        };
+        let names = |to: &LimitSet| -> Vec<String> {
+            diff(&set("10", "15"), to).loosened_by_law().map(RowChange::name).collect()
+        };
+        assert_eq!(names(&set("600", "15")), ["TK-1 STALE"]);
+        assert_eq!(names(&set("10", "600")), ["OFFLINE"]);
+        assert_eq!(names(&set("5", "10")), [""; 0]);
     }
 }

@@ -203,7 +203,10 @@ fn a_request_that_a_rule_refused_may_come_again_mended() {
         engine.handle(event, TimeMs(1_000), &mut actions);
         let cause = |action: &Action| match action {
             Action::Record(row) => Some(row.cause),
-            _ => None,
+            Action::Annunciate { .. }
+            | Action::Silence { .. }
+            | Action::Chime { .. }
+            | Action::Recall { .. } => None,
         };
         actions.iter().find_map(cause)
     };

@@ -101,6 +101,9 @@ fn walk(dice: &mut Dice) -> Vec<(i64, Reading)> {
 }
 
 /// One shift.
+/// What was told, when, and what came of it.
+type Step = (Event, TimeMs, Vec<Action>);
+
 struct Shift {
     seed: u64,
     dice: Dice,
@@ -113,7 +116,7 @@ struct Shift {
     letters: BTreeMap<AlarmId, Letter>,
     ids: BTreeSet<String>,
     /// The newest snapshot, and what was told and answered since.
-    saved: (Vec<u8>, Vec<(Event, TimeMs, Vec<Action>)>),
+    saved: (Vec<u8>, Vec<Step>),
     punctual: bool,
 }
 

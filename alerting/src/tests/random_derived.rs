@@ -269,6 +269,9 @@ fn composite(walks: &[Walk], h: &Spans, r: &Spans) -> Walk {
     times.into_iter().map(|te| (te, value(te))).collect()
 }
 
+/// What was told, when, and what came of it.
+type Step = (Event, TimeMs, Vec<Action>);
+
 struct Shift {
     seed: u64,
     dice: Dice,
@@ -276,7 +279,7 @@ struct Shift {
     now: i64,
     told: BTreeMap<(PointRef, TimeMs), Reading>,
     asked: Vec<(PointRef, TimeMs, TimeMs)>,
-    saved: (Vec<u8>, Vec<(Event, TimeMs, Vec<Action>)>),
+    saved: (Vec<u8>, Vec<Step>),
     punctual: bool,
 }
 

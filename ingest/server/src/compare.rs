@@ -2,7 +2,7 @@
 
 use fengsui_alerting::Cause;
 use fengsui_alerting::compare::{Began, Comparison, comparable, compare};
-use fengsui_store::{AlarmJournal, LocalRow, RowKind, StoreError, StoredRow};
+use fengsui_store::{JournalReader, LocalRow, RowKind, StoreError, StoredRow};
 use fengsui_telemetry::{Revision, TimeMs};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub const SETTLED_MS: i64 = 60_000;
 /// # Errors
 /// The journal cannot be read.
 pub fn of_gateway(
-    journal: &AlarmJournal,
+    journal: &JournalReader,
     gateway: &str,
     locals: &[LocalRow],
     (from, to): (TimeMs, TimeMs),
@@ -84,6 +84,15 @@ pub fn as_json(
         .collect();
     json!({
         "gateway": gateway, "from": stamp.rfc3339(from), "to": stamp.rfc3339(to), "cut": cut,
-        "same": found.same, "alone": alone, "agree": found.alone.is_empty() && !cut,
+        "same": found.same, "alone": alone, "agree": agree(found, cut),
     })
+}
+
+/// None where there is nothing that could agree, or not all was read.
+#[must_use]
+pub fn agree(found: &Comparison, cut: bool) -> Option<bool> {
+    if !found.alone.is_empty() {
+        return Some(false);
+    }
+    (found.same > 0 && !cut).then_some(true)
 }

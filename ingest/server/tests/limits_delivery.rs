@@ -192,11 +192,11 @@ async fn refusals(centre: &Centre, data: &Path, broker: SocketAddr, running: Rev
 fn same_story(centre: &Centre, data: &Path) {
     let span = (TimeMs::MIN, TimeMs::MAX);
     let mut locals = SeriesStore::locals_of(data, "GW-01", span, CHANGES_MAX).unwrap();
-    let found = of_gateway(&centre.journal, "GW-01", &locals, span).unwrap();
+    let found = of_gateway(&centre.journal.reader().unwrap(), "GW-01", &locals, span).unwrap();
     assert!(found.same > 0 && found.alone.is_empty(), "{found:?}");
     let began = locals.iter().position(|local| local.why == "on").unwrap();
     locals[began].te = locals[began].te + 60_000;
-    let found = of_gateway(&centre.journal, "GW-01", &locals, span).unwrap();
+    let found = of_gateway(&centre.journal.reader().unwrap(), "GW-01", &locals, span).unwrap();
     let sides: Vec<Side> = found.alone.iter().map(|(side, _)| *side).collect();
     assert_eq!(sides, [Side::Centre, Side::Gateway]);
 }

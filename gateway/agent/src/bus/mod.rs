@@ -85,7 +85,8 @@ impl Bus {
         };
         let (unit, patience) =
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
-        let mut scanner = Scanner::new(self.device.clone(), self.mappings.to_vec(), clock.mono_ms());
+        let mut scanner =
+            Scanner::new(self.device.clone(), self.mappings.to_vec(), clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
         loop {

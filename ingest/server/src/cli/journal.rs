@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use fengsui_alerting::compare::Side;
-use fengsui_store::{AlarmJournal, SeriesStore};
+use fengsui_store::{JournalReader, SeriesStore};
 use fengsui_telemetry::TimeMs;
 use tracing::error;
 
 use super::{Exit, say};
 use crate::clock;
-use crate::compare::{CHANGES_MAX, SETTLED_MS, as_json, of_gateway};
+use crate::compare::{CHANGES_MAX, SETTLED_MS, agree, as_json, of_gateway};
 use crate::stamp::Stamp;
 
 /// What to do with the journal.
@@ -63,7 +63,8 @@ pub(super) fn run(command: &Command) -> Exit {
     }
 }
 
-fn open(data: &Path) -> Result<AlarmJournal, Exit> {
+/// Only read: what verifies must not mend.
+fn open(data: &Path) -> Result<JournalReader, Exit> {
     let path = data.join("alarms.db");
     if !path.is_file() {
         error!(
@@ -72,7 +73,7 @@ fn open(data: &Path) -> Result<AlarmJournal, Exit> {
         );
         return Err(Exit::Usage);
     }
-    AlarmJournal::open(&path).map_err(|fault| {
+    JournalReader::open(&path).map_err(|fault| {
         error!("{fault}");
         Exit::Problems
     })
@@ -165,10 +166,17 @@ fn compared(asked: &Asked<'_>, json: bool) -> Exit {
         say(&format!(
             "{}：相同 {same} 次，不同 {alone} 次{} / the same {same}, different {alone}",
             asked.gateway,
-            if cut { "（未读完，请缩短时段）" } else { "" }
+            match agree(&found, cut) {
+                None if cut => "（未读完，请缩短时段）",
+                None => "（没有可比较的报警：网关名和时段对吗？nothing to compare）",
+                Some(_) => "",
+            }
         ));
     }
-    if found.alone.is_empty() && !cut { Exit::Fine } else { Exit::Problems }
+    match agree(&found, cut) {
+        Some(true) => Exit::Fine,
+        Some(false) | None => Exit::Problems,
+    }
 }
 
 fn span(asked: &Asked<'_>) -> Result<(Stamp, (TimeMs, TimeMs)), String> {

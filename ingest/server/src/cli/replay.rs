@@ -16,6 +16,13 @@ pub(super) fn run(path: &Path, json: bool) -> Exit {
         }
     };
     let report = vectors::run(&text);
+    if report.passed + report.failed == 0 {
+        error!(
+            "{}: 没有场景，应为每行一个 JSON / no scenario; one JSON object a line",
+            path.display()
+        );
+        return Exit::Problems;
+    }
     if json {
         let body = serde_json::json!({
             "passed": report.passed, "failed": report.failed, "mismatches": report.lines,

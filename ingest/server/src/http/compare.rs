@@ -62,7 +62,7 @@ pub(super) async fn compare(
         let cut = locals.len() == CHANGES_MAX;
         let span =
             (span.0, if cut { locals.last().map_or(span.1, |last| last.te) } else { span.1 });
-        Ok((of_gateway(&journal, &asked, &locals, span)?, span, cut))
+        Ok((of_gateway(&journal.reader()?, &asked, &locals, span)?, span, cut))
     });
     match read.await {
         Ok((found, span, cut)) => {

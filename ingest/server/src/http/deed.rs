@@ -49,7 +49,7 @@ pub(super) async fn deed(
     body: Result<Json<Body>, JsonRejection>,
 ) -> Response {
     let english = wants_english(&headers);
-    let Json(body) = match body {
+    let Json(mut body) = match body {
         Ok(body) => body,
         Err(fault) => {
             let fix = r#"{"alarm":"GW-01/TK-101.LT/H","minutes":30,"reason":"…","request":"id"}"#;
@@ -67,13 +67,19 @@ pub(super) async fn deed(
         "unshelve" => Verb::Unshelve,
         "reset" => Verb::Reset,
         "out_of_service" => match out_of_service(&app, &body, &who, peer, english).await {
-            Ok(verb) => verb,
+            Ok(second) => {
+                // The journal's row names both, and the permit.
+                let permit = body.permit.as_deref().filter(|permit| !permit.trim().is_empty());
+                let permit = permit.map(|permit| format!("；许可 {permit}")).unwrap_or_default();
+                body.comment = format!("{}（第二人 {second}{permit}）", body.comment);
+                Verb::OutOfService
+            }
             Err(refusal) => return refusal,
         },
         "in_service" => Verb::InService,
         _ => return super::problem::no_such_path(uri).await.into_response(),
     };
-    let outcome = act(&app, &body, &who, verb).await;
+    let outcome = act(&app, &deed, &body, &who, verb).await;
     let (word, why) = match outcome {
         Some(Some(outcome)) => told(&outcome),
         // The same request again had its effect the first time.
@@ -182,7 +188,7 @@ async fn out_of_service(
     who: &Identity,
     peer: Peer,
     english: bool,
-) -> Result<Verb, Response> {
+) -> Result<String, Response> {
     if !who.may(Role::Engineer) {
         return Err(Problem::role_needed(Role::Engineer).into_response());
     }
@@ -190,25 +196,41 @@ async fn out_of_service(
         let fix = if english { "say why" } else { "必须写明原因" };
         return Err(Problem::bad_field("comment", "", english, fix).into_response());
     }
-    if second(app, body, who, peer, english).await?.is_none() {
+    if let Some(minutes) = body.minutes {
+        let fix = if english {
+            "has no end of its own: leave it out, and put it back in service; or shelve it"
+        } else {
+            "退出服务没有时限：请去掉，完工后恢复；需要时限请搁置"
+        };
+        return Err(
+            Problem::bad_field("minutes", &minutes.to_string(), english, fix).into_response()
+        );
+    }
+    second(app, body, who, peer, english).await?.ok_or_else(|| {
         let fix = if english {
             "a second person with their password"
         } else {
             "须第二人及其密码"
         };
-        return Err(Problem::bad_field("second_person", "", english, fix).into_response());
-    }
-    Ok(Verb::OutOfService)
+        Problem::bad_field("second_person", "", english, fix).into_response()
+    })
 }
 
 /// None: no such alarm, or the loop has ended.
-async fn act(app: &App, body: &Body, who: &Identity, verb: Verb) -> Option<Option<Outcome>> {
+async fn act(
+    app: &App,
+    deed: &str,
+    body: &Body,
+    who: &Identity,
+    verb: Verb,
+) -> Option<Option<Outcome>> {
     let command = Command {
         alarm: known_alarm(app, &body.alarm).await?,
         verb,
         by: who.display.clone(),
         comment: body.comment.clone(),
-        request: format!("{}/{}", body.request, body.alarm),
+        // The same id of another person, or for another deed, is another request.
+        request: format!("{}/{deed}/{}/{}", body.request, who.id, body.alarm),
     };
     command_done(app, command).await
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use fengsui_telemetry::TimeMs;
 
 use super::chain::BREAK_CAUSE;
-use super::{StoredRow, sql};
+use super::{ChainFault, StoredRow, Verified, chain, head, sql};
 use crate::StoreError;
 use crate::codec::decode_inputs;
 use crate::sqlite::Readers;
@@ -31,6 +31,16 @@ impl JournalReader {
         let reader = Self { readers: Readers::new(path) };
         reader.last_seq()?;
         Ok(reader)
+    }
+
+    /// Reads the whole chain and compares it with the remembered head, writing nothing.
+    ///
+    /// # Errors
+    /// Every fault found, up to a thousand.
+    pub fn verify(&self) -> Result<Verified, Vec<ChainFault>> {
+        // Read before the rows: rows that come meanwhile are ahead of it, never behind.
+        let remembered = head::read(&head::beside(self.readers.path()));
+        chain::verify(&self.readers, remembered)
     }
 
     /// The newest row's number; 0 before the first.
