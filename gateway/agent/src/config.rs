@@ -4,7 +4,6 @@
 //! - Paths in a file are relative to that file.
 
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -412,7 +411,7 @@ pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
 
 fn read(path: &Path) -> Result<String, ConfigFault> {
     let fault = |why: String| ConfigFault::Unreadable { file: path.to_owned(), why };
-    let bytes = fs::read(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
+    let bytes = spreadsheet::bytes(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
     spreadsheet::utf8(bytes).map_err(fault)
 }
 

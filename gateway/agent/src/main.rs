@@ -6,6 +6,7 @@
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -82,6 +83,8 @@ enum Verb {
     },
 }
 
+/// How long threads that hang are waited for at the end.
+const END_MAX: Duration = Duration::from_secs(2);
 const FINE: u8 = 0;
 const PROBLEMS: u8 = 1;
 const USAGE: u8 = 2;
@@ -232,7 +235,10 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
                 return PROBLEMS;
             }
         };
-    match runtime.block_on(until_stopped(path, config)) {
+    let ended = runtime.block_on(until_stopped(path, config));
+    // A file that hangs must not hold the end.
+    runtime.shutdown_timeout(END_MAX);
+    match ended {
         Ok(()) => FINE,
         Err(fault) => {
             error!(fault = %format!("{fault:#}"), "gateway ends");

@@ -215,7 +215,7 @@ async fn once(
     let button = lasting.button.take().context("the button is lent already")?;
     let alarm_loop = alarm_loop.showing(projection.live());
     let mut loop_task = tokio::spawn(alarm_loop.live(inbox, button, limits));
-    let ended = wait(shutdown, &mut loop_task, reloads, in_memory).await;
+    let ended = wait(shutdown, &mut loop_task, reloads, in_memory, &lasting.siren).await;
     lasting.blind_since = Some(clock.mono_ms());
     stop_buses.send_replace(true);
     while buses.join_next().await.is_some() {}
@@ -262,6 +262,7 @@ async fn wait<T>(
     loop_task: &mut JoinHandle<T>,
     reloads: &mut Reloads,
     in_memory: bool,
+    siren: &watch::Sender<SirenState>,
 ) -> anyhow::Result<End> {
     loop {
         let next = tokio::select! {
@@ -274,6 +275,11 @@ async fn wait<T>(
             _ = shutdown.wait_for(|stop| *stop) => return Ok(End::Stop),
             Some(next) = reloads.next.recv() => next,
         };
+        if let Some(why) = lit_and_gone(&siren.borrow(), &next) {
+            error!(why, "reload is refused");
+            reloads.fault.send_replace(why);
+            continue;
+        }
         if !in_memory {
             return Ok(End::Reload(Box::new(next)));
         }
@@ -282,6 +288,21 @@ async fn wait<T>(
         error!(why, "reload is refused");
         reloads.fault.send_replace(why.to_owned());
     }
+}
+
+/// An alarm that stands, or that nobody has acknowledged, must not vanish with its row.
+fn lit_and_gone(siren: &SirenState, next: &Config) -> Option<String> {
+    let plan = next.plan();
+    let known = |key: &str| plan.alarms.iter().any(|alarm| alarm.key == key);
+    let gone: Vec<&str> =
+        siren.lit.iter().map(|lit| lit.key.as_str()).filter(|key| !known(key)).collect();
+    (!gone.is_empty()).then(|| {
+        let gone = gone.join(", ");
+        format!(
+            "报警 {gone} 未恢复或未确认，不能随重载删除：请先处理，或保留其测点和限值  |  {gone} stands or \
+             is not acknowledged and must not vanish: deal with it first, or keep its point and limit"
+        )
+    })
 }
 
 struct Begun {

@@ -25,6 +25,15 @@ const ROWS_MAX: u32 = 200_000;
 /// Columns: three times what a point sheet has.
 const COLUMNS_MAX: u32 = 64;
 
+/// What a file holds. A pipe or a device would be waited for without end.
+pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::other("不是普通文件 / is no regular file"))
+    }
+}
+
 /// The text of a file that is a table, as CSV.
 pub(crate) fn read_table(path: &Path) -> Result<String, String> {
     let of_file = |e: io::Error| format!("{}: {e}", path.display());
@@ -35,12 +44,12 @@ pub(crate) fn read_table(path: &Path) -> Result<String, String> {
             if size > FILE_MAX {
                 return Err(too_large(size, FILE_MAX));
             }
-            csv_of(fs::read(path).map_err(of_file)?)
+            csv_of(bytes(path).map_err(of_file)?)
         }
         "xls" | "et" | "ods" | "numbers" => {
             Err(format!("不能读取 .{ending}，请另存为 .xlsx 或 CSV UTF-8 / save it as .xlsx"))
         }
-        _ => utf8(fs::read(path).map_err(of_file)?),
+        _ => utf8(bytes(path).map_err(of_file)?),
     }
 }
 

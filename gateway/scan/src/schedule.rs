@@ -152,6 +152,8 @@ struct Slot {
     block: Block,
     due: u64,
     refused: bool,
+    /// Its last read failed.
+    failed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,7 +345,10 @@ impl Scanner {
                 Flight::Probe => Answer::none(),
             },
             (Health::Healthy, Health::Suspect(fault)) => match flight {
-                Flight::Slot(place) => self.bad_block(place, fault),
+                Flight::Slot(place) => {
+                    self.fail(place, now);
+                    self.bad_block(place, fault)
+                }
                 Flight::Probe => Answer::none(),
             },
             (Health::Suspect(_), Health::Healthy) => Answer::none(),
@@ -357,6 +362,18 @@ impl Scanner {
                 Answer { readings: self.all_bad(fault), stamp: Stamp::Arrival }
             }
             (Health::Suspect(_) | Health::Dead { .. }, Health::Suspect(_)) => Answer::none(),
+        }
+    }
+
+    /// A block is asked again at once, and if that fails too, in its next turn: a device that
+    /// answers small reads alone must not be asked without a pause.
+    fn fail(&mut self, place: usize, now: u64) {
+        let again = self.slots.get_mut(place).is_some_and(|slot| {
+            slot.failed = !slot.failed;
+            slot.failed
+        });
+        if !again {
+            self.reschedule(place, now);
         }
     }
 
@@ -383,6 +400,9 @@ impl Scanner {
                 self.bad_block(place, exception_fault(code))
             }
             Outcome::Data(payload) => {
+                if let Some(slot) = self.slots.get_mut(place) {
+                    slot.failed = false;
+                }
                 self.reschedule(place, now);
                 self.decode(place, &payload, now)
             }
@@ -397,7 +417,7 @@ impl Scanner {
             return false;
         };
         let due = self.slots.get(place).map_or(now, |slot| slot.due);
-        let half = |block| Slot { block, due, refused: false };
+        let half = |block| Slot { block, due, refused: false, failed: false };
         self.slots.splice(place..=place, [half(low), half(high)]);
         self.relearn_at.get_or_insert(now + RELEARN_MS);
         true
@@ -493,7 +513,7 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
 }
 
 fn slots(device: &Device, mappings: &[Mapping], due: u64) -> Vec<Slot> {
-    let slot = |block| Slot { block, due, refused: false };
+    let slot = |block| Slot { block, due, refused: false, failed: false };
     let mut blocks = plan(device, mappings);
     // What others depend on is read before them.
     blocks.sort_by_key(|b| !b.items.iter().any(|i| i.is_auxiliary(mappings)));

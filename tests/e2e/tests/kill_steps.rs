@@ -171,8 +171,8 @@ async fn told_once(centre: &Centre, wanted: &[(String, i64)]) -> anyhow::Result<
         "{} occurrences told, {} wanted, first difference at {differs:?}: {:?} / {:?}",
         told.len(),
         wanted.len(),
-        told.get(differs.unwrap_or(0)..).map(|rest| &rest[..rest.len().min(6)]),
-        wanted.get(differs.unwrap_or(0)..).map(|rest| &rest[..rest.len().min(6)])
+        told.get(differs.unwrap_or(0)..).map(|rest| rest.iter().take(6).collect::<Vec<_>>()),
+        wanted.get(differs.unwrap_or(0)..).map(|rest| rest.iter().take(6).collect::<Vec<_>>())
     );
     say(&format!("{} occurrences in {changes} rows, each begun once", told.len()));
     Ok(())

@@ -183,14 +183,14 @@ fn fault_of(health: Health) -> Option<Fault> {
 
 fn say(device: &str, before: Health, after: Health) {
     match (before, after) {
-        (Health::Suspect(_) | Health::Dead { .. }, Health::Healthy) => {
+        (Health::Dead { .. }, Health::Healthy) => {
             info!(device, "device answers");
         }
         (Health::Healthy | Health::Suspect(_), Health::Dead { fault, .. }) => {
             warn!(device, fault = fault.word(), "device does not answer");
         }
         (Health::Healthy, Health::Healthy | Health::Suspect(_))
-        | (Health::Suspect(_), Health::Suspect(_))
+        | (Health::Suspect(_), Health::Healthy | Health::Suspect(_))
         | (Health::Dead { .. }, Health::Suspect(_) | Health::Dead { .. }) => {}
     }
 }

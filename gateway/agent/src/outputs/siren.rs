@@ -51,20 +51,27 @@ pub(crate) async fn run(
     let button = folder.join("siren.ack");
     let mut look = interval(BUTTON);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut shown = None;
+    let (mut shown, mut failing, mut said) = (None, false, None);
     loop {
         let mut now = state.borrow_and_update().clone();
         now.alone = *alone.borrow_and_update();
         if shown.as_ref() != Some(&now) {
-            info!(sounding = now.sounding, alarms = now.alarms.len(), alone = now.alone, "siren");
+            if said.as_ref() != Some(&now) {
+                let alarms = now.alarms.len();
+                info!(sounding = now.sounding, alarms, alone = now.alone, "siren");
+                said = Some(now.clone());
+            }
             let file = folder.join("siren.json");
             let state = now.clone();
             match tokio::task::spawn_blocking(move || write(&file, &state)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => warn!(%fault, "siren state could not be written"),
+                Ok(Ok(())) => (shown, failing) = (Some(now), false),
+                // Tried again with the next look, and said once.
+                Ok(Err(fault)) if !std::mem::replace(&mut failing, true) => {
+                    warn!(%fault, "siren state could not be written");
+                }
+                Ok(Err(_)) => {}
                 Err(fault) => warn!(%fault, "siren task failed"),
             }
-            shown = Some(now);
         }
         tokio::select! {
             biased;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::config::revision_of;
+use crate::spreadsheet;
 
 /// One file as last seen; none where it cannot be read.
 type Seen = Option<(SystemTime, u64, u64)>;
@@ -18,7 +19,7 @@ impl Print {
     pub(super) fn of(files: &[PathBuf]) -> Self {
         let seen = |path: &PathBuf| {
             let about = fs::metadata(path).ok()?;
-            let hash = revision_of(&fs::read(path).ok()?).0;
+            let hash = revision_of(&spreadsheet::bytes(path).ok()?).0;
             Some((about.modified().ok()?, about.len(), hash))
         };
         Self(files.iter().map(|path| (path.clone(), seen(path))).collect())

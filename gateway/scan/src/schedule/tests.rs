@@ -147,6 +147,26 @@ fn one_lost_reply_costs_one_bad_reading() {
     assert_eq!(plant.run(1_500), ["1001 0+1 ", "1002 0+1 0=0", "1003 50+1 1=50"]);
 }
 
+/// It answers small reads and spoils large ones: without a pause it would be asked as fast as it
+/// fails.
+#[test]
+fn a_device_that_spoils_its_blocks_is_not_asked_without_a_pause() {
+    let mut plant = Plant::new("", &[(0, 500), (1, 500)]);
+    let mut asked = 0;
+    while plant.now < 10_000 {
+        match plant.scanner.next(plant.now) {
+            Step::Read(ask) => {
+                asked += 1;
+                let outcome = if ask.count > 1 { Outcome::BadFrame } else { plant.reply(ask) };
+                plant.now += 5;
+                plant.scanner.answer(outcome, plant.now);
+            }
+            Step::Sleep(until) => plant.now = until.max(plant.now + 1),
+        }
+    }
+    assert!((20..=90).contains(&asked), "20 turns, each a block, a probe and both again: {asked}");
+}
+
 #[test]
 fn a_refused_connection_is_dead_at_once() {
     let mut plant = Plant::new("", &[(0, 1_000), (50, 1_000)]);
