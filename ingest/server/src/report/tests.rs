@@ -394,7 +394,7 @@ fn a_gateway_that_was_never_heard_is_offline_from_the_first_second() {
     }
     assert_eq!(report.figures.online_rate, Some(0.5), "one of two");
     assert_eq!(report.figures.blind_s, Some(2.0 * 24.0 * 3_600.0), "two required points");
-    assert_eq!(report.suspicious.points[0].suspicion, 1.0);
+    assert!(report.suspicious.points[0].suspicion >= 1.0);
 }
 
 #[test]
