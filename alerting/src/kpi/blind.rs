@@ -6,6 +6,39 @@
 //!   point was really seen to be quiet, 100 = nothing was seen at all.
 //! - A rank for whom to ask first, not a verdict. The weights are ours (I) and configurable.
 
+use std::collections::BTreeSet;
+
+use crate::limits::{LimitKind, LimitSet};
+
+/// Tags that somebody has given a limit, or has said that it is missing: known before the gateway
+/// is ever heard. STALE, FROZEN and the like are about the instrument, not about the plant.
+#[must_use]
+pub fn required_tags(limits: &LimitSet) -> BTreeSet<&str> {
+    let required = |kind: LimitKind| match kind {
+        LimitKind::HighHigh
+        | LimitKind::High
+        | LimitKind::Low
+        | LimitKind::LowLow
+        | LimitKind::RateUp
+        | LimitKind::RateDown
+        | LimitKind::Deviation
+        | LimitKind::Discrete
+        | LimitKind::Vote
+        | LimitKind::TimeToLimit
+        | LimitKind::Composite => true,
+        LimitKind::Stale
+        | LimitKind::Frozen
+        | LimitKind::BadQuality
+        | LimitKind::Range
+        | LimitKind::Offline
+        | LimitKind::Clock => false,
+    };
+    let rows = limits.rows.iter().filter(|row| !row.tag.is_empty());
+    rows.filter(|row| row.limit.detail.unset || required(row.limit.kind))
+        .map(|row| row.tag.as_str())
+        .collect()
+}
+
 /// Why the quiet of a point is worth little. Shares of the time looked at, 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Doubts {

@@ -6,8 +6,8 @@ use fengsui_telemetry::TimeMs;
 
 use crate::flood::{Flood, FloodChange, Told};
 use crate::kpi::{
-    Annunciation, DAY_MS, Disposal, ENOUGH_DAYS, Facts, Frequent, Rules, chattering, covered,
-    fleeting, stale, top,
+    Annunciation, DAY_MS, Disposal, ENOUGH_DAYS, Facts, Frequent, Moments, Rules, chattering,
+    covered, fleeting, seen, stale, top,
 };
 use crate::model::Priority;
 use crate::tuning::{count, seconds};
@@ -31,11 +31,11 @@ pub struct Load {
     pub per_hour: Option<f64>,
     /// `N / ten-minute periods`
     pub per_ten_minutes: Option<f64>,
-    /// Share of ten-minute periods with more than ten.
+    /// Share of the ten-minute periods in which somebody watched with more than ten.
     pub busy_periods: Option<f64>,
     /// The most in one ten-minute period.
     pub most_in_period: usize,
-    /// Share of time in flood.
+    /// Share of the watched time in flood.
     pub flood_share: Option<f64>,
     /// Number of floods.
     pub floods: usize,
@@ -73,7 +73,9 @@ pub struct Figures {
     pub from: TimeMs,
     /// To, exclusive.
     pub to: TimeMs,
-    /// Thirty days or more; otherwise every figure is shown with "not enough data".
+    /// How much of it somebody watched, ms: `T`.
+    pub known_ms: i64,
+    /// Thirty watched days or more; otherwise every figure is shown with "not enough data".
     pub enough: bool,
     /// What was announced.
     pub load: Load,
@@ -91,8 +93,8 @@ pub struct Figures {
     pub late_median_s: Option<f64>,
     /// Alarm-seconds shelved.
     pub shelved_s: f64,
-    /// Point-seconds blind.
-    pub blind_s: f64,
+    /// Point-seconds blind; none where no point is required, or none of them was watched.
+    pub blind_s: Option<f64>,
     /// Share of the known gateway time that was online; none where nothing is known.
     pub online_rate: Option<f64>,
     /// Share of gateway time of which nothing is known.
@@ -117,6 +119,8 @@ pub fn figures(facts: &Facts, rules: &Rules, from: TimeMs, to: TimeMs) -> Figure
         .map(|late| late.known.since(late.on))
         .collect();
     let span = to.since(from).max(0);
+    let watched = seen(&facts.dark, from, to);
+    let known_ms = watched.length_ms();
     let online = covered(&facts.online, from, to);
     let should = seconds(span) * f64::from(facts.gateways);
     let unknown = seconds(covered(&facts.unknown, from, to));
@@ -126,8 +130,9 @@ pub fn figures(facts: &Facts, rules: &Rules, from: TimeMs, to: TimeMs) -> Figure
     Figures {
         from,
         to,
-        enough: span >= ENOUGH_DAYS * DAY_MS,
-        load: load(&told, rules, from, to),
+        known_ms,
+        enough: known_ms >= ENOUGH_DAYS * DAY_MS,
+        load: load(&told, rules, &watched, to),
         answering: answering(&told, &facts.disposals, from, to),
         chattering: chattering(&told),
         fleeting: rules.fleeting_ms.map(|within| fleeting(&told, within, rules.repeat_ms)),
@@ -135,7 +140,8 @@ pub fn figures(facts: &Facts, rules: &Rules, from: TimeMs, to: TimeMs) -> Figure
         late: late.len(),
         late_median_s: quantile(&mut late, 0.5),
         shelved_s: seconds(covered(&facts.shelved, from, to)),
-        blind_s: seconds(covered(&facts.blind, from, to)),
+        blind_s: (covered(&facts.judged, from, to) > 0)
+            .then(|| seconds(covered(&facts.blind, from, to))),
         online_rate: (known > 0.0).then(|| seconds(online) / known),
         online_unknown: (should > 0.0).then(|| unknown / should),
         unauthorised_suppressions: facts.unauthorised_suppressions,
@@ -160,8 +166,8 @@ fn days(rules: &Rules, from: TimeMs, to: TimeMs) -> impl Iterator<Item = (TimeMs
         .map(move |begin| (TimeMs(begin).max(from), TimeMs(begin + DAY_MS).min(to)))
 }
 
-fn load(told: &[Annunciation], rules: &Rules, from: TimeMs, to: TimeMs) -> Load {
-    let span = to.since(from).max(0);
+fn load(told: &[Annunciation], rules: &Rules, watched: &Moments, to: TimeMs) -> Load {
+    let span = watched.length_ms();
     let per =
         |unit_ms: i64| (span > 0).then(|| count(told.len()) * seconds(unit_ms) / seconds(span));
     let mut periods: BTreeMap<i64, usize> = BTreeMap::new();
@@ -169,12 +175,16 @@ fn load(told: &[Annunciation], rules: &Rules, from: TimeMs, to: TimeMs) -> Load 
         *periods.entry(period(told.at, rules)).or_default() += 1;
     }
     let busy = periods.values().filter(|n| **n > PERIOD_MAX).count();
-    let whole = if span > 0 {
-        period(to - 1, rules).saturating_sub(period(from, rules)).saturating_add(1)
-    } else {
-        0
-    };
-    let (in_flood, floods) = flood_time(told, rules, to);
+    // Those of which anything was seen, by their numbers.
+    let numbers = |from: TimeMs, to: TimeMs| (period(from, rules), period(to - 1, rules) + 1);
+    let whole = Moments::of(
+        (watched.stretches().map(|(from, to)| numbers(from, to)))
+            .chain(periods.keys().map(|number| (*number, number + 1)))
+            .map(|(from, to)| (TimeMs(from), TimeMs(to))),
+    )
+    .length_ms();
+    let (floods, in_flood) = flood_time(told, rules, to);
+    let in_flood = in_flood.and(watched).length_ms();
     let top = top(told, TOP);
     let in_top: usize = top.iter().map(|frequent| frequent.count).sum();
     let of_priority = |priority: Priority| {
@@ -189,7 +199,7 @@ fn load(told: &[Annunciation], rules: &Rules, from: TimeMs, to: TimeMs) -> Load 
         per_day: per(DAY_MS),
         per_hour: per(HOUR_MS),
         per_ten_minutes: per(PERIOD_MS),
-        busy_periods: (whole > 0).then(|| count(busy) / all_periods),
+        busy_periods: (span > 0).then(|| count(busy) / all_periods),
         most_in_period: periods.values().copied().max().unwrap_or(0),
         flood_share: (span > 0).then(|| seconds(in_flood) / seconds(span)),
         floods,
@@ -203,10 +213,10 @@ fn period(at: TimeMs, rules: &Rules) -> i64 {
     at.0.saturating_add(rules.offset_ms).div_euclid(PERIOD_MS)
 }
 
-/// Time in flood and number of floods; a flood that was running at `from` is not seen.
-fn flood_time(told: &[Annunciation], rules: &Rules, to: TimeMs) -> (i64, usize) {
+/// Number of floods and time in them; a flood that was running before is not seen.
+fn flood_time(told: &[Annunciation], rules: &Rules, to: TimeMs) -> (usize, Moments) {
     let mut flood = Flood::new(rules.flood);
-    let (mut sum, mut floods, mut since) = (0, 0, None);
+    let (mut lasted, mut floods, mut since) = (Vec::new(), 0, None);
     let mut changes = Vec::new();
     for told in told {
         changes.extend(flood.told(Told::Announced, told.at));
@@ -219,11 +229,12 @@ fn flood_time(told: &[Annunciation], rules: &Rules, to: TimeMs) -> (i64, usize) 
                 since = Some(at);
             }
             FloodChange::Ended { at, .. } => {
-                sum += since.take().map_or(0, |since| at.min(to).since(since));
+                lasted.extend(since.take().map(|since| (since, at.min(to))));
             }
         }
     }
-    (sum + since.map_or(0, |since| to.since(since)), floods)
+    lasted.extend(since.map(|since| (since, to)));
+    (floods, Moments::of(lasted))
 }
 
 fn answering(told: &[Annunciation], disposals: &[Disposal], from: TimeMs, to: TimeMs) -> Answering {

@@ -2,7 +2,8 @@
 //!
 //! - Booked twice: *load* by the time of announcement, *plant truth* by event time. What late data
 //!   show to be over is no load; it has figures of its own.
-//! - What is undefined is `None`, never zero; under thirty days the figures say so.
+//! - What is undefined is `None`, never zero. Time that nobody watched is no observation time: the
+//!   load is divided by what was seen, and under thirty days of that the figures say so.
 //! - Plain structs in: a shell fills them from the journal. Names and formulas: docs/alarm-kpis.md.
 
 mod blind;
@@ -12,7 +13,7 @@ mod online;
 #[cfg(test)]
 mod tests;
 
-pub use blind::{Doubts, IndexWeights, Plant, PointDoubts, Ranked, rank, suspicion};
+pub use blind::{Doubts, IndexWeights, Plant, PointDoubts, Ranked, rank, required_tags, suspicion};
 pub use figures::{Answering, Figures, Load, daily, figures};
 pub use lists::{Frequent, chattering, fleeting, stale, top};
 pub use online::{Moments, Online, Said};
@@ -90,6 +91,10 @@ pub struct Facts {
     /// Points that nobody could see: unset, stale, bad, muted, behind a silent gateway. One
     /// stretch for each cause is fine: of one point, overlaps count once.
     pub blind: Vec<Stretch>,
+    /// Time in which required points were watched, by gateway: that of which blind time is a part.
+    pub judged: Vec<Stretch>,
+    /// Time that nobody watched: no part of the time that the load is divided by.
+    pub dark: Vec<Stretch>,
     /// Gateways heard, by number.
     pub online: Vec<Stretch>,
     /// Time of which nobody knows whether they were heard, by the same number.
@@ -130,6 +135,12 @@ impl Default for Rules {
             offset_ms: 8 * 3_600_000,
         }
     }
+}
+
+/// The moments of a range that somebody watched.
+fn seen(dark: &[Stretch], from: TimeMs, to: TimeMs) -> Moments {
+    let dark = dark.iter().map(|s| (s.from, s.to.unwrap_or(TimeMs::MAX)));
+    Moments::of([(from, to)]).without(&Moments::of(dark))
 }
 
 /// The part of a stretch inside a range.

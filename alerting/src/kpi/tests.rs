@@ -76,6 +76,52 @@ fn too_little_data_says_so_and_nothing_is_undefined_rather_than_zero() {
 }
 
 #[test]
+fn load_is_divided_by_the_time_that_somebody_watched() {
+    let dark = |from: i64, to: i64| Stretch {
+        what: 0,
+        from: TimeMs(from * DAY_MS),
+        to: Some(TimeMs(to * DAY_MS)),
+    };
+    // Thirty-one days, of which only the first was watched: a flood of twelve in it.
+    let list = (0..12).map(|n| Annunciation { at: TimeMs(n), ..told(1, 0) }).collect();
+    let facts = Facts { dark: vec![dark(1, 9), dark(9, 40)], ..of(list) };
+    let found = figures(&facts, &rules(), TimeMs(0), TimeMs(31 * DAY_MS));
+    assert_eq!((found.known_ms, found.enough), (DAY_MS, false), "thirty days must be watched");
+    near(found.load.per_day, 12.0);
+    near(found.load.per_hour, 0.5);
+    near(found.load.per_ten_minutes, 12.0 / 144.0);
+    near(found.load.busy_periods, 1.0 / 144.0);
+    near(found.load.flood_share, (600.0 - 0.003) / 86_400.0);
+    let days = daily(&facts, &rules(), TimeMs(0), TimeMs(31 * DAY_MS));
+    let load = &days[1].load;
+    assert_eq!(days[1].known_ms, 0);
+    assert_eq!((load.per_day, load.per_hour, load.per_ten_minutes), (None, None, None));
+    assert_eq!((load.busy_periods, load.flood_share, days[1].blind_s), (None, None, None));
+    // Watched for thirty of thirty-one days.
+    let facts = Facts { dark: vec![dark(4, 5)], ..of(vec![told(1, 5)]) };
+    let found = figures(&facts, &rules(), TimeMs(0), TimeMs(31 * DAY_MS));
+    assert!(found.enough);
+    near(found.load.per_day, 1.0 / 30.0);
+}
+
+#[test]
+fn a_flood_counts_only_while_somebody_watched() {
+    let list = (0..12).map(|n| Annunciation { at: TimeMs(n), ..told(1, 0) }).collect();
+    // The centre dies a minute after the flood began, until the end of the day.
+    let dark = vec![Stretch { what: 0, from: TimeMs(MINUTE), to: None }];
+    let found = figures(&Facts { dark, ..of(list) }, &rules(), TimeMs(0), TimeMs(DAY_MS));
+    near(found.load.flood_share, (60.0 - 0.010) / 60.0);
+    near(found.load.busy_periods, 1.0);
+}
+
+#[test]
+fn tags_with_a_limit_of_the_plant_are_required() {
+    let csv = "tag,kind,limit\nTK-1.LT,H,80\nTK-2.LT,STALE,60\nTK-3.LT,LL,UNSET\n,OFFLINE,15\n";
+    let limits = crate::limits::LimitSet::parse("limits.csv", csv).unwrap();
+    assert_eq!(required_tags(&limits).into_iter().collect::<Vec<_>>(), ["TK-1.LT", "TK-3.LT"]);
+}
+
+#[test]
 fn days_are_those_on_the_wall_and_add_up() {
     let rules = Rules::default();
     let facts = of((0..48).map(|hour| told(1, hour * 60)).collect());
@@ -167,6 +213,7 @@ fn late_excursions_are_no_load_and_blind_time_counts_once() {
             Late { on: at(30), known: at(60) },
         ],
         // Point 7 stale and behind a silent gateway at once; point 8 still blind.
+        judged: vec![stretch(1, 0, None)],
         blind: vec![stretch(7, 0, Some(30)), stretch(7, 10, Some(40)), stretch(8, 1_430, None)],
         shelved: vec![stretch(1, -60, Some(30))],
         online: vec![stretch(1, 0, Some(1_440)), stretch(2, 720, None)],
@@ -176,7 +223,7 @@ fn late_excursions_are_no_load_and_blind_time_counts_once() {
     let found = figures(&facts, &rules(), at(0), at(1_440));
     assert_eq!((found.load.announced, found.late), (0, 3));
     near(found.late_median_s, 6_000.0);
-    near(Some(found.blind_s), 50.0 * 60.0);
+    near(found.blind_s, 50.0 * 60.0);
     near(Some(found.shelved_s), 30.0 * 60.0);
     near(found.online_rate, 0.75);
 }

@@ -72,12 +72,16 @@ async fn a_day_with_a_known_alarm_is_told_alike_by_api_and_command_line() {
 
     let online = get(&door, &viewer, "/api/v1/online").await;
     let gateway = &online["online"]["gateways"][0];
-    assert_eq!((&gateway["name"], &gateway["state"]), (&json!("GW-01"), &json!("gateway_offline")));
-    assert_eq!(gateway["rate"].as_f64().map(|rate| rate < 1.0), Some(true), "{gateway}");
+    assert_eq!((&gateway["name"], &gateway["state"]), (&json!("GW-01"), &json!("never_seen")));
+    assert_eq!(gateway["rate"], 0.0, "never heard is never online: {gateway}");
+    assert_eq!(gateway["online_ms"], 0, "{gateway}");
+    assert_eq!(online["online"]["points"][0]["name"], "TK-101.LT", "the limits name it: {online}");
     assert_eq!(online["gateways_now"][0]["state"], "never_seen");
     let blind = get(&door, &viewer, "/api/v1/blind").await;
     let ranked = &blind["suspicious"]["gateways"][0];
-    assert!(ranked["index"].is_null(), "never born: nobody has said what must be seen: {blind}");
+    assert_eq!(ranked["index"], 100.0, "nobody sees what the limits ask for: {blind}");
+    assert_eq!(blind["suspicious"]["required_points"], 1);
+    assert!(blind["blind_s"].as_f64().unwrap() > 0.0, "{blind}");
 
     let output = report(&door, &["day", "--date", day, "--json"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -110,6 +114,10 @@ async fn bad_dates_are_refused_with_the_mend_and_an_empty_day_has_no_figures() {
         "/report?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
         "/report?from=yesterday",
         "/report?from=0",
+        "/report?form=1795104000000",
+        "/report/day?date=2026-01-01",
+        "/report/day/1969-12-31",
+        "/online?form=x",
         "/online?to=x",
         "/blind?from=1&from=2",
     ] {
@@ -124,6 +132,10 @@ async fn bad_dates_are_refused_with_the_mend_and_an_empty_day_has_no_figures() {
     let answer = door.ask("GET", "/api/v1/report/day/2020-01-01", &viewer, "").await;
     let told: Value = serde_json::from_str(&answer.body).unwrap();
     assert!(told["data"] == false && told["figures"].is_null(), "{told}");
+    let path = "/api/v1/report?from=2020-01-01T00:00:00Z&to=2020-03-01T00:00:00Z";
+    let answer = door.ask("GET", path, &viewer, "").await;
+    let told: Value = serde_json::from_str(&answer.body).unwrap();
+    assert!(told["data"] == false && told["enough"] == false, "{told}");
     let output = report(&door, &["day", "--date", "2020-01-01"]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("没有数据"));
     for (args, code) in [

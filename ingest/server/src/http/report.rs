@@ -22,6 +22,7 @@ use super::problem::wants_english;
 use super::{App, Problem};
 use crate::clock;
 use crate::desk::look;
+use crate::intake::GatewayState;
 use crate::report::{
     self, Ask, Kind, Period, Report, ReportFault, Settings, Site, blind_json, online_json,
     report_json,
@@ -59,17 +60,23 @@ pub(super) fn routes() -> Router<App> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Span {
     from: Option<String>,
     to: Option<String>,
 }
+
+/// A path that says everything takes no parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 async fn range(
     State(app): State<App>,
     span: Result<Query<Span>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    spanned(app, span, &headers, report_json).await
+    spanned(app, span, &headers, |report, stamp, _| report_json(report, stamp)).await
 }
 
 async fn blind(
@@ -77,7 +84,7 @@ async fn blind(
     span: Result<Query<Span>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    spanned(app, span, &headers, blind_json).await
+    spanned(app, span, &headers, |report, stamp, _| blind_json(report, stamp)).await
 }
 
 async fn online(
@@ -85,12 +92,10 @@ async fn online(
     span: Result<Query<Span>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    // The journal tells of time, the desk of this moment.
-    let gateways = look(&app.desk).await.map(|look| {
-        look.gateways.iter().map(|g| json!(g.json(&app.stamp))).collect::<Vec<Value>>()
-    });
-    let shape = move |report: &Report, stamp: &Stamp| {
+    let shape = |report: &Report, stamp: &Stamp, states: Option<&[GatewayState]>| {
         let mut json = online_json(report, stamp);
+        let one = |state: &GatewayState| json!(state.json(stamp));
+        let gateways = states.map(|states| states.iter().map(one).collect::<Vec<Value>>());
         if let Some(json) = json.as_object_mut() {
             json.insert("gateways_now".to_owned(), json!(gateways));
         }
@@ -99,25 +104,40 @@ async fn online(
     spanned(app, span, &headers, shape).await
 }
 
-async fn newest(State(app): State<App>, Path(kind): Path<String>, headers: HeaderMap) -> Response {
-    of_kind(app, &kind, None, &headers).await
+async fn newest(
+    State(app): State<App>,
+    Path(kind): Path<String>,
+    query: Result<Query<Nothing>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    of_kind(app, &kind, None, query, &headers).await
 }
 
 async fn dated(
     State(app): State<App>,
     Path((kind, date)): Path<(String, String)>,
+    query: Result<Query<Nothing>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    of_kind(app, &kind, Some(&date), &headers).await
+    of_kind(app, &kind, Some(&date), query, &headers).await
 }
 
-async fn of_kind(app: App, kind: &str, date: Option<&str>, headers: &HeaderMap) -> Response {
+async fn of_kind(
+    app: App,
+    kind: &str,
+    date: Option<&str>,
+    query: Result<Query<Nothing>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Response {
     let english = wants_english(headers);
+    if let Err(fault) = query {
+        return Problem::bad_query(&fault, english).into_response();
+    }
     let Some(of) = Kind::from_word(kind) else {
         return Problem::bad_field("kind", kind, english, "day, month, shift").into_response();
     };
     match Period::of(of, date, &app.report.settings, &app.stamp, clock::now()) {
-        Ok(period) => made(app, period, report_json).await,
+        Ok(period) => made(app, period, |report, stamp, _| report_json(report, stamp)).await,
         Err(fault) => {
             let fix = "/api/v1/report/day/2026-11-21, /month/2026-11, /shift/2026-11-21";
             Problem::bad_field("date", &fault.to_string(), english, fix).into_response()
@@ -130,7 +150,7 @@ async fn spanned(
     app: App,
     span: Result<Query<Span>, QueryRejection>,
     headers: &HeaderMap,
-    shape: impl FnOnce(&Report, &Stamp) -> Value + Send + 'static,
+    shape: impl FnOnce(&Report, &Stamp, Option<&[GatewayState]>) -> Value + Send + 'static,
 ) -> Response {
     let english = wants_english(headers);
     let span = match span {
@@ -170,20 +190,24 @@ impl Drop for Waits {
 async fn made(
     app: App,
     period: Period,
-    shape: impl FnOnce(&Report, &Stamp) -> Value + Send + 'static,
+    shape: impl FnOnce(&Report, &Stamp, Option<&[GatewayState]>) -> Value + Send + 'static,
 ) -> Response {
     let Ok(room) = app.report.room.clone().try_acquire_owned() else {
         return full().into_response();
     };
+    // The journal tells of time, the desk of this moment.
+    let states = look(&app.desk).await.map(|look| look.gateways);
     let waits = Arc::new(AtomicBool::new(true));
     let _waits = Waits(waits.clone());
     let work = move || {
         // Held until the work has ended, also where nobody waits for it any longer.
         let _room = room;
         let journal = app.journal.reader()?;
+        let states = states.as_ref().map(|states| states.as_slice());
+        let site = Site::of(&app.registry.borrow().clone()).heard(states.unwrap_or_default());
         let report = report::make(&Ask {
             journal: &journal,
-            site: &Site::of(&app.registry.borrow().clone()),
+            site: &site,
             period,
             as_of: clock::now(),
             stamp: &app.stamp,
@@ -191,7 +215,7 @@ async fn made(
             flood_window_ms: app.report.flood_window_ms,
             progress: &|_, _| waits.load(Ordering::Relaxed),
         })?;
-        Ok::<Value, ReportFault>(shape(&report, &app.stamp))
+        Ok::<Value, ReportFault>(shape(&report, &app.stamp, states))
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(json)) => Json(json).into_response(),

@@ -65,7 +65,7 @@ pub(super) struct Track {
 /// What is only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Announcements by hour of the day.
+    /// Announcements by hour of the day; whether anybody watched it stands in the report.
     pub by_hour: [u64; 24],
     /// By priority of today, P1 first.
     pub by_priority: [u64; 4],

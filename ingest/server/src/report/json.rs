@@ -39,10 +39,11 @@ pub fn report_json(report: &Report, stamp: &Stamp) -> Value {
     let with = json!({
         "figures": figures_json(&report.figures),
         "days": report.days.iter().map(|day| {
-            json!({ "date": stamp.date(day.from).to_string(), "figures": figures_json(day) })
+            let figures = has_figures(day).then(|| figures_json(day));
+            json!({ "date": stamp.date(day.from).to_string(), "figures": figures })
         }).collect::<Vec<_>>(),
         "counts": {
-            "announced": counts.announced, "by_hour": counts.by_hour,
+            "announced": counts.announced, "by_hour": report.by_hour,
             "by_priority": counts.by_priority, "no_longer_configured": counts.foreign,
             "by_installation": counts.by_installation,
             "calls": counts.calls, "calls_answered": counts.answered,
@@ -63,9 +64,15 @@ pub fn report_json(report: &Report, stamp: &Stamp) -> Value {
     json
 }
 
+/// Somebody watched, or something is known all the same.
+pub(super) fn has_figures(day: &Figures) -> bool {
+    day.known_ms > 0 || day.load.announced > 0
+}
+
 fn figures_json(figures: &Figures) -> Value {
     let (load, answering) = (&figures.load, &figures.answering);
     json!({
+        "watched_s": figures.known_ms / 1_000,
         "announced": load.announced, "per_day": load.per_day, "per_hour": load.per_hour,
         "per_ten_minutes": load.per_ten_minutes, "busy_periods": load.busy_periods,
         "most_in_period": load.most_in_period, "flood_share": load.flood_share,
@@ -156,7 +163,7 @@ pub fn blind_json(report: &Report, stamp: &Stamp) -> Value {
     json!({
         "period": period_json(&report.period, stamp),
         "data": report.has_data,
-        "blind_s": report.has_data.then_some(report.figures.blind_s),
+        "blind_s": report.figures.blind_s,
         "unknown_share": report.figures.online_unknown,
         "suspicious": suspicious_json(&report.suspicious),
     })

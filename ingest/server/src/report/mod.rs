@@ -7,6 +7,7 @@
 
 mod cases;
 mod fold;
+mod heard;
 mod json;
 pub mod life;
 pub mod period;
@@ -99,6 +100,8 @@ pub struct Report {
     pub days: Vec<Figures>,
     /// Counts.
     pub counts: Counts,
+    /// Announcements by hour of the day; none for hours that nobody watched.
+    pub by_hour: [Option<u64>; 24],
     /// The most frequent alarms.
     pub top: Vec<Named>,
     /// Alarms that chatter.
@@ -149,7 +152,13 @@ pub fn make(ask: &Ask<'_>) -> Result<Report, ReportFault> {
     let owed = facts.disposals.iter().filter(|d| d.done.is_none() && d.opened < period.to);
     let overdue = owed.clone().filter(|d| d.due.is_some_and(|due| due < period.to)).count();
     let counted = |alarm: u32| facts.annunciations.iter().filter(|a| a.alarm == alarm).count();
+    let watched = seeing.hours(ask.stamp);
+    let mut by_hour = fold.counts.by_hour.map(Some);
+    for (count, watched) in by_hour.iter_mut().zip(watched) {
+        *count = count.filter(|count| watched || *count > 0);
+    }
     Ok(Report {
+        by_hour,
         has_data: seeing.anybody_watched() || fold.counts.announced > 0,
         top: often(&figures.load.top),
         chattering: figures.chattering.iter().map(|alarm| named(*alarm, counted(*alarm))).collect(),

@@ -182,6 +182,11 @@ impl Period {
         to: TimeMs,
         now: TimeMs,
     ) -> Result<Self, NoPeriod> {
+        if from.0 < 0 {
+            return Err(NoPeriod(format!(
+                "{name}: 早于 1970 年，没有数据 / is before 1970; name a later date"
+            )));
+        }
         if from >= now {
             return Err(NoPeriod(format!(
                 "{name}: 尚未开始，请用以前的日期 / has not begun; name an earlier date"
@@ -257,6 +262,10 @@ mod tests {
             assert!(told.contains("write 2026-11-21"), "{told}");
         }
         assert!(of(Kind::Day, Some("2026-11-22"), now).unwrap_err().0.contains("尚未开始"));
+        for early in ["1969-12-31", "1970-01-01", "0001-01-01"] {
+            let told = of(Kind::Day, Some(early), now).unwrap_err().0;
+            assert!(told.contains("before 1970"), "{told}");
+        }
         assert!(of(Kind::Month, Some("2026-12"), now).unwrap_err().0.contains("尚未开始"));
         let stamp = Stamp::in_zone("UTC").unwrap();
         let range = |from, to| Period::range(TimeMs(from), TimeMs(to), &stamp, TimeMs(i64::MAX));

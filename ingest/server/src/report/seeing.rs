@@ -12,8 +12,12 @@ use fengsui_alerting::kpi::{
 use fengsui_telemetry::TimeMs;
 
 use super::fold::Track;
+use super::heard::{OfGateway, silences};
 use super::period::Period;
 use super::site::{Site, Tells};
+use crate::stamp::Stamp;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// Which level a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +63,8 @@ pub enum Now {
     Online,
     /// 网关离线
     GatewayOffline,
+    /// 从未上线: offline, and it never was anything else
+    NeverSeen,
     /// 失效
     Stale,
     /// 坏质量
@@ -74,6 +80,7 @@ impl Now {
         match self {
             Self::Online => "online",
             Self::GatewayOffline => "gateway_offline",
+            Self::NeverSeen => "never_seen",
             Self::Stale => "stale",
             Self::Bad => "bad_quality",
             Self::Unknown => "unknown",
@@ -86,6 +93,7 @@ impl Now {
         match self {
             Self::Online => "在线",
             Self::GatewayOffline => "网关离线",
+            Self::NeverSeen => "从未上线（网关离线）",
             Self::Stale => "失效",
             Self::Bad => "坏质量",
             Self::Unknown => "未知",
@@ -160,9 +168,9 @@ pub(super) struct Seeing<'a> {
     from: TimeMs,
     to: TimeMs,
     watched: Moments,
-    offline: Vec<(Moments, bool)>,
+    gateways: Vec<OfGateway>,
     points: Vec<OfPoint>,
-    nothing: Moments,
+    nothing: OfGateway,
 }
 
 impl<'a> Seeing<'a> {
@@ -170,17 +178,25 @@ impl<'a> Seeing<'a> {
         let (from, to) = (period.from, period.to);
         let range = Moments::of([(from, to)]);
         let mut points = vec![OfPoint::default(); site.points.len()];
-        let mut offline = vec![(Moments::default(), false); site.gateways.len()];
+        let mut gateways = vec![OfGateway::default(); site.gateways.len()];
         for (alarm, track) in site.alarms.iter().zip(tracks) {
             let ends = |off: Option<TimeMs>| off.unwrap_or(to).min(to);
-            let happened = track.happened.iter().map(|h| (h.on.max(from), ends(h.off)));
-            let happened = Moments::of(happened);
             if alarm.tells == Tells::Offline {
-                if let Some(of) = offline.get_mut(alarm.gateway) {
-                    *of = (of.0.or(&happened), of.1 || track.overfull);
+                let place = alarm.gateway;
+                let known = site.gateways.get(place);
+                if let Some((of, known)) = gateways.get_mut(place).zip(known) {
+                    let told = silences(track, alarm.after_ms);
+                    *of = OfGateway::of(known, &told, alarm.after_ms, watched);
+                    of.offline = of.offline.and(&range);
+                    of.watched = of.watched.and(&range);
+                    if track.overfull {
+                        of.watched = Moments::default();
+                    }
                 }
                 continue;
             }
+            let happened = track.happened.iter().map(|h| (h.on.max(from), ends(h.off)));
+            let happened = Moments::of(happened);
             let Some(point) = alarm.point.and_then(|place| points.get_mut(place)) else { continue };
             point.overfull |= track.overfull;
             let of = match alarm.tells {
@@ -201,13 +217,16 @@ impl<'a> Seeing<'a> {
             if known.unset {
                 point.unset = range.clone();
             }
-            if let Some((offline, _)) = offline.get(known.gateway) {
+            if known.absent {
+                point.stale = range.clone();
+            }
+            if let Some(gateway) = gateways.get(known.gateway) {
                 // Alarms behind a silent gateway are suppressed by design: that is its silence.
-                point.muted = point.muted.without(offline);
+                point.muted = point.muted.without(&gateway.offline);
             }
         }
         let watched = watched.and(&range);
-        Self { site, from, to, watched, offline, points, nothing: Moments::default() }
+        Self { site, from, to, watched, gateways, points, nothing: OfGateway::default() }
     }
 
     /// True where somebody watched at any time.
@@ -218,13 +237,16 @@ impl<'a> Seeing<'a> {
     /// What the figures need of it.
     pub(super) fn tell(&self, facts: &mut Facts) {
         let range = Moments::of([(self.from, self.to)]);
-        let dark = range.without(&self.watched);
         let stretch =
             |what: u32| move |(from, to): (TimeMs, TimeMs)| Stretch { what, from, to: Some(to) };
-        for (number, (offline, overfull)) in (0_u32..).zip(&self.offline) {
-            let unknown = if *overfull { &range } else { &dark };
-            facts.unknown.extend(unknown.stretches().map(stretch(number)));
-            let online = range.without(unknown).without(offline);
+        facts.dark.extend(range.without(&self.watched).stretches().map(stretch(0)));
+        for ((number, place), gateway) in (0_u32..).zip(0..).zip(&self.gateways) {
+            facts.unknown.extend(range.without(&gateway.watched).stretches().map(stretch(number)));
+            let mut points = self.site.points.iter().zip(&self.points);
+            if points.any(|(known, p)| known.required && known.gateway == place && !p.overfull) {
+                facts.judged.extend(gateway.watched.stretches().map(stretch(number)));
+            }
+            let online = gateway.watched.without(&gateway.offline);
             facts.online.extend(online.stretches().map(stretch(number)));
             facts.gateways += 1;
         }
@@ -233,16 +255,31 @@ impl<'a> Seeing<'a> {
                 continue;
             }
             let blind = point.stale.or(&point.bad).or(&point.unset).or(&point.muted);
-            let blind = blind.or(self.offline(known.gateway).0).and(&self.watched);
+            let gateway = self.gateway(known.gateway);
+            let blind = blind.or(&gateway.offline).and(&gateway.watched);
             facts.blind.extend(blind.stretches().map(stretch(number)));
         }
     }
 
-    fn offline(&self, gateway: usize) -> (&Moments, bool) {
-        match self.offline.get(gateway) {
-            Some((offline, overfull)) => (offline, *overfull),
-            None => (&self.nothing, false),
+    fn gateway(&self, place: usize) -> &OfGateway {
+        self.gateways.get(place).unwrap_or(&self.nothing)
+    }
+
+    /// The hours of the clock on the wall of which somebody watched something.
+    pub(super) fn hours(&self, stamp: &Stamp) -> [bool; 24] {
+        let mut seen = [false; 24];
+        for (from, to) in self.watched.stretches() {
+            let mut at = from;
+            while at < to {
+                let wall = at.0 + i64::from(stamp.offset_min(at)) * 60_000;
+                let hour = usize::try_from(wall.div_euclid(HOUR_MS).rem_euclid(24)).unwrap_or(0);
+                if let Some(seen) = seen.get_mut(hour) {
+                    *seen = true;
+                }
+                at = at + (HOUR_MS - wall.rem_euclid(HOUR_MS));
+            }
         }
+        seen
     }
 
     /// Online time: enterprises, installations, gateways, points.
@@ -255,10 +292,10 @@ impl<'a> Seeing<'a> {
             installations.insert(key, (0, Online::default()));
         }
         for (known, point) in self.site.points.iter().zip(&self.points) {
-            let (offline, overfull) = self.offline(known.gateway);
-            let watched = if overfull || point.overfull { &self.nothing } else { &self.watched };
-            let said =
-                Said { watched, gateway_offline: offline, stale: &point.stale, bad: &point.bad };
+            let gateway = self.gateway(known.gateway);
+            let watched = if point.overfull { &self.nothing.watched } else { &gateway.watched };
+            let (stale, bad) = (&point.stale, &point.bad);
+            let said = Said { watched, gateway_offline: &gateway.offline, stale, bad };
             let online = Online::of(&said, self.from, self.to);
             let enterprise = self.site.enterprise(known.gateway);
             let installation = (enterprise.clone(), known.installation.clone());
@@ -275,7 +312,7 @@ impl<'a> Seeing<'a> {
                 within: self.gateway_name(known.gateway),
                 points: 1,
                 online,
-                now: Some(self.now(&said)),
+                now: Some(self.now(&said, gateway.never)),
             });
         }
         let line =
@@ -290,13 +327,12 @@ impl<'a> Seeing<'a> {
                 .into_iter()
                 .map(|((within, name), (n, sum))| line(Of::Installation, name, within, n, sum)),
         );
-        for (gateway, (offline, overfull)) in self.site.gateways.iter().zip(&self.offline) {
-            let watched = if *overfull { &self.nothing } else { &self.watched };
-            let (stale, bad) = (&self.nothing, &self.nothing);
-            let said = Said { watched, gateway_offline: offline, stale, bad };
+        for (gateway, of) in self.site.gateways.iter().zip(&self.gateways) {
+            let (stale, bad) = (&self.nothing.offline, &self.nothing.offline);
+            let said = Said { watched: &of.watched, gateway_offline: &of.offline, stale, bad };
             let online = Online::of(&said, self.from, self.to);
             let (name, within) = (gateway.name.clone(), gateway.enterprise.clone());
-            let now = Some(self.now(&said));
+            let now = Some(self.now(&said, of.never));
             lines.push(Line { of: Of::Gateway, name, within, points: 1, online, now });
         }
         let worst = |line: &Line| line.online.rate().unwrap_or(-1.0);
@@ -309,10 +345,12 @@ impl<'a> Seeing<'a> {
         self.site.gateways.get(gateway).map(|g| g.name.clone()).unwrap_or_default()
     }
 
-    fn now(&self, said: &Said<'_>) -> Now {
+    fn now(&self, said: &Said<'_>, never: bool) -> Now {
         let at = self.to - 1;
         if !said.watched.contain(at) {
             Now::Unknown
+        } else if never {
+            Now::NeverSeen
         } else if said.gateway_offline.contain(at) {
             Now::GatewayOffline
         } else if said.stale.contain(at) {
@@ -344,13 +382,12 @@ impl<'a> Seeing<'a> {
                 continue;
             }
             found.required += 1;
-            let (offline, overfull) = self.offline(known.gateway);
             // Nothing is known of it: no doubt and no trust.
-            if !self.anybody_watched() || overfull || point.overfull {
+            if self.gateway(known.gateway).watched.length_ms() == 0 || point.overfull {
                 continue;
             }
             let quiet = never.and_then(|never| never.get(place)).copied().unwrap_or(false);
-            let doubts = self.doubts(place, offline, loosened, quiet);
+            let doubts = self.doubts(place, loosened, quiet);
             let gateway = self.gateway_name(known.gateway);
             let of = PointDoubts { tag: known.tag.clone(), doubts };
             enterprises
@@ -385,13 +422,14 @@ impl<'a> Seeing<'a> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a year")]
-    fn doubts(&self, place: usize, offline: &Moments, loosened: &[String], quiet: bool) -> Doubts {
+    fn doubts(&self, place: usize, loosened: &[String], quiet: bool) -> Doubts {
         let (Some(known), Some(point)) = (self.site.points.get(place), self.points.get(place))
         else {
             return Doubts::default();
         };
-        let all = self.watched.length_ms() as f64;
-        let share = |of: &Moments| of.and(&self.watched).length_ms() as f64 / all;
+        let OfGateway { offline, watched, .. } = self.gateway(known.gateway);
+        let all = watched.length_ms() as f64;
+        let share = |of: &Moments| of.and(watched).length_ms() as f64 / all;
         Doubts {
             unset: point.unset.length_ms() > 0,
             muted: share(&point.muted),

@@ -2,6 +2,7 @@
 
 use fengsui_alerting::kpi::{Figures, Online};
 
+use super::json::has_figures;
 use super::{Named, Of, Report};
 use crate::stamp::Stamp;
 
@@ -121,15 +122,18 @@ fn head(report: &Report, stamp: &Stamp) -> Sheet {
         rows.push(row("数据 Data", why.to_owned()));
         return Sheet { title: "报告", columns: vec!["项目 Item", "内容 Value"], rows };
     }
-    if let Some(unknown) = report.figures.online_unknown.filter(|unknown| *unknown > 0.0) {
+    let Figures { from, to, known_ms, .. } = report.figures;
+    let all_ms = to.since(from);
+    if known_ms < all_ms {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a year")]
+        let dark = percent((all_ms - known_ms) as f64 / all_ms as f64);
         let why = format!(
-            "{} 的时间中心未运行，情况未知  |  unknown: the centre was down",
-            percent(unknown)
+            "{dark} 的时间中心未运行，情况未知，不计入观察时间  |  unknown: the centre was down"
         );
         rows.push(row("未知 Unknown", why));
     }
     if !report.figures.enough {
-        let why = "不足 30 天，数据不足，各项指标仅供参考  |  under thirty days: not enough data";
+        let why = "观察时间不足 30 天，数据不足，各项指标仅供参考  |  under thirty watched days: not enough data";
         rows.push(row("数据 Data", why.to_owned()));
     }
     if report.counts.cut {
@@ -186,7 +190,7 @@ fn summary(report: &Report) -> Sheet {
         row("网关在线率 Gateways online", share(figures.online_rate), "已知时间", ""),
         row("未知时间 Unknown", share(figures.online_unknown), "", "0"),
         row("搁置时间 Shelved", Cell::Number(figures.shelved_s / 3_600.0), "报警·h", ""),
-        row("盲区时间 Blind", Cell::Number(figures.blind_s / 3_600.0), "点·h", ""),
+        row("盲区时间 Blind", number(figures.blind_s.map(|s| s / 3_600.0)), "点·h", ""),
         row("迟到越限 Late excursions", count(figures.late), "次", ""),
         row("迟到中位 Late by", number(figures.late_median_s), "s", ""),
         row(
@@ -215,15 +219,13 @@ fn days(report: &Report, stamp: &Stamp) -> Sheet {
             count(day.answering.not_acknowledged),
             share(day.online_rate),
             share(day.online_unknown),
-            Cell::Number(day.blind_s / 3_600.0),
+            number(day.blind_s.map(|s| s / 3_600.0)),
             count(day.late),
         ]
     };
-    // A day that nobody watched has no figures.
-    let dark =
-        |day: &Figures| day.online_unknown.is_some_and(|u| u >= 1.0) && day.load.announced == 0;
     let rows = report.days.iter().map(|day| {
-        if dark(day) {
+        // A day that nobody watched has no figures.
+        if !has_figures(day) {
             let mut row = vec![text(stamp.date(day.from).to_string())];
             row.resize(10, Cell::None);
             row
@@ -273,8 +275,10 @@ fn distribution(report: &Report) -> Sheet {
 }
 
 fn hourly(report: &Report) -> Sheet {
-    let row = |(hour, n): (usize, &u64)| vec![text(format!("{hour:02}:00")), Cell::Count(*n)];
-    let rows = report.counts.by_hour.iter().enumerate().map(row).collect();
+    let row = |(hour, n): (usize, &Option<u64>)| {
+        vec![text(format!("{hour:02}:00")), n.map_or(Cell::None, Cell::Count)]
+    };
+    let rows = report.by_hour.iter().enumerate().map(row).collect();
     Sheet { title: "各小时", columns: vec!["时刻 Hour", "报警 Alarms"], rows }
 }
 

@@ -3,13 +3,18 @@
 //! - The journal names alarms by their keys and knows neither priority nor installation: those are
 //!   the ones in force now, also for a report of last month.
 //! - A point is *required* where somebody has given it a limit, or has said that its limit is
-//!   missing. A point that is only measured cannot be blind to anything.
+//!   missing. A point that is only measured cannot be blind to anything. The file of limits says
+//!   so before the gateway does: a tag that no catalogue has is a point that nobody sees.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use fengsui_alerting::Condition;
+use fengsui_alerting::kpi::required_tags;
 use fengsui_alerting::packs::{DELIVERED, Judgement, Pack, check};
+use fengsui_telemetry::TimeMs;
 
 use crate::config::AlarmSettings;
+use crate::intake::GatewayState;
 use crate::registry::{AlarmFacts, Registry, facts};
 
 /// What an alarm tells about seeing.
@@ -54,6 +59,8 @@ pub(super) struct Alarm {
     pub(super) point: Option<usize>,
     /// Place in [`Site::gateways`].
     pub(super) gateway: usize,
+    /// For how long a gateway is silent before OFFLINE says so, ms; 0 for others.
+    pub(super) after_ms: i64,
 }
 
 /// One point.
@@ -68,6 +75,8 @@ pub(super) struct PointOf {
     pub(super) looser_than_statute: bool,
     /// A delivered rule pack misses one.
     pub(super) unset: bool,
+    /// It has limits, and no catalogue in force has it: nothing measures it.
+    pub(super) absent: bool,
 }
 
 /// One gateway.
@@ -75,6 +84,19 @@ pub(super) struct PointOf {
 pub(super) struct GatewayOf {
     pub(super) name: String,
     pub(super) enterprise: String,
+    /// It has a catalogue: it was heard once.
+    pub(super) known: bool,
+    /// How it does at this moment; none where only the journal is at hand.
+    pub(super) now: Option<HeardNow>,
+}
+
+/// How a gateway does at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeardNow {
+    /// Heard lately.
+    pub(super) online: bool,
+    /// Its last sign of life that this centre has had.
+    pub(super) last: Option<TimeMs>,
 }
 
 /// All of it.
@@ -97,7 +119,8 @@ impl Site {
         for (index, gateway) in registry.gateways.iter().enumerate() {
             let name = gateway.id.to_string();
             let enterprise = gateway.enterprise().to_owned();
-            site.gateways.push(GatewayOf { name, enterprise });
+            let known = gateway.numbered().is_some();
+            site.gateways.push(GatewayOf { name, enterprise, known, now: None });
             let of_gateway = registry.points.values().filter(|known| known.gateway == index);
             for known in of_gateway {
                 places.insert(known.id, site.points.len());
@@ -111,8 +134,10 @@ impl Site {
                     installation: known.installation.clone(),
                     gateway: index,
                     required: verdict.is_some_and(|v| v.1),
+                    absent: false,
                 });
             }
+            site.absent(index, required_tags(&gateway.limits));
         }
         for (facts, spec) in facts(registry, &plan).into_iter().zip(&plan.alarms) {
             let tells = Tells::of(facts.kind);
@@ -123,9 +148,43 @@ impl Site {
             }
             let gateway = usize::try_from(spec.gateway.0).unwrap_or(usize::MAX);
             site.keys.insert(facts.key.clone(), site.alarms.len());
-            site.alarms.push(Alarm { facts, tells, point, gateway });
+            let after_ms = if let Condition::GatewayOffline { after_ms } = spec.condition {
+                after_ms
+            } else {
+                0
+            };
+            site.alarms.push(Alarm { facts, tells, point, gateway, after_ms });
         }
         site
+    }
+
+    /// With what the centre hears of its gateways at this moment.
+    #[must_use]
+    pub fn heard(mut self, states: &[GatewayState]) -> Self {
+        for gateway in &mut self.gateways {
+            let state = states.iter().find(|state| state.gateway == gateway.name);
+            gateway.now = state.map(|s| HeardNow { online: s.is_online(), last: s.last_heard });
+        }
+        self
+    }
+
+    /// Adds the tags that have limits and are in no catalogue.
+    fn absent(&mut self, gateway: usize, tags: BTreeSet<&str>) {
+        let known: BTreeSet<String> = (self.points.iter())
+            .filter(|point| point.gateway == gateway)
+            .map(|point| point.tag.clone())
+            .collect();
+        let absent = tags.into_iter().filter(|tag| !known.contains(*tag));
+        self.points.extend(absent.map(|tag| PointOf {
+            tag: tag.to_owned(),
+            name: String::new(),
+            installation: String::new(),
+            gateway,
+            required: true,
+            looser_than_statute: false,
+            unset: false,
+            absent: true,
+        }));
     }
 
     /// Installations with their enterprise.

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use fengsui_store::{AlarmJournal, JournalReader, JournalRow, RowKind};
 use fengsui_telemetry::TimeMs;
 
-use super::site::{Alarm, GatewayOf, PointOf, Tells};
+use super::site::{Alarm, GatewayOf, HeardNow, PointOf, Tells};
 use super::*;
 use crate::note::Note;
 use crate::registry::AlarmFacts;
@@ -20,7 +20,8 @@ fn site() -> Site {
     let mut site = Site::default();
     for gateway in 0..2 {
         let name = format!("GW-0{}", gateway + 1);
-        site.gateways.push(GatewayOf { name: name.clone(), enterprise: "甲厂".into() });
+        let enterprise = "甲厂".into();
+        site.gateways.push(GatewayOf { name: name.clone(), enterprise, known: true, now: None });
         for point in 0..3 {
             let tag = format!("TK-{gateway}{point}.LT");
             for (kind, tells, priority) in
@@ -34,7 +35,8 @@ fn site() -> Site {
                     ..AlarmFacts::default()
                 };
                 site.keys.insert(facts.key.clone(), site.alarms.len());
-                site.alarms.push(Alarm { facts, tells, point: Some(site.points.len()), gateway });
+                let point = Some(site.points.len());
+                site.alarms.push(Alarm { facts, tells, point, gateway, after_ms: 0 });
             }
             site.points.push(PointOf {
                 tag,
@@ -44,6 +46,7 @@ fn site() -> Site {
                 required: point < 2,
                 looser_than_statute: false,
                 unset: false,
+                absent: false,
             });
         }
         let facts = AlarmFacts {
@@ -53,7 +56,8 @@ fn site() -> Site {
             ..AlarmFacts::default()
         };
         site.keys.insert(facts.key.clone(), site.alarms.len());
-        site.alarms.push(Alarm { facts, tells: Tells::Offline, point: None, gateway });
+        let tells = Tells::Offline;
+        site.alarms.push(Alarm { facts, tells, point: None, gateway, after_ms: 0 });
     }
     site
 }
@@ -339,7 +343,7 @@ fn a_centre_that_was_down_makes_time_unknown_and_not_online() {
     assert_eq!(line("GW-02").rate(), Some(1.0), "of what is known");
     assert_eq!(report.figures.online_rate, Some(41.0 / 44.0));
     assert_eq!(report.figures.online_unknown, Some(2.0 / 24.0));
-    assert!((report.figures.blind_s - 2.0 * 3.0 * 3_600.0).abs() < 1e-6, "two required points");
+    assert_eq!(report.figures.blind_s, Some(2.0 * 3.0 * 3_600.0), "two required points");
     let told = write::text(&sheets(&report, &Stamp::in_zone("Asia/Shanghai").unwrap()));
     assert!(told.contains("8.33 % 的时间中心未运行"), "{told}");
 }
@@ -376,6 +380,86 @@ fn what_stood_before_the_period_is_found_and_a_first_level_is_not_counted_twice(
 }
 
 const SUBSUMED_FOR_TEST: &str = "从属于";
+
+#[test]
+fn a_gateway_that_was_never_heard_is_offline_from_the_first_second() {
+    let (mut site, book) = (site(), Book::new());
+    site.gateways[0].known = false;
+    life::began(&book.journal, None, TimeMs(DAY));
+    book.write(Vec::new());
+    let report = book.report(&site, day(0), DAY + DAY_MS);
+    for name in ["GW-01", "TK-00.LT"] {
+        let line = report.online.iter().find(|line| line.name == name).unwrap();
+        assert_eq!((line.online.rate(), line.now), (Some(0.0), Some(Now::NeverSeen)), "{name}");
+    }
+    assert_eq!(report.figures.online_rate, Some(0.5), "one of two");
+    assert_eq!(report.figures.blind_s, Some(2.0 * 24.0 * 3_600.0), "two required points");
+    assert!(report.suspicious.points[0].suspicion >= 1.0);
+}
+
+#[test]
+fn silence_counts_from_the_last_sign_of_life_and_what_nothing_proves_is_unknown() {
+    let (mut site, book) = (site(), Book::new());
+    let place = site.keys["GW-01//OFFLINE"];
+    site.alarms[place].after_ms = 4 * HOUR;
+    life::began(&book.journal, None, TimeMs(DAY));
+    book.write(Vec::new());
+    let line = |site: &Site, end: i64| {
+        let report = book.report(site, day(0), end);
+        let line = report.online.iter().find(|line| line.name == "GW-01").unwrap().clone();
+        (line.online, line.now, report)
+    };
+    let end = DAY + DAY_MS;
+    // Only the journal: it can vouch for all but the last four hours.
+    let (online, now, report) = line(&site, end);
+    assert_eq!((online.online, online.unknown, now), (20 * HOUR, 4 * HOUR, Some(Now::Unknown)));
+    assert_eq!(report.figures.online_unknown, Some(4.0 / 48.0));
+    let (online, _, _) = line(&site, end + 4 * HOUR);
+    assert_eq!((online.online, online.unknown), (DAY_MS, 0), "later it can");
+    // Limits so long that nothing is proved at all: no blind time is known.
+    site.alarms.iter_mut().for_each(|alarm| alarm.after_ms = 30 * HOUR);
+    let (online, _, report) = line(&site, end);
+    assert_eq!((online.rate(), report.figures.blind_s), (None, None));
+    // The centre says how it does now.
+    site.gateways[0].now = Some(HeardNow { online: true, last: Some(TimeMs(end)) });
+    assert_eq!(line(&site, end).0.rate(), Some(1.0));
+    site.gateways[0].now = Some(HeardNow { online: false, last: Some(TimeMs(DAY + 10 * HOUR)) });
+    let (online, now, _) = line(&site, end);
+    assert_eq!((online.online, online.gateway_offline), (10 * HOUR, 14 * HOUR));
+    assert_eq!(now, Some(Now::GatewayOffline));
+    // Not heard since the centre's start.
+    site.gateways[0].now = Some(HeardNow { online: false, last: None });
+    assert_eq!(line(&site, end).0.rate(), Some(0.0));
+    // OFFLINE has come: the silence began as long before it as its limit is.
+    site.gateways[0].now = None;
+    site.alarms[place].after_ms = 4 * HOUR;
+    let (on, off) = (DAY + 12 * HOUR, DAY + 15 * HOUR);
+    book.write(vec![spanning(row("GW-01//OFFLINE", 1, "AB", "on", on), on, Some(off))]);
+    assert_eq!(line(&site, end + DAY_MS).0.gateway_offline, 7 * HOUR);
+}
+
+#[test]
+fn hours_that_nobody_watched_are_no_zeros() {
+    let (site, book) = (site(), Book::new());
+    life::began(&book.journal, None, TimeMs(DAY));
+    life::began(&book.journal, Some(TimeMs(DAY + 6 * HOUR)), TimeMs(DAY + 9 * HOUR));
+    let on = DAY + 2 * HOUR;
+    book.write(vec![spanning(row("GW-01/TK-00.LT/H", 1, "AB", "on", on), on, None)]);
+    let to = TimeMs(DAY + 12 * HOUR);
+    let report = book.report(&site, Period { to, complete: false, ..day(0) }, to.0);
+    for (hour, count) in report.by_hour.into_iter().enumerate() {
+        let watched = hour < 6 || (9..12).contains(&hour);
+        assert_eq!(count, watched.then_some(u64::from(hour == 2)), "{hour}");
+    }
+    assert_eq!(report.figures.load.per_day, Some(24.0 / 9.0), "nine hours were watched");
+    let stamp = Stamp::in_zone("Asia/Shanghai").unwrap();
+    let json = report_json(&report, &stamp);
+    assert!(json["counts"]["by_hour"][7].is_null() && json["counts"]["by_hour"][23].is_null());
+    let csv = String::from_utf8(write::csv(&sheets(&report, &stamp))).unwrap();
+    assert!(csv.contains("05:00,0\n06:00,-\n") && csv.contains("12:00,-"), "{csv}");
+    let html = write::html(&sheets(&report, &stamp), "日报");
+    assert!(html.contains("<td>07:00</td><td class=\"n\">-</td>"), "{html}");
+}
 
 #[test]
 fn late_and_refuted_excursions_count_by_when_they_happened() {
