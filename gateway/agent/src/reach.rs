@@ -10,8 +10,8 @@ use fengsui_alerting::{Condition, Plan, Subject};
 use fengsui_scan::{Problem, Site, SiteFault, worst_cases};
 use serde::Serialize;
 
-/// From a reading in the gateway to its siren's output: decoding, queue and engine take less than a
-/// millisecond each; the rest is for a board under load. An allowance, not a measurement.
+/// From a reading in the gateway to its siren's output: decoding, queue, engine, a board under load.
+/// An allowance, not a measurement.
 const PROCESSING_MS: u64 = 100;
 
 /// The bound of one alarm.

@@ -1,7 +1,6 @@
 //! A full disk: a small tmpfs of its own, filled by somebody else while the gateway works.
 //!
-//! Mounting needs root. Where it is refused, the test says so and is left out; what the writer
-//! does without room is tested beside it in every case.
+//! Mounting needs root. Where it is refused, the test says so and is left out.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
