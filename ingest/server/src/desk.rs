@@ -28,8 +28,9 @@ use crate::view::{AlarmJson, AlarmRow};
 /// Changes that wait for the desk: ten thousand alarms at once and as many acknowledgements. When
 /// full, the alarm loop sends all rows anew.
 pub const INPUTS_MAX: usize = 65_536;
-/// Events that a slow stream may lag before it is told to load anew.
-const STREAM_MAX: usize = 8_192;
+/// Events that a slow stream may lag before it is told to load anew: ten thousand alarms at once and
+/// what follows in the next seconds.
+const STREAM_MAX: usize = 32_768;
 /// Events kept for a browser that comes back with the number of its last one.
 const RECENT_MAX: usize = 4_096;
 const PING: Duration = Duration::from_secs(5);
