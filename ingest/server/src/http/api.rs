@@ -144,11 +144,46 @@ fn gap_json(gap: &GapRow, stamp: &Stamp) -> Value {
     })
 }
 
+/// A trend without a beginning.
+const HOUR_MS: i64 = 3_600_000;
+
 #[derive(Deserialize)]
 pub(super) struct Span {
     from: Option<String>,
     to: Option<String>,
     buckets: Option<usize>,
+}
+
+/// A time of a query, or the default where it names none.
+pub(super) fn time_of(
+    name: &str,
+    text: Option<&str>,
+    default: TimeMs,
+    english: bool,
+) -> Result<TimeMs, Problem> {
+    match text {
+        None => Ok(default),
+        Some(text) => Stamp::parse(text).ok_or_else(|| {
+            Problem::bad_field(name, text, english, "2026-11-21T22:14:05+08:00, 1795270445120")
+        }),
+    }
+}
+
+/// From when to when; without an end until `now`, without a beginning `long_ms` before the end.
+pub(super) fn stretch(
+    app: &App,
+    (from, to): (Option<&str>, Option<&str>),
+    now: TimeMs,
+    long_ms: i64,
+    english: bool,
+) -> Result<(TimeMs, TimeMs), Problem> {
+    let to = time_of("to", to, now, english)?;
+    let from = time_of("from", from, to - long_ms, english)?;
+    if from < to {
+        return Ok((from, to));
+    }
+    let value = format!("{}..{}", app.stamp.rfc3339(from), app.stamp.rfc3339(to));
+    Err(Problem::bad_field("from", &value, english, "from < to"))
 }
 
 pub(super) async fn trend(
@@ -166,21 +201,10 @@ pub(super) async fn trend(
         Ok((_, known)) => known,
         Err(problem) => return problem.into_response(),
     };
-    let time = |name: &str, text: Option<&String>, default: TimeMs| match text {
-        None => Ok(default),
-        Some(text) => Stamp::parse(text).ok_or_else(|| {
-            Problem::bad_field(name, text, english, "2026-11-21T22:14:05+08:00, 1795270445120")
-        }),
-    };
-    let to = time("to", span.to.as_ref(), clock::now());
-    let from = to.clone().and_then(|to| time("from", span.from.as_ref(), to - 3_600_000));
-    let (from, to) = match (from, to) {
-        (Ok(from), Ok(to)) if from < to => (from, to),
-        (Ok(from), Ok(to)) => {
-            let value = format!("{}..{}", app.stamp.rfc3339(from), app.stamp.rfc3339(to));
-            return Problem::bad_field("from", &value, english, "from < to").into_response();
-        }
-        (Err(problem), _) | (_, Err(problem)) => return problem.into_response(),
+    let (from, to) = (span.from.as_deref(), span.to.as_deref());
+    let (from, to) = match stretch(&app, (from, to), clock::now(), HOUR_MS, english) {
+        Ok(stretch) => stretch,
+        Err(problem) => return problem.into_response(),
     };
     let buckets = span.buckets.unwrap_or(600).clamp(1, BUCKETS_MAX);
     let (store, journal, id) = (app.store.clone(), app.journal.clone(), known.id);

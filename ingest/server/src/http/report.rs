@@ -13,11 +13,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use fengsui_telemetry::TimeMs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::api::time_of;
 use super::problem::wants_english;
 use super::{App, Problem};
 use crate::clock;
@@ -159,14 +159,9 @@ async fn spanned(
     };
     let now = clock::now();
     let midnight = app.stamp.date(now).to_datetime(jiff::civil::Time::midnight());
-    let time = |name: &str, text: Option<&String>, default: TimeMs| match text {
-        None => Ok(default),
-        Some(text) => Stamp::parse(text).ok_or_else(|| {
-            Problem::bad_field(name, text, english, "2026-11-21T22:14:05+08:00, 1795270445120")
-        }),
-    };
-    let from = time("from", span.from.as_ref(), app.stamp.at(midnight).unwrap_or(now - 1));
-    let to = time("to", span.to.as_ref(), now);
+    let midnight = app.stamp.at(midnight).unwrap_or(now - 1);
+    let from = time_of("from", span.from.as_deref(), midnight, english);
+    let to = time_of("to", span.to.as_deref(), now, english);
     let period = match (from, to) {
         (Ok(from), Ok(to)) => Period::range(from, to, &app.stamp, now),
         (Err(problem), _) | (_, Err(problem)) => return problem.into_response(),
