@@ -69,8 +69,8 @@ export function mockStories({ live, text, shot }) {
       const tones = await page.evaluate(() => window.__tones.length);
       mock.expel();
       await until('a session that ends says that nothing is seen', async () => /登录已失效/.test(await text(page, 'form.log-in')), 12_000);
-      await until('and the horn says it too', () => page.evaluate((before) => window.__tones.length > before, tones), 15_000);
       assert.ok(await page.$('.frame.unsafe'), 'the page is hatched');
+      await until('and the horn says it as it says a broken link', () => page.evaluate((before) => window.__tones.slice(before).some(({ hz }) => hz === 400), tones), 15_000);
       await page.fill('input[name=name]', 'wang');
       await page.fill('input[name=password]', MOCK_PASSWORD);
       await page.keyboard.press('Enter');

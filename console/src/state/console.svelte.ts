@@ -245,7 +245,9 @@ class Console {
 
   /** The centre does not know us. Whoever was on duty here hears it as a broken link. */
   #unknown(): void {
-    if (this.person !== 'left') this.person = 'stranger';
+    if (this.person === 'left' || this.person === 'stranger') return;
+    this.person = 'stranger';
+    this.#sound();
   }
 
   /** Sends an acknowledgement. The desk changes when the centre's own event comes. */
@@ -352,7 +354,7 @@ class Console {
   #sound(): void {
     const off = this.person === 'left' || !this.#desk.loaded;
     const highest = off ? null : loudest(this.#model.alarms.values());
-    const deaf = !off && (this.link.kind === 'broken' || this.#model.proof?.engineOk === false);
+    const deaf = !off && (this.link.kind === 'broken' || this.person === 'stranger' || this.#model.proof?.engineOk === false);
     if (deaf && !this.#deaf) this.muted = afterRaise(this.muted, 2);
     this.#deaf = deaf;
     this.#player.want(wanted(highest, deaf, this.muted));
