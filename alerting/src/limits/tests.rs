@@ -102,7 +102,8 @@ fn every_fault_is_named_with_row_column_value_and_mend() {
     );
     assert_eq!(
         faults[0].to_string(),
-        "limits.csv, row 3, limit \"NaN\": is no finite number; write it like 85 or 0.5"
+        "limits.csv:3 [limit] \"NaN\"：不是有限的数字；请写成 85 或 0.5 的样子  |  is no finite number; write it \
+         like 85 or 0.5"
     );
 }
 

@@ -168,14 +168,11 @@ pub(crate) fn faults_text(faults: &[ConfigFault]) -> String {
 fn fault_report(fault: &ConfigFault) -> FaultReport {
     let message = fault.to_string();
     let (file, row, column, value) = match fault {
-        ConfigFault::Unreadable { file, .. } => (file.display().to_string(), None, None, None),
-        ConfigFault::Own { file, row, .. } => (file.display().to_string(), *row, None, None),
         ConfigFault::Site(f) => (f.file.clone(), f.row, f.column.clone(), f.value.clone()),
         ConfigFault::Limit(f) => {
             let (column, value) = (Some(f.column.clone()), Some(f.value.clone()));
             (f.file.clone(), usize::try_from(f.row).ok(), column, value)
         }
-        ConfigFault::Plan { file, .. } => (file.clone(), None, None, None),
     };
     let row = row.and_then(|row| u64::try_from(row).ok());
     let (zh, en) = mends(fault);
@@ -189,12 +186,7 @@ fn mends(fault: &ConfigFault) -> (String, String) {
         None => (String::new(), text.to_owned()),
     };
     match fault {
-        ConfigFault::Unreadable { why, .. } => {
-            ("无法读取；请检查文件名".to_owned(), format!("cannot be read: {why}"))
-        }
-        ConfigFault::Own { why, .. } => both(why),
         ConfigFault::Site(fault) => (fault.problem.zh(), fault.problem.en()),
         ConfigFault::Limit(fault) => both(&fault.trouble.to_string()),
-        ConfigFault::Plan { fault, .. } => both(&fault.to_string()),
     }
 }

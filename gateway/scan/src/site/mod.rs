@@ -9,6 +9,7 @@ mod fault;
 mod lines;
 mod profiled;
 mod rules;
+mod section;
 mod sentinel;
 mod sheet;
 mod shutoff;
@@ -19,6 +20,7 @@ use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 pub use bus::{BusKind, BusSpec};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
+pub use section::{Section, Text};
 pub(crate) use sentinel::sentinels;
 pub use shutoff::Valve;
 
