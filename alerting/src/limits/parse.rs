@@ -83,6 +83,15 @@ impl LimitSet {
     }
 }
 
+/// What separates the cells, told by the row of keys: `;` and tabs come from other settings of a
+/// spreadsheet program.
+fn separator(text: &str) -> u8 {
+    let keys = text.lines().take(2).find(|line| line.contains("tag")).unwrap_or_default();
+    let count = |separator: u8| keys.bytes().filter(|byte| *byte == separator).count();
+    let commas = count(b',');
+    [b';', b'\t'].into_iter().find(|other| count(*other) > commas).unwrap_or(b',')
+}
+
 /// A record with its line.
 type Records = Vec<(u64, csv::StringRecord)>;
 /// Place of each column.
@@ -120,6 +129,7 @@ impl Reader<'_> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
+            .delimiter(separator(text))
             .from_reader(text.as_bytes());
         let mut records = Vec::new();
         for (place, record) in reader.records().enumerate() {

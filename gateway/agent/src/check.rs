@@ -1,5 +1,6 @@
 //! Checks a gateway's files and says what they would do.
 
+mod hints;
 mod text;
 
 use std::path::Path;
@@ -27,6 +28,8 @@ pub struct Report {
     pub reaches: Vec<Reach>,
     /// Every fault, each with file, row, column, value and mend.
     pub faults: Vec<FaultReport>,
+    /// What should be looked at once more, in a site without faults.
+    pub hints: Vec<FaultReport>,
 }
 
 /// One device of a report.
@@ -81,6 +84,12 @@ impl Report {
     pub fn faults_text(&self) -> String {
         text::faults(&self.faults)
     }
+
+    /// Its hints for a person.
+    #[must_use]
+    pub fn hints_text(&self) -> String {
+        text::hints(&self.hints)
+    }
 }
 
 /// Checks a gateway's own file or a site file, whichever it is.
@@ -94,14 +103,17 @@ pub fn check(path: &Path) -> Report {
         buses: Vec::new(),
         reaches: Vec::new(),
         faults: Vec::new(),
+        hints: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.plan(), files.site))
+        SiteFiles::load(path).map(|files| (files.plan(), files.site, files.limits))
     } else {
-        Config::load(path).map(|config| (config.plan(), config.site))
+        Config::load(path).map(|config| (config.plan(), config.site, config.limits))
     };
     match files {
-        Ok((plan, site)) => {
+        Ok((plan, site, limits)) => {
+            let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
+            report.hints = hints.map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
             report.reaches = reach::reaches("", &site, &plan).0;

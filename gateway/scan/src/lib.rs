@@ -37,5 +37,5 @@ pub use schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Stamp, Step};
 pub use shutoff::{Position, Shutoff, ShutoffFault, ShutoffPoints, ShutoffSettings, Signals};
 pub use site::{
     BusKind, BusSpec, Device, Kind, Link, Mapping, Problem, Required, Section, Site, SiteFault,
-    Text, Valve,
+    Text, UsedProfile, Valve,
 };
