@@ -40,7 +40,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Context;
+use fengsui_alerting::GatewayRef;
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use fengsui_telemetry::TimeMs;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
@@ -176,6 +178,7 @@ impl Centre {
                 alarms: core.alarms.clone(),
                 settings: config.alarm,
                 registry: core.registry.borrow().as_ref().clone(),
+                heard: core.heard,
                 registry_out: core.registry_out,
                 gateways_out,
                 answers,
@@ -238,6 +241,7 @@ struct Core {
     desk: mpsc::Sender<desk::DeskInput>,
     alarms: SyncSender<Input>,
     notices: mpsc::Receiver<alarm_loop::Stored>,
+    heard: Vec<Option<TimeMs>>,
 }
 
 impl Core {
@@ -253,6 +257,8 @@ impl Core {
         let plan = registry.plan(config.alarm);
         let restore::Restored { engine, chunk } =
             restore::engine(plan, &registry, &files.journal, &files.store)?;
+        let gateways = (0_u32..).zip(&registry.gateways);
+        let heard = gateways.map(|(n, _)| engine.last_heard(GatewayRef(n))).collect();
         let (registry_out, registry_in) = watch::channel(registry.clone());
         let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
         let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);
@@ -296,6 +302,7 @@ impl Core {
             desk,
             alarms,
             notices,
+            heard,
         })
     }
 }
