@@ -116,7 +116,7 @@ pub enum LimitTrouble {
         high: String,
     },
     /// Wider than the instrument.
-    #[error("is not smaller than the span {0} of the instrument; it could never clear")]
+    #[error("is not smaller than the span {0} of the instrument: it could never clear; make it smaller")]
     WiderThanSpan(String),
     /// Would clear only beyond the range of the instrument.
     #[error(
