@@ -249,6 +249,7 @@ async fn whatever_is_refused_is_a_problem_and_stands_in_the_audit_with_its_reaso
         ("POST", "/api/v1/me/password", &admin[..], "{}", 422, "bad_field"),
         ("POST", "/api/v1/alarms/ack", &admin[..], big.as_str(), 422, "bad_field"),
         ("GET", "/api/v1/nothing", &admin[..], "", 404, "no_such_path"),
+        ("POST", "/api/v1/roster/reload", &admin[..], "", 409, "no_roster"),
     ] {
         let answer = door.ask(method, path, headers, body).await;
         let told = format!("{method} {path}: {} {}", answer.status, answer.body);
@@ -263,10 +264,14 @@ async fn whatever_is_refused_is_a_problem_and_stands_in_the_audit_with_its_reaso
     let answer = door.ask("POST", "/api/v1/alarms/shelve", &admin, &shelve.to_string()).await;
     assert!(answer.body.contains("\"refused\""), "{}", answer.body);
     let rows = door.audit(&admin).await;
+    let of = |path: &str| rows.iter().find(|row| row["object"].as_str() == Some(path)).unwrap();
     let said = |row: &Value| row["detail"].as_str().unwrap_or_default().to_owned();
     let shelved = rows.iter().find(|row| said(row).contains("GW-01//OFFLINE")).unwrap();
     assert_eq!(shelved["outcome"], "refused", "{shelved}");
     assert!(said(shelved).contains(" / "), "with the reason: {shelved}");
+    let roster = of("POST /api/v1/roster/reload");
+    assert_eq!(roster["outcome"], "refused");
+    assert!(roster["detail"].as_str().unwrap().starts_with("no_roster"), "{roster}");
     let failed = |row: &&Value| row["verb"] == "command" && row["outcome"] == "ok";
     assert_eq!(rows.iter().filter(failed).count(), 0, "nothing was done: {rows:#?}");
     door.close().await;
