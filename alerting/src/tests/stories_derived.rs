@@ -301,7 +301,9 @@ fn a_clock_that_is_wrong_is_told_and_so_is_a_stamp_from_the_future() {
         vec![clock, high("P/H", 80.0)],
         "10 clock 4
          20 clock -6
-         30 clock 0
+         22 clock -5
+         24 clock -3
+         30 clock 2
          40 clock 0 unsynchronised
          50 clock 0
          60 s 70 @99

@@ -32,6 +32,7 @@ use tracing::{error, warn};
 use crate::clock;
 use crate::counters::{Counters, add};
 use crate::desk::DeskInput;
+use crate::intake::ClockReport;
 use crate::outage::{Late, Package, packages};
 use crate::registry::{AlarmFacts, Registry, facts};
 use crate::steps::{Step, reached};
@@ -80,6 +81,8 @@ pub enum Input {
     Judge(Box<Judge>),
     /// A sign of life.
     Heard(usize),
+    /// What the intake found out about a gateway's clock.
+    Clock(usize, ClockReport),
     /// Stored samples that the engine asked for.
     History(PointRef, TimeMs, Vec<(TimeMs, Reading)>),
     /// A person.
@@ -262,6 +265,12 @@ impl AlarmLoop {
                 let Some(known) = self.parts.registry.gateways.get(gateway) else { return };
                 self.log.heard(known.id.as_str(), now);
                 self.engine(Event::Heard { gateway: place(gateway) }, now);
+            }
+            Input::Clock(gateway, ClockReport { skew_ms, synchronised }) => {
+                let Some(known) = self.parts.registry.gateways.get(gateway) else { return };
+                self.log.clock(known.id.as_str(), skew_ms, synchronised, now);
+                let gateway = place(gateway);
+                self.engine(Event::Clock { gateway, skew_ms, synchronised }, now);
             }
             Input::History(point, from, samples) => {
                 self.log.history(point.0, from, &samples, now);
