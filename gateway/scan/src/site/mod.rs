@@ -16,7 +16,7 @@ mod system;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
-pub use bus::{BusKind, BusSpec};
+pub use bus::{BusKind, BusSpec, Direction};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
 pub(crate) use sentinel::sentinels;
