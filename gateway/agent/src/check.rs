@@ -5,7 +5,7 @@ mod text;
 
 use std::path::Path;
 
-use fengsui_scan::{BusSpec, Scanner, Site, Timing};
+use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
@@ -57,6 +57,8 @@ pub struct BusReport {
     /// How much of it the configured scans take if devices answer without delay, percent. Above
     /// some 90 scans will be missed.
     pub used_percent: u32,
+    /// Who switches the RS-485 direction: `adapter` or `kernel`; none behind a converter.
+    pub rs485: Option<&'static str>,
 }
 
 /// One fault of a report.
@@ -162,6 +164,11 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
         baud: spec.settings.baud,
         devices: members.len(),
         used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
+        rs485: match &spec.kind {
+            BusKind::Serial { direction: Direction::Kernel, .. } => Some("kernel"),
+            BusKind::Serial { direction: Direction::Adapter, .. } => Some("adapter"),
+            BusKind::RtuTcp { .. } => None,
+        },
     }
 }
 

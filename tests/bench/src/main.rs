@@ -15,6 +15,8 @@ mod gateway;
 mod ingest;
 mod ingest_mqtt;
 mod latency;
+mod line;
+mod line_site;
 mod load;
 mod process;
 mod store;
@@ -51,10 +53,11 @@ enum Part {
     Mqtt,
     Latency,
     Gateway,
+    Line,
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Engine,
         Self::Store,
         Self::Backtest,
@@ -62,6 +65,7 @@ impl Part {
         Self::Mqtt,
         Self::Latency,
         Self::Gateway,
+        Self::Line,
     ];
 
     fn title(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Part {
             Self::Mqtt => "接入（经 MQTT）| ingest over MQTT",
             Self::Latency => "时延与线路 | latency and wire, 5,000 samples/s",
             Self::Gateway => "网关内存 | the gateway's memory",
+            Self::Line => "总线 | one RTU line of 32, three of them dead",
         }
     }
 }
@@ -154,6 +159,7 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
         Part::Mqtt => runtime.block_on(ingest_mqtt::measure(work.path())),
         Part::Latency => runtime.block_on(latency::measure(work.path())),
         Part::Gateway => runtime.block_on(gateway::measure(work.path())),
+        Part::Line => line::measure(work.path()),
     }
 }
 

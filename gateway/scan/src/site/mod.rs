@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
-pub use bus::{BusKind, BusSpec};
+pub use bus::{BusKind, BusSpec, Direction};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
 pub use section::{Section, Text};
