@@ -147,8 +147,8 @@ export function mockStories({ live, text, shot }) {
       await until('a row', async () => (await rows(page)).length === 1);
       assert.match((await rows(page))[0].text, /未入账/);
       assert.equal(await text(page, '.flags [data-first=first]'), '首', 'what came first is marked');
-      assert.match(await text(page, '.detail [data-first=first]'), /最先发生/);
       await page.keyboard.press('Home');
+      await until('the detail says it in words', async () => /最先发生/.test(await text(page, '.detail [data-first=first]')));
       await page.keyboard.press('Tab');
       await page.keyboard.type('看过');
       await page.keyboard.press('Enter');

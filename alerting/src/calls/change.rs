@@ -207,7 +207,11 @@ impl Machine {
         let fresh = chain.iter().position(|(_, person)| !called(person));
         let reason = match step.reason {
             Reason::Unread | Reason::NotConfirmed => Reason::Unanswered,
-            other => other,
+            Reason::First
+            | Reason::Unanswered
+            | Reason::AgainFromTop
+            | Reason::ReplyOverdue
+            | Reason::Manual => step.reason,
         };
         (fresh.unwrap_or(chain.len()), Kind::Both, reason)
     }

@@ -190,13 +190,8 @@ impl Centre {
         tokio::spawn(office.clone().run(stopped.clone()));
         let accounts = people(&config, &files, &core.counters, extras.demo.is_some()).await?;
         tokio::spawn(accounts.clone().tend(stopped.clone()));
-        let app = app_of(
-            &config,
-            &files,
-            &core,
-            (accounts.clone(), calls.clone(), office.clone()),
-            extras.demo,
-        )?;
+        let owners = (accounts.clone(), calls.clone(), office.clone());
+        let app = app_of(&config, &files, &core, owners, extras.demo)?;
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();

@@ -140,8 +140,9 @@ fn told(changed: &[Difference]) -> Value {
 fn words(alone: &LeftAlone, at: &str) -> String {
     let LeftAlone { alarm, occurrence, priority, installations, fault, .. } = alone;
     let (zh, en) = fault.text();
-    let places: Vec<&str> = installations.iter().map(String::as_str).collect();
-    let place = if places.is_empty() { "*".to_owned() } else { places.join(", ") };
+    // An alarm of the gateway itself belongs to no installation: the roster of `*` speaks for it.
+    let place = |name: &String| if name.is_empty() { "*".to_owned() } else { name.clone() };
+    let place = installations.iter().map(place).collect::<Vec<_>>().join(", ");
     format!(
         "未结报警 {alarm} #{occurrence}（P{priority}）自 {at} 起将无人可叫：{zh}；请在 [[duty]] 或 {place} 的 [[roster]] 中写入有号码的人 / open alarm {alarm} #{occurrence} would have nobody to call from {at}: {en}; name somebody with a number in [[duty]] or in the [[roster]] of {place}"
     )

@@ -2,8 +2,8 @@
 //! and back.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use fengsui_alerting::{Cause, Command, Permit, Verb};
@@ -41,7 +41,7 @@ pub(super) struct Body {
 
 pub(super) async fn deed(
     State(app): State<App>,
-    uri: Uri,
+    uri: OriginalUri,
     Path(deed): Path<String>,
     Extension(who): Extension<Identity>,
     Extension(peer): Extension<Peer>,

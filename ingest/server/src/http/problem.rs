@@ -1,7 +1,8 @@
 //! Errors of the API: RFC 9457, with place and mend, in the reader's language.
 
+use axum::extract::OriginalUri;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -137,7 +138,7 @@ impl Problem {
 /// What router and extractors refuse by themselves, in the words of the others: a word where a
 /// number must be, another method, a body that is too large or of another kind, a handler that
 /// takes too long. A header such as `Allow` stays.
-pub(super) async fn worded(uri: Uri, response: Response) -> Response {
+pub(super) async fn worded(OriginalUri(uri): OriginalUri, response: Response) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let json = kind.is_some_and(|kind| kind.as_bytes().windows(4).any(|part| part == b"json"));
@@ -186,7 +187,7 @@ pub(super) async fn worded(uri: Uri, response: Response) -> Response {
 }
 
 /// For paths that the API does not have.
-pub(super) async fn no_such_path(uri: Uri) -> Problem {
+pub(super) async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
     let title = "没有这个接口 / no such path";
     let fix = "GET /api/v1/desk";
     Problem::new(StatusCode::NOT_FOUND, "no_such_path", title, "path", uri.path(), fix)

@@ -48,12 +48,12 @@ async fn reload(State(app): State<App>, Extension(who): Extension<Identity>) -> 
 pub(super) fn unusable(faults: &[String]) -> Response {
     let title = "名册未变更 / the roster was not changed";
     let count = faults.len();
-    let detail = format!("{count} 处错误 / {count} faults: {}", faults.join("; "));
+    let detail = format!("{count} 处错误 / {count} faults");
     let fix =
         "逐条修改 faults 所列各处后重试；在用名册不变 / mend each of faults; the old one stays";
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     let problem = Problem::new(status, "bad_roster", title, "calls.file", detail, fix);
-    let told = problem.told();
+    let told = Told::refused(format!("bad_roster: {}", faults.join("; ")));
     let mut body = serde_json::to_value(&problem).unwrap_or_default();
     if let Some(body) = body.as_object_mut() {
         body.insert("faults".to_owned(), json!(faults));
