@@ -229,6 +229,8 @@ impl Config {
             faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
             None
         });
+        let rows = own.output.iter().map(|output| row_of(&text, output.span().start));
+        let rows: Vec<usize> = rows.collect();
         let outputs = crate::outputs::config::check(own.output, own.button);
         let outputs = outputs.unwrap_or_else(|misfits| {
             faults.extend(misfits.into_iter().map(|(at, why)| {
@@ -243,6 +245,11 @@ impl Config {
             let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
             let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
             faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
+            let forbidden = outputs.forbidden(&site.devices).into_iter();
+            faults.extend(forbidden.map(|(place, why)| {
+                let row = rows.get(place).copied();
+                ConfigFault::Own { file: path.to_owned(), row, why }
+            }));
         }
         let gateway = files.as_ref().map_or("-", |files| files.site.gateway.as_str());
         let sparkplug = own.sparkplug.map(|file| file.check(gateway)).transpose();

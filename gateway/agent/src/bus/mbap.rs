@@ -143,12 +143,7 @@ impl Open {
         self.inbox.is_empty() && self.socket.peek(&mut [0]).is_err_and(nothing)
     }
 
-    async fn transact(
-        &mut self,
-        unit: u8,
-        pdu: &[u8],
-        manner: Manner,
-    ) -> Result<Vec<u8>, Trouble> {
+    async fn transact(&mut self, unit: u8, pdu: &[u8], manner: Manner) -> Result<Vec<u8>, Trouble> {
         if !self.is_quiet() {
             return Err(Trouble::Foreign("it speaks before it is asked".to_owned()));
         }

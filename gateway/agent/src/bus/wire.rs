@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fengsui_scan::{Asked, BusKind, BusSpec, Direction, Echo, Outcome, ReadRequest, RtuFault, SerialSettings};
+use fengsui_scan::{
+    Asked, BusKind, BusSpec, Direction, Echo, Outcome, ReadRequest, RtuFault, SerialSettings,
+};
 
 use super::serial::{Opener, RtuLine};
 use super::tcp::Tcp;

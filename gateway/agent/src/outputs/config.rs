@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use fengsui_scan::{Device, Link};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -361,11 +362,33 @@ impl OutputPlan {
         }
         unknown
     }
+
+    /// Coils of devices that must not be written to: which output, and why not.
+    pub(crate) fn forbidden(&self, devices: &[Device]) -> Vec<(usize, String)> {
+        let of = |(place, output): (usize, &Output)| {
+            let Wiring::Coil { host, port, unit, coil } = &output.wiring else { return None };
+            let same = |device: &&Device| match &device.link {
+                Link::ModbusTcp { host: h, port: p } => (h, p, device.unit) == (host, port, *unit),
+                Link::Rtu { .. } => false,
+            };
+            let device = devices.iter().find(|device| device.never_write && same(device))?;
+            Some((
+                place,
+                format!(
+                    "output.coil = {coil}（{}）：设备 {} 的型号库写明不可写入（never_write），请改用继电器模块或 gpio  |  \
+                 the profile of device {1} says never_write: use a relay module or a gpio line instead",
+                    output.name, device.name
+                ),
+            ))
+        };
+        self.outputs.iter().enumerate().filter_map(of).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fengsui_scan::Site;
 
     #[derive(Deserialize)]
     struct File {
@@ -415,6 +438,34 @@ does = "acknowledge"
         assert_eq!(plan.outputs[2].follows, Follows::Beacon(filter));
         assert!(plan.buttons[0].active_low);
         assert_eq!(plan.unknown_tags(&|_| false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_coil_of_a_device_that_must_not_be_written_to_is_refused() {
+        let site = |profile: &str| {
+            let text = format!(
+                "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n\
+                 [[installation]]\nname='a'\nkind='k'\n[[device]]\nname='e3'\n\
+                 kind='modbus-tcp'\nhost='10.0.0.9'\nunit=3\n{profile}\n"
+            );
+            let points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,\
+                          type,period_ms\nA,n,a,s,u,0,9,e3,holding,10,u16,1000\n";
+            Site::load("s", &text, &mut |_| Ok(points.to_owned())).unwrap()
+        };
+        let output = |unit: u8| {
+            format!(
+                "[[output]]\nname='siren'\nkind='coil'\nhost='10.0.0.9'\nunit={unit}\ncoil=4\n\
+                 follows='siren'\n"
+            )
+        };
+        let careful = site("profile='honeywell_e3point'");
+        let refused = read(&output(3)).unwrap().forbidden(&careful.devices);
+        assert_eq!(refused.len(), 1);
+        let (place, why) = &refused[0];
+        assert!(*place == 0 && why.contains("output.coil = 4") && why.contains("e3"), "{why}");
+        assert!(why.contains("never_write") && why.contains("gpio"), "{why}");
+        assert_eq!(read(&output(4)).unwrap().forbidden(&careful.devices), []);
+        assert_eq!(read(&output(3)).unwrap().forbidden(&site("").devices), []);
     }
 
     #[test]

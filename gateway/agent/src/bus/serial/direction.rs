@@ -36,7 +36,11 @@ fn enable(port: &impl AsRawFd) -> io::Result<()> {
     port.set_rs485_conf(&wanted)?;
     // A driver without it may take the call and change nothing.
     let taken = format!("{:?}", port.get_rs485_conf()?);
-    if taken.contains("SER_RS485_ENABLED") { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    if taken.contains("SER_RS485_ENABLED") {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What to do about it.
