@@ -171,6 +171,7 @@ fn as_text(reports: &[Report]) -> String {
                 );
             }
             text += &lines(report);
+            text += &report.hints_text();
         } else {
             text += &report.faults_text();
         }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::Problem;
-use super::system::{Section, Text, unique};
+use super::section::{Section, Text};
+use super::system::unique;
 use crate::rtu::{Echo, Parity, SerialSettings, StopBits};
 
 /// What a line is.
