@@ -125,6 +125,12 @@ impl Config {
             let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
             let unknown = own.tags.iter().filter(|(_, tag)| !known(tag));
             wrong.extend(unknown.map(|(row, tag)| no_such_tag(&file, *row, tag)));
+            let forbidden = own.outputs.forbidden(&site.devices).into_iter();
+            wrong.extend(forbidden.map(|(place, coil, problem)| {
+                let (column, value) = (Some("output.coil".to_owned()), Some(coil.to_string()));
+                let row = own.output_rows.get(place).copied();
+                SiteFault { row, column, value, ..SiteFault::of_file(&file, problem) }
+            }));
         }
         wrong.sort_by_key(|fault| fault.row);
         let wrong = wrong.into_iter().map(ConfigFault::Site);

@@ -7,7 +7,7 @@
 //!   round. First all live, then three fall silent in mid-run.
 //! - The first seconds after that are left out: a failed block and its second try cost once, not at
 //!   every scan. The longest interval with them is printed.
-//! - What `busy processors` do to it stays in: a late reply of the simulation counts against us.
+//! - What a busy machine does to it stays in: a late reply of the simulation counts against us.
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::path::Path;

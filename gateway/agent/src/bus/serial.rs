@@ -9,15 +9,19 @@
 mod direction;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use fengsui_scan::{
     Asked, Done, Echo, Master, Move, Outcome, Parity, SerialSettings, StopBits, Timing,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt};
 use tracing::{info, warn};
@@ -28,6 +32,9 @@ use crate::clock::Clock;
 const WRITE_MAX: Duration = Duration::from_secs(1);
 /// Read at once: more than the longest frame.
 const READ_BYTES: usize = 512;
+/// Up to here a wait is slept by a thread: the silence between two frames at 9,600 baud, and a
+/// little.
+const NAP_MAX_US: u64 = 5_000;
 /// Reads before a request; a line that never stops speaking is a fault, not a wait without end.
 const DRAINS_MAX: usize = 64;
 
@@ -119,6 +126,14 @@ impl RtuLine {
     }
 
     async fn listen(&mut self, until: u64) {
+        let left = until.saturating_sub(self.clock.line_us());
+        if left <= NAP_MAX_US && self.stream.is_some() {
+            nap(Duration::from_micros(left)).await;
+            if self.clock.line_us() >= until {
+                self.glance().await;
+                return;
+            }
+        }
         let until = self.clock.line_instant(until);
         let Some(stream) = &mut self.stream else { return sleep_until(until).await };
         let mut buffer = [0; READ_BYTES];
@@ -131,13 +146,33 @@ impl RtuLine {
     /// Takes what already stands in the port's buffer; true if there was anything.
     async fn drain(&mut self) -> bool {
         for drained in 0..DRAINS_MAX {
-            let Some(stream) = &mut self.stream else { return true };
-            let mut buffer = [0; READ_BYTES];
-            match timeout(Duration::ZERO, stream.read(&mut buffer)).await {
-                Ok(read) => self.took(read, &buffer),
-                Err(_) => return drained > 0,
+            // The runtime looks at its sockets meanwhile.
+            yield_now().await;
+            if self.stream.is_none() {
+                return true;
+            }
+            if !self.glance().await {
+                return drained > 0;
             }
         }
+        true
+    }
+
+    /// Takes what is there without waiting; false if nothing was.
+    async fn glance(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut buffer = [0; READ_BYTES];
+        let mut bytes = ReadBuf::new(&mut buffer);
+        let looked = poll_fn(|context| {
+            let looked = Pin::new(&mut *stream).poll_read(context, &mut bytes);
+            Poll::Ready(match looked {
+                Poll::Ready(read) => Some(read),
+                Poll::Pending => None,
+            })
+        });
+        let Some(read) = looked.await else { return false };
+        let read = read.map(|()| bytes.filled().len());
+        self.took(read, &buffer);
         true
     }
 
@@ -193,6 +228,13 @@ impl RtuLine {
             }
         }
     }
+}
+
+/// The runtime's timers go by whole milliseconds, and round up: between two frames that would cost
+/// a fast line a tenth of its time. A thread sleeps to the tenth of a millisecond.
+async fn nap(time: Duration) {
+    // If it fails, whoever naps looks at the clock and waits for the rest.
+    drop(spawn_blocking(move || std::thread::sleep(time)).await);
 }
 
 fn serial(

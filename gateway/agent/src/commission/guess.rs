@@ -5,6 +5,7 @@
 //! - Several ways often fit one value. A second value tells them apart; nothing is called certain.
 
 mod fit;
+mod refused;
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const AHEAD: u16 = 4;
 const NEAR: f64 = 0.02;
 /// Times that a request is sent before the device counts as silent.
 const TRIES: usize = 2;
+/// Before a busy device is asked again.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to guess.
 #[derive(Args, Debug)]
@@ -202,24 +205,19 @@ async fn around(args: &GuessArgs, line: &mut Line, clock: &Clock) -> Result<Vec<
         let count = (near - first + AHEAD).min(u16::MAX - first);
         match words(args, line, clock, ReadRequest { function, first, count }).await? {
             Ok(words) => all.push(Around { near, window: Window { function, first, words } }),
+            Err(code) if !refused::may_be_partial(code) => refused.push((function, near, code)),
             // The whole is refused where one register is missing: each on its own then.
             Err(code) => {
                 let runs = runs(args, line, clock, ReadRequest { function, first, count }).await?;
                 if runs.is_empty() {
-                    refused.push(format!("{function} {near}: exception {code}"));
+                    refused.push((function, near, code));
                 }
                 all.extend(runs.into_iter().map(|window| Around { near, window }));
             }
         }
     }
     if all.is_empty() {
-        let err = format!(
-            "从机 {} 在，但没有这些寄存器（{}）；核对手册地址  |  the unit is there, but has none of \
-             these registers; check the address\n",
-            args.unit,
-            refused.join(", ")
-        );
-        return Err(Said::fault(super::PROBLEMS, err));
+        return Err(Said::fault(super::PROBLEMS, refused::text(args.unit, &refused)));
     }
     Ok(all)
 }
@@ -255,15 +253,24 @@ async fn words(
     request: ReadRequest,
 ) -> Result<Result<Vec<u16>, u8>, Said> {
     let patience = Duration::from_millis(args.timeout_ms);
-    let mut why = "no answer";
+    let (mut why, mut busy) = ("没有应答 no answer", None);
     for _ in 0..TRIES {
         match line.ask(clock, args.unit, request, patience).await.outcome {
             Outcome::Data(Payload::Words(words)) => return Ok(Ok(words)),
+            Outcome::Exception(code @ (5 | 6)) => {
+                busy = Some(code);
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
             Outcome::Exception(code) => return Ok(Err(code)),
-            Outcome::Data(Payload::Bits(_)) | Outcome::BadFrame => why = "damaged answer",
-            Outcome::Timeout => why = "no answer in time",
-            Outcome::Lost | Outcome::Unreachable => why = "connection lost",
+            Outcome::Data(Payload::Bits(_)) | Outcome::BadFrame => {
+                why = "应答报文错误 the reply is damaged, or not the answer to this request";
+            }
+            Outcome::Timeout => why = "超时无应答 no answer in time",
+            Outcome::Lost | Outcome::Unreachable => why = "连接中断 connection lost",
         }
+    }
+    if let Some(code) = busy {
+        return Ok(Err(code));
     }
     let line = format!("{} 从机 unit {}", args.line.name(), args.unit);
     Err(Said::unreachable(&line, why))

@@ -121,6 +121,11 @@ impl LineArgs {
         Self { baud, ..self.clone() }
     }
 
+    /// Modbus TCP, where nothing is damaged on the way.
+    pub(super) fn is_tcp(&self) -> bool {
+        self.place.tcp.is_some()
+    }
+
     /// Baud rates mean something here.
     pub(super) fn is_serial(&self) -> bool {
         self.place.serial.is_some()

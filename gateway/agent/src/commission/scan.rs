@@ -5,6 +5,7 @@
 //! - Only reads: nothing is ever written to a device.
 //! - Interrupted, it shows what was found so far.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -222,7 +223,7 @@ fn as_json(args: &ScanArgs, seen: &Seen) -> String {
         Table::Word(word) => json!({ "word": format!("0x{word:04X}") }),
         Table::Bit(bit) => json!({ "bit": bit }),
         Table::Exception(code) => {
-            json!({ "exception": code, "words": words::exception(*code) })
+            json!({ "exception": code, "words": words::exception(*code).1 })
         }
         Table::Fault(fault) => json!({ "fault": fault }),
     };
@@ -287,8 +288,7 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
             table.add_row(row);
         }
         out += &format!("{table}\n");
-        out += "“异常 n”表示设备在，但拒绝该表或地址 0 | `异常 n` = exception n: it is there, and \
-                refuses that table or address 0\n";
+        out += &exceptions(seen);
     }
     if ignores {
         out += "每个从机地址的应答都相同：该设备不看从机地址，填 unit = 1 即可\n  \
@@ -296,12 +296,7 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
     }
     let list = |units: &[u8]| units.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
     if !seen.garbled.is_empty() {
-        out += &format!(
-            "从机 {0} 有应答但报文错误：检查波特率、校验、终端电阻，或两台设备同一地址\n  \
-             units {0} gave damaged answers: check baud rate, parity, termination, two devices \
-             with one number\n",
-            list(&seen.garbled)
-        );
+        out += &garbled(&list(&seen.garbled), args.line.is_tcp());
     }
     if !seen.nobody.is_empty() {
         let count = seen.nobody.len();
@@ -326,6 +321,47 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
     out
 }
 
+/// What the exceptions in the table mean. Only refusals of a table or an address say so.
+fn exceptions(seen: &Seen) -> String {
+    let tables = seen.found.iter().flat_map(|one| &one.tables);
+    let codes: BTreeSet<u8> = tables
+        .filter_map(|(_, table)| match table {
+            Table::Exception(code) => Some(*code),
+            Table::Word(_) | Table::Bit(_) | Table::Fault(_) => None,
+        })
+        .collect();
+    let each = |code: &u8| {
+        let (zh, en) = words::exception(*code);
+        format!("异常 {code} = {zh} {en}")
+    };
+    match codes.is_empty() {
+        true => String::new(),
+        false => {
+            let list = codes.iter().map(each).collect::<Vec<_>>().join("；");
+            format!("“异常”也说明设备在 | an exception is an answer: {list}\n")
+        }
+    }
+}
+
+/// Answers that are none: on a serial line damaged, over TCP not what was asked for.
+fn garbled(units: &str, is_tcp: bool) -> String {
+    if is_tcp {
+        format!(
+            "从机 {units} 的应答不是对所问的应答（Modbus TCP 报文错误）：该端口可能不是 Modbus TCP（串口服务器\
+             透传请用 --rtu-tcp），或中间网关转来迟到或别的设备的应答（加大 --timeout-ms，检查网关的从机地址）\n  \
+             units {units} gave answers that do not belong to the question: the port may not be \
+             Modbus TCP (use --rtu-tcp for a transparent converter), or a gateway on the way \
+             passes on late or foreign answers (a longer --timeout-ms; check its unit numbers)\n"
+        )
+    } else {
+        format!(
+            "从机 {units} 有应答但报文错误：检查波特率、校验、终端电阻，或两台设备同一地址\n  units {units} \
+             gave damaged answers: check baud rate, parity, termination, two devices with one \
+             number\n"
+        )
+    }
+}
+
 fn cell(table: &Table) -> String {
     match table {
         Table::Word(word) => format!("0x{word:04X}"),
@@ -338,6 +374,14 @@ fn cell(table: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn damaged_answers_over_tcp_have_other_causes_than_on_a_serial_line() {
+        let (tcp, serial) = (garbled("3, 4", true), garbled("3, 4", false));
+        assert!(tcp.contains("--rtu-tcp") && tcp.contains("units 3, 4"), "{tcp}");
+        assert!(!tcp.contains("波特率") && !tcp.contains("parity"), "{tcp}");
+        assert!(serial.contains("波特率") && serial.contains("parity"), "{serial}");
+    }
 
     #[test]
     fn units_are_read_as_people_write_them() {

@@ -247,18 +247,18 @@ pub(super) fn of_fault(fault: Fault) -> Words {
     }
 }
 
-/// The name of a Modbus exception (application protocol 1.1b3, section 7).
-pub(super) fn exception(code: u8) -> &'static str {
+/// The name of a Modbus exception (application protocol 1.1b3, section 7), in both languages.
+pub(super) fn exception(code: u8) -> (&'static str, &'static str) {
     match code {
-        1 => "illegal function",
-        2 => "illegal data address",
-        3 => "illegal data value",
-        4 => "server device failure",
-        5 => "acknowledge",
-        6 => "server device busy",
-        8 => "memory parity error",
-        10 => "gateway path unavailable",
-        11 => "gateway target failed to respond",
-        _ => "not in the standard",
+        1 => ("功能不支持", "illegal function"),
+        2 => ("地址不存在", "illegal data address"),
+        3 => ("数量或数值不允许", "illegal data value"),
+        4 => ("设备故障", "server device failure"),
+        5 => ("已收下请求，仍在处理", "acknowledge"),
+        6 => ("设备忙", "server device busy"),
+        8 => ("内存校验错", "memory parity error"),
+        10 => ("网关通路不可用", "gateway path unavailable"),
+        11 => ("网关后的设备无应答", "gateway target failed to respond"),
+        _ => ("标准中没有", "not in the standard"),
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct OwnFile {
     pub(super) alarm: AlarmSettings,
     pub(super) centre_key: Option<CentreKey>,
     pub(super) outputs: OutputPlan,
+    /// The line of each output.
+    pub(super) output_rows: Vec<usize>,
     pub(super) health: Option<std::net::SocketAddr>,
     /// None: nothing is said.
     pub(super) clock_battery: Option<bool>,
@@ -69,7 +71,7 @@ pub(super) fn read(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> OwnFi
     });
     let sparkplug = root.table(&mut at, "sparkplug");
     own.sparkplug = sparkplug.and_then(|table| SparkplugFile::read(&mut at, table));
-    own.outputs = outputs::read(&mut at, document.get_ref(), &mut own.tags);
+    (own.outputs, own.output_rows) = outputs::read(&mut at, document.get_ref(), &mut own.tags);
     root.allow(&["output", "button"]);
     root.finish(&mut at);
     if !whole {

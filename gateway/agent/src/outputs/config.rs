@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fengsui_scan::{Problem, Section, Text};
+use fengsui_scan::{Device, Link, Problem, Section, Text};
 use toml::de::DeTable;
 
 use super::gpio::Line;
@@ -68,12 +68,12 @@ pub struct OutputPlan {
 }
 
 /// Reads `[[output]]` and `[[button]]`; what is faulty is left out and was reported. Tags that
-/// outputs name go to `tags`, each with its line.
+/// outputs name go to `tags`, each with its line. Gives the line of each output as well.
 pub(crate) fn read(
     at: &mut Text<'_>,
     root: &DeTable<'_>,
     tags: &mut Vec<(usize, String)>,
-) -> OutputPlan {
+) -> (OutputPlan, Vec<usize>) {
     let (outputs, buttons) = (at.tables(root, "output"), at.tables(root, "button"));
     let count = outputs.len() + buttons.len();
     if let Some((span, _)) = outputs.first().filter(|_| count > OUTPUTS_MAX) {
@@ -85,16 +85,45 @@ pub(crate) fn read(
     }
     let (names, lines) = (BTreeSet::new(), BTreeSet::new());
     let mut door = Door { at, names, lines, tags };
-    let mut plan = OutputPlan::default();
+    let (mut plan, mut rows) = (OutputPlan::default(), Vec::new());
     for (span, table) in outputs {
         let row = door.at.row(&span);
-        plan.outputs.extend(door.output(Section::new("output", row, table)));
+        if let Some(output) = door.output(Section::new("output", row, table)) {
+            plan.outputs.push(output);
+            rows.push(row);
+        }
     }
     for (span, table) in buttons {
         let row = door.at.row(&span);
         plan.buttons.extend(door.button(Section::new("button", row, table)));
     }
-    plan
+    (plan, rows)
+}
+
+impl OutputPlan {
+    /// Coils of devices that must not be written to: which output, what it says, and why not.
+    pub(crate) fn forbidden(&self, devices: &[Device]) -> Vec<(usize, u16, Problem)> {
+        let of = |(place, output): (usize, &Output)| {
+            let Wiring::Coil { host, port, unit, coil } = &output.wiring else { return None };
+            let same = |device: &&Device| match &device.link {
+                Link::ModbusTcp { host: h, port: p } => (h, p, device.unit) == (host, port, *unit),
+                Link::Rtu { .. } => false,
+            };
+            let device = devices.iter().find(|device| device.never_write && same(device))?;
+            let problem = said(
+                format!(
+                    "设备 {} 的型号库写明不可写入（never_write）；请改用继电器模块或 gpio",
+                    device.name
+                ),
+                format!(
+                    "the profile of device {} says never_write; use a relay module or a gpio line",
+                    device.name
+                ),
+            );
+            Some((place, *coil, problem))
+        };
+        self.outputs.iter().enumerate().filter_map(of).collect()
+    }
 }
 
 fn said(zh: impl Into<String>, en: impl Into<String>) -> Problem {
@@ -352,13 +381,43 @@ impl Door<'_, '_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use fengsui_scan::SiteFault;
+    use fengsui_scan::{Site, SiteFault};
 
     pub(in crate::outputs) fn plan_of(text: &str) -> Result<OutputPlan, Vec<SiteFault>> {
         let (mut faults, mut tags) = (Vec::new(), Vec::new());
         let (document, mut at) = Text::open("gateway.toml", text, &mut faults);
-        let plan = read(&mut at, document.get_ref(), &mut tags);
+        let (plan, _) = read(&mut at, document.get_ref(), &mut tags);
         if faults.is_empty() { Ok(plan) } else { Err(faults) }
+    }
+
+    #[test]
+    fn a_coil_of_a_device_that_must_not_be_written_to_is_refused() {
+        let site = |profile: &str| {
+            let text = format!(
+                "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n\
+                 [[installation]]\nname='a'\nkind='k'\n[[device]]\nname='e3'\n\
+                 kind='modbus-tcp'\nhost='10.0.0.9'\nunit=3\n{profile}\n"
+            );
+            let points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,\
+                          type,period_ms\nA,n,a,s,u,0,9,e3,holding,10,u16,1000\n";
+            Site::load("s", &text, &mut |_| Ok(points.to_owned())).unwrap()
+        };
+        let coil_of = |unit: u8| {
+            let text = format!(
+                "[[output]]\nname='siren'\nkind='coil'\nhost='10.0.0.9'\nunit={unit}\ncoil=4\n\
+                 follows='siren'\n"
+            );
+            plan_of(&text).unwrap()
+        };
+        let careful = site("profile='honeywell_e3point'");
+        let refused = coil_of(3).forbidden(&careful.devices);
+        let [(0, 4, problem)] = refused.as_slice() else { panic!("{refused:?}") };
+        assert!(
+            problem.zh().contains("e3") && problem.en().contains("relay module"),
+            "{problem:?}"
+        );
+        assert_eq!(coil_of(4).forbidden(&careful.devices), []);
+        assert_eq!(coil_of(3).forbidden(&site("").devices), []);
     }
 
     #[test]

@@ -293,8 +293,12 @@ impl Line {
         lane.patience.learn(&heard.outcome, heard.turnaround_us);
         let before = is_alive(lane);
         let answer = lane.scanner.answer(heard.outcome, now);
-        if before != is_alive(lane) || taken.probe.is_some() {
+        let after = is_alive(lane);
+        if before != after || taken.probe.is_some() {
             self.ration.reckon(&self.lanes, &self.timing);
+        }
+        if before && !after {
+            self.ration.delayed(heard.busy_us, now);
         }
         answer
     }

@@ -3,7 +3,7 @@
 //! - Together a twentieth of the time: a probe is paid from credit that grows by 5 % of the time
 //!   that passes. A long probe may overdraw it; nobody is probed until that is earned again.
 //! - A probe that delays no block by more than a fifth of its interval is paid for, no more. One
-//!   that does (it *hurts*) is followed by 128 intervals without another: of a hundred scans of one
+//!   that does (it *hurts*), and a device that dies, is followed by 128 intervals without another: of a hundred scans of one
 //!   block fewer than one is late by more than a fifth. On a line whose intervals are longer than
 //!   4.6 s the pause ends after ten minutes all the same, and the share is up to one scan in that
 //!   time.
@@ -64,7 +64,14 @@ impl Ration {
     /// A probe took `busy_us`; it delayed others or went into a gap.
     pub(super) fn spend(&mut self, busy_us: u64, delayed: bool, now: u64) {
         self.credit_us -= signed(busy_us);
-        if let Some(interval_us) = self.hurt(busy_us).filter(|_| delayed) {
+        if delayed {
+            self.delayed(busy_us, now);
+        }
+    }
+
+    /// The living waited so long for a probe, or for a device that died.
+    pub(super) fn delayed(&mut self, busy_us: u64, now: u64) {
+        if let Some(interval_us) = self.hurt(busy_us) {
             let pause = (interval_us * HURT_EVERY / 1_000).min(HURT_PAUSE_MAX_MS);
             self.spared_until = now + pause;
         }

@@ -18,6 +18,7 @@ fn device(max_registers: u16, gap_registers: u16, read_singly: bool) -> Device {
         read_singly,
         time_register: None,
         response: None,
+        never_write: false,
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Device {
     pub time_register: Option<u16>,
     /// How fast each of its alarms must be; none: no requirement.
     pub response: Option<Required>,
+    /// Its profile says that writing to it is dangerous.
+    pub never_write: bool,
 }
 
 /// Where a point's value stands and how it is read.

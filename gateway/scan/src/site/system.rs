@@ -198,6 +198,7 @@ fn device(
         read_singly,
         time_register: time_register.and_then(|address| u16::try_from(address).ok()),
         response,
+        never_write: false,
     };
     Some(Found { device, row, profile, profile_base })
 }
