@@ -5,6 +5,7 @@
 //!   or not the goals are reached; a goal that is missed is shown as missed.
 //! - Files are written below the folder of the summary, on the disk that is to be measured.
 
+mod backlog;
 mod backtest;
 mod centre;
 mod clock;
@@ -51,10 +52,11 @@ enum Part {
     Mqtt,
     Latency,
     Gateway,
+    Backlog,
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Engine,
         Self::Store,
         Self::Backtest,
@@ -62,6 +64,7 @@ impl Part {
         Self::Mqtt,
         Self::Latency,
         Self::Gateway,
+        Self::Backlog,
     ];
 
     fn title(self) -> &'static str {
@@ -73,6 +76,7 @@ impl Part {
             Self::Mqtt => "接入（经 MQTT）| ingest over MQTT",
             Self::Latency => "时延与线路 | latency and wire, 5,000 samples/s",
             Self::Gateway => "网关内存 | the gateway's memory",
+            Self::Backlog => "断网一周后的补传 | a week of backlog beside live values",
         }
     }
 }
@@ -154,6 +158,7 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
         Part::Mqtt => runtime.block_on(ingest_mqtt::measure(work.path())),
         Part::Latency => runtime.block_on(latency::measure(work.path())),
         Part::Gateway => runtime.block_on(gateway::measure(work.path())),
+        Part::Backlog => runtime.block_on(backlog::measure(work.path())),
     }
 }
 
