@@ -7,8 +7,11 @@
 use std::collections::VecDeque;
 use std::collections::vec_deque::Iter;
 
-use fengsui_telemetry::Reading;
+use fengsui_telemetry::{Fault, Reading};
 
+/// Stands where a bad sample has no number and says why: beyond what the instrument can mean.
+/// Every other reason is 0, as older snapshots hold it.
+const OUT_OF_RANGE: f64 = f64::INFINITY;
 /// Times beyond this (36 million years) are cut to it.
 const TIME_MAX: i64 = i64::MAX >> 3;
 
@@ -41,7 +44,12 @@ impl Sample {
     }
 
     pub(crate) fn of(te: i64, reading: Reading) -> Self {
-        Self::new(te, reading.value())
+        match reading {
+            Reading::Bad(Fault::OutOfRange) => Self::with_trust(te, Trust::Bad, OUT_OF_RANGE),
+            Reading::Good(_) | Reading::Uncertain(..) | Reading::Bad(_) => {
+                Self::new(te, reading.value())
+            }
+        }
     }
 
     pub(crate) fn with_trust(te: i64, trust: Trust, value: f64) -> Self {
@@ -79,10 +87,20 @@ impl Sample {
         }
     }
 
-    /// The two of one time: the sample that counts from now on, or none if nothing changes.
-    fn meet(self, other: Self) -> Option<Self> {
-        if self.trust() == Trust::Conflict || self.value() == other.value() {
+    /// True where there is no number because it lay beyond what the instrument can mean. The
+    /// number itself is never used; RANGE alone asks for this.
+    pub(crate) fn is_out_of_range(self) -> bool {
+        self.trust() == Trust::Bad && self.value.is_infinite()
+    }
+
+    /// The two of one time: the sample that counts from now on, or none if nothing changes. Of
+    /// two reasons for having no number, out of range counts, whichever came first.
+    pub(crate) fn meet(self, other: Self) -> Option<Self> {
+        if self.trust() == Trust::Conflict {
             return None;
+        }
+        if self.value() == other.value() {
+            return (other.is_out_of_range() && !self.is_out_of_range()).then_some(other);
         }
         // For slopes alone, which take the mean.
         let mean = match (self.value(), other.value()) {
@@ -209,7 +227,7 @@ impl Held {
 
 /// Lays samples of several sources together, in order of time. `stored` has settled its own
 /// disagreements already: where one time comes from there and from memory, memory counts only if
-/// it holds a conflict or an estimated time.
+/// it holds a conflict, an estimated time or an out of range.
 pub(crate) fn lay_together(stored: &[Sample], held: &Held, late: &[Sample]) -> Vec<Sample> {
     let mut memory: Vec<Sample> = held.iter().copied().collect();
     if !late.is_empty() {
@@ -229,7 +247,10 @@ pub(crate) fn lay_together(stored: &[Sample], held: &Held, late: &[Sample]) -> V
             all.push(earlier);
         }
         match memory.next_if(|m| m.te() == sample.te()) {
-            Some(same) if matches!(same.trust(), Trust::Conflict | Trust::RaisesOnly) => {
+            Some(same)
+                if matches!(same.trust(), Trust::Conflict | Trust::RaisesOnly)
+                    || same.is_out_of_range() =>
+            {
                 all.push(same);
             }
             Some(_) | None => all.push(*sample),

@@ -97,13 +97,62 @@ pub enum PlanFault {
         by: String,
     },
     /// Q8: the value would be stale before the delay ends.
-    #[error("{key}: a delay is longer than {stale}; no delay fires on a stale value")]
+    #[error(
+        "{key}: a delay is longer than {stale}, and no delay fires on a stale value; shorten the \
+         delay or lengthen STALE"
+    )]
     DelayBeyondStale {
         /// The alarm.
         key: String,
         /// The STALE alarm.
         stale: String,
     },
+}
+
+impl PlanFault {
+    /// The key of the alarm that is wrong; none where it is the plan as a whole.
+    #[must_use]
+    pub fn alarm(&self) -> Option<&str> {
+        match self {
+            Self::TooMany(_) => None,
+            Self::Number { key, .. }
+            | Self::DuplicateKey { key }
+            | Self::Limit { key }
+            | Self::Time { key, .. }
+            | Self::Subject { key }
+            | Self::Differs { key, .. }
+            | Self::SecondSilence { key, .. }
+            | Self::Derived { key, .. }
+            | Self::UnknownAlarm { key, .. }
+            | Self::Circle { key, .. }
+            | Self::DelayBeyondStale { key, .. } => Some(key),
+        }
+    }
+
+    /// What is wrong with it, in Chinese, with the mend.
+    #[must_use]
+    pub fn zh(&self) -> String {
+        match self {
+            Self::TooMany(count) => format!("共 {count} 个报警，最多 {ALARMS_MAX} 个；请拆分"),
+            Self::Number { number, .. } => format!("点或网关的序号 {number} 过大；请减少测点"),
+            Self::DuplicateKey { .. } => "同一报警出现两次；请删去其一".to_owned(),
+            Self::Limit { .. } => "限值和回差须为有限数，回差不能为负；请改正".to_owned(),
+            Self::Time { what, must, .. } => format!("时间不合要求（{what} must {must}）；请改正"),
+            Self::Subject { .. } => "这种报警不适用于该对象；请改类型或位号".to_owned(),
+            Self::Differs { first, .. } => {
+                format!("与同一测点的 {first} 网关或时间规则不同；请统一")
+            }
+            Self::SecondSilence { first, .. } => format!("{first} 已在监视同一静默；请删去其一"),
+            Self::Derived { what, .. } => format!("限值或 detail 不合要求（{what}）；请改正"),
+            Self::UnknownAlarm { named, .. } => {
+                format!("没有报警 {named}；请改正名称，或添加该报警")
+            }
+            Self::Circle { by, .. } => format!("绕回到自身：{by}；请断开循环"),
+            Self::DelayBeyondStale { stale, .. } => {
+                format!("延时比 {stale} 还长，延时未到数据已陈旧；请缩短延时或加长 STALE")
+            }
+        }
+    }
 }
 
 /// Why a snapshot cannot be used.

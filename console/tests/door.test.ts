@@ -1,11 +1,14 @@
 // The door lets in what was promised and names what was not.
 import { describe, expect, test } from 'vitest';
+import { firstMark } from '../src/desk/rules';
 import { ackResults, demo } from '../src/door/commands';
 import { alarm, desk } from '../src/door/desk';
 import { pointDetail, trend } from '../src/door/points';
 import { reading } from '../src/door/reading';
 import { WrongShape, json, moment } from '../src/door/shape';
 import { streamEvent } from '../src/door/stream';
+import { en } from '../src/words/en';
+import { zh } from '../src/words/zh';
 import { wireAlarm, wireDesk, wireProof } from './samples';
 
 const WRONG_ALARMS: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
@@ -35,6 +38,18 @@ describe('alarms', () => {
   test('a gateway alarm has no point, no tag and no limit', () => {
     const got = alarm(wireAlarm({ kind: 'gateway_offline', point: null, tag: null, limit: null, unit: null, value: null }), 'a');
     expect([got.point, got.tag, got.limit, got.unit]).toEqual([null, '', null, '']);
+  });
+
+  test('the first of an installation has a mark, a tie its own, and what is not known none', () => {
+    const read = (word: unknown) => alarm(wireAlarm({ first_out: word }), 'alarm');
+    const marks = ['first', 'tie', 'later', 'unknown', 'a word of tomorrow', null].map((word) => firstMark(read(word)));
+    expect(marks).toEqual(['first', 'tie', null, null, null, null]);
+    expect(read('unknown').firstOut).toBe('unknown');
+    expect(alarm(wireAlarm(), 'alarm').firstOut, 'a centre that does not tell it').toBeNull();
+    for (const words of [zh, en]) {
+      const { first_first, first_tie, sign_first_first, sign_first_tie } = words;
+      expect(new Set([first_first, first_tie, sign_first_first, sign_first_tie]).size).toBe(4);
+    }
   });
 });
 

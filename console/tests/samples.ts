@@ -28,6 +28,7 @@ export function anAlarm(changes: Partial<Alarm> = {}): Alarm {
     ackedAt: null,
     comment: '',
     shelfUntil: null,
+    firstOut: null,
     ...changes,
   };
 }

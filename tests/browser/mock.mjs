@@ -142,7 +142,7 @@ class Mock {
     const alarm = {
       alarm: key, occurrence, state: 'unack', active: true, value: null, te_on: now, te_off: null, known: now,
       late: false, recorded: true, acked_by: null, acked_at: null, comment: '',
-      shelf_until: null, ...fields,
+      shelf_until: null, first_out: null, ...fields,
     };
     this.alarms.set(key, alarm);
     this.sendAlarm(alarm);

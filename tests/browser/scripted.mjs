@@ -140,12 +140,14 @@ export function mockStories({ live, text, shot }) {
     },
 
     async words({ browser, base, mock }) {
-      mock.raise(1, 'hh', { value: 88, recorded: false });
+      mock.raise(1, 'hh', { value: 88, recorded: false, first_out: 'first' });
       mock.refuse = '当前状态不允许';
       const { page, close } = await openPage(browser, `${base}/desk`);
       await live(page);
       await until('a row', async () => (await rows(page)).length === 1);
       assert.match((await rows(page))[0].text, /未入账/);
+      assert.equal(await text(page, '.flags [data-first=first]'), '首', 'what came first is marked');
+      assert.match(await text(page, '.detail [data-first=first]'), /最先发生/);
       await page.keyboard.press('Home');
       await page.keyboard.press('Tab');
       await page.keyboard.type('看过');

@@ -7,6 +7,7 @@ use fengsui_telemetry::TimeMs;
 
 use super::ladder::{Ladder, Next};
 use super::machine::Machine;
+use super::setup::Setup;
 
 /// A step that is this late was missed.
 const GRACE_MS: i64 = 15_000;
@@ -112,13 +113,18 @@ fn fault(machine: &Machine, open: &Open, now: TimeMs) -> Option<Fault> {
 }
 
 fn nobody(machine: &Machine, ladder: &Ladder, now: TimeMs) -> Option<Fault> {
-    let policy = machine.policy(ladder)?;
-    let chain = machine.setup().chain(policy, &ladder.installations, now);
+    machine.policy(ladder)?;
+    nobody_of(machine.setup(), ladder, now)
+}
+
+/// Why a setup calls nobody for a ladder, if it does.
+pub(super) fn nobody_of(setup: &Setup, ladder: &Ladder, now: TimeMs) -> Option<Fault> {
+    let Some(policy) = setup.policies.get(&ladder.priority) else { return Some(Fault::Nobody) };
+    let chain = setup.chain(policy, &ladder.installations, now);
     if chain.is_empty() {
         return Some(Fault::Nobody);
     }
     let reaches = |person: &str| {
-        let setup = machine.setup();
         let by = |channels: &[String]| !setup.reach(person, channels).is_empty();
         by(&policy.message) || by(&policy.voice)
     };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use fengsui_telemetry::TimeMs;
 
 use super::entry::{Entry, Intent, Kind, Member, Reason, Why};
-use super::ladder::{Go, Ladder, Next, Step};
+use super::ladder::{Ladder, Next, Step};
 use super::machine::{Action, Key, Machine};
 use super::setup::Policy;
 
@@ -140,10 +140,7 @@ impl Machine {
         now: TimeMs,
     ) -> Resolved {
         let chain = self.setup.chain(policy, &ladder.installations, now);
-        let (mut rung, mut kind, mut reason) = match step.go {
-            Go::Here(rung) => (rung, step.kind, step.reason),
-            Go::After(rung) => (rung + 1, step.kind, step.reason),
-        };
+        let (mut rung, mut kind, mut reason) = self.place(ladder, &chain, step);
         let mut round = ladder.round.max(1);
         // Each person once, and the first of them twice: by message, then by voice.
         for _ in 0..=chain.len() + 1 {

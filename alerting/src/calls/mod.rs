@@ -22,6 +22,7 @@
 //! it); the persons of several installations in one package are called one after the other.
 
 mod audit;
+mod change;
 mod decide;
 mod entry;
 mod fold;
@@ -34,6 +35,7 @@ mod setup;
 mod tests;
 
 pub use audit::{Fault, Finding, Open, audit};
+pub use change::{Difference, LeftAlone, differences};
 pub use entry::{
     Entry, Intent, Kind, Member, Outcome, PACKAGE, Reason, Receipt, Reply, SendResult, Why,
 };

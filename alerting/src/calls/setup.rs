@@ -282,7 +282,7 @@ impl Setup {
         persons
     }
 
-    fn minute(&self, now: TimeMs) -> u32 {
+    pub(super) fn minute(&self, now: TimeMs) -> u32 {
         let local = now.0.div_euclid(60_000).saturating_add(i64::from(self.zone_min));
         u32::try_from(local.rem_euclid(1_440)).unwrap_or(0)
     }

@@ -78,7 +78,11 @@ pub(crate) fn value_at(derived: &Derived, view: &View<'_>, te: i64) -> Option<f6
         }
         Derived::BadQuality => yes(own()?.value().is_none()),
         Derived::Range { low, high } => {
-            let value = own()?.value()?;
+            let sample = own()?;
+            if sample.is_out_of_range() {
+                return yes(true);
+            }
+            let value = sample.value()?;
             yes(value < *low || value > *high)
         }
         Derived::Vote { need, points, high, hold_ms, .. } => {
@@ -218,11 +222,16 @@ pub(crate) fn describe(derived: &Derived, view: &View<'_>, te: i64) -> String {
             });
             points.chain(alarms).collect::<Vec<_>>().join("; ")
         }
+        Derived::BadQuality | Derived::Range { .. } => match up_to(view.point(0), te).last() {
+            Some(sample) if sample.is_out_of_range() => {
+                "超出仪表量程，无可用数值 / beyond the instrument's range, no number to use"
+                    .to_owned()
+            }
+            Some(_) | None => String::new(),
+        },
         Derived::RateOfChange { .. }
         | Derived::Discrete { .. }
         | Derived::Frozen { .. }
-        | Derived::BadQuality
-        | Derived::Range { .. }
         | Derived::TimeToLimit { .. } => String::new(),
     }
 }

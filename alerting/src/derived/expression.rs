@@ -38,6 +38,25 @@ pub enum ExpressionFault {
     NotYesOrNo(String),
 }
 
+impl ExpressionFault {
+    /// What is wrong, in Chinese.
+    #[must_use]
+    pub fn zh(&self) -> String {
+        match self {
+            Self::Empty => "为空；请写成 pv(\"A\") > 80.0 && on(\"B/HH\") 的样子".to_owned(),
+            Self::TooLong => format!("长于 {EXPRESSION_MAX} 字节；请拆成几个"),
+            Self::Bracket(bracket) => format!("含 {bracket:?}；不能用列表和映射，请改写"),
+            Self::NoName(name) => {
+                format!("的 {name} 须用双引号写名称；请写成 {name}(\"TK-101.LT\")")
+            }
+            Self::Syntax(why) => format!("读不懂（{why}）；请改正该处"),
+            Self::NotYesOrNo(got) => {
+                format!("得不出真假（{got}）；数字请带小数点，最后须是比较")
+            }
+        }
+    }
+}
+
 /// An expression, read and tried.
 #[derive(Clone)]
 pub struct Expression {

@@ -65,7 +65,8 @@ pub enum Derived {
     },
     /// No number to trust; the on-delay says for how long.
     BadQuality,
-    /// Outside what the instrument can mean.
+    /// Outside what the instrument can mean: a number beyond these, or one that was refused as
+    /// out of range at the door.
     Range {
         /// Below: outside.
         low: f64,

@@ -12,7 +12,7 @@ use crate::condition::NEVER;
 use crate::deadlines::Reason;
 use crate::engine::settle::Lateness;
 use crate::engine::{Engine, LatePart, Out, QUIET_MS};
-use crate::held::{Sample, Trust};
+use crate::held::Sample;
 use crate::model::{Action, AlarmId, Cause, Flags, GatewayRef, PointRef};
 use crate::mutant::{Mutant, planted};
 
@@ -38,9 +38,7 @@ impl Engine {
     ) {
         let te = sample.te();
         let Some(state) = self.points.get_mut(index) else { return };
-        let known = state.held.at(te);
-        let same =
-            known.is_some_and(|k| k.trust() == Trust::Conflict || k.value() == sample.value());
+        let same = state.held.at(te).is_some_and(|known| known.meet(sample).is_none());
         if same {
             if lane == Lane::Live {
                 self.note_sample(index, Cause::Duplicate, te, Flags::default(), out);

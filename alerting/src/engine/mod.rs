@@ -227,6 +227,13 @@ impl Engine {
         standing
     }
 
+    /// When something was last heard of a gateway; none: never.
+    #[must_use]
+    pub fn last_heard(&self, gateway: GatewayRef) -> Option<TimeMs> {
+        let heard = self.gateways.get(gateway.0 as usize)?.heard;
+        (heard != i64::MIN).then_some(TimeMs(heard))
+    }
+
     /// Every alarm whose letter is not A, in order of [`AlarmId`].
     #[must_use]
     pub fn all_standing(&self) -> Vec<Standing> {

@@ -51,6 +51,9 @@ fn w11_two_halves_are_exactly_one() {
     let found = verdict(&["氢=2.5:W2", "氯=2.5"], 0);
     assert_eq!((found.s, found.is_major), (Ratio::ONE, true));
     assert_eq!((found.r, found.level), (Some(r("1.375")), Some(4)));
+    // In binary numbers 0.7 + 0.1 + 0.2 stays below 1: no major hazard source, by an error.
+    let tenths = verdict(&["氨=7", "环氧乙烷=1", "溴甲烷=2"], 0);
+    assert_eq!((tenths.s, tenths.is_major), (Ratio::ONE, true));
     let third = verdict(&["氨=3.333333", "环氧乙烷=3.333333", "溴甲烷=3.333333"], 0);
     assert_eq!((third.is_major, third.s.to_string().as_str()), (false, "0.999999…"));
 }

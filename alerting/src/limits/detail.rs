@@ -110,15 +110,17 @@ fn names(kind: LimitKind) -> (&'static [&'static str], &'static [&'static str]) 
 }
 
 impl Detail {
-    /// Reads the cell.
-    pub(crate) fn parse(kind: LimitKind, text: &str) -> Result<Self, LimitTrouble> {
-        let mut detail = Self::default();
+    /// Reads the cell, or says everything that is wrong with it.
+    pub(crate) fn parse(kind: LimitKind, text: &str) -> Result<Self, Vec<LimitTrouble>> {
+        let (mut detail, mut troubles) = (Self::default(), Vec::new());
         let (needed, allowed) = names(kind);
         let mut seen: Vec<&str> = Vec::new();
         let mut rest = text.trim();
         while !rest.is_empty() {
-            let (name, after) =
-                rest.split_once('=').ok_or_else(|| LimitTrouble::DetailForm(rest.to_owned()))?;
+            let Some((name, after)) = rest.split_once('=') else {
+                troubles.push(LimitTrouble::DetailForm(rest.to_owned()));
+                break;
+            };
             let name = name.trim();
             let (value, left) = if name == "expr" {
                 (after, "")
@@ -126,19 +128,18 @@ impl Detail {
                 after.split_once(';').unwrap_or((after, ""))
             };
             if !needed.iter().chain(allowed).chain(&COMMON).any(|known| *known == name) {
-                return Err(LimitTrouble::DetailUnknown(name.to_owned(), kind.key()));
+                troubles.push(LimitTrouble::DetailUnknown(name.to_owned(), kind.key()));
+            } else if seen.contains(&name) {
+                troubles.push(LimitTrouble::DetailForm(rest.to_owned()));
+            } else {
+                seen.push(name);
+                troubles.extend(detail.set(name, value.trim()).err());
             }
-            if seen.contains(&name) {
-                return Err(LimitTrouble::DetailForm(rest.to_owned()));
-            }
-            seen.push(name);
-            detail.set(name, value.trim())?;
             rest = left.trim();
         }
-        match needed.iter().find(|name| !seen.contains(name)) {
-            Some(missing) => Err(LimitTrouble::DetailMissing(missing)),
-            None => Ok(detail),
-        }
+        let missing = needed.iter().filter(|name| !seen.contains(name));
+        troubles.extend(missing.map(|name| LimitTrouble::DetailMissing(name)));
+        if troubles.is_empty() { Ok(detail) } else { Err(troubles) }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), LimitTrouble> {
@@ -169,7 +170,9 @@ impl Detail {
             "expr" => {
                 let expression = Expression::parse(value);
                 self.expression =
-                    Some(expression.map_err(|fault| LimitTrouble::Expression(fault.to_string()))?);
+                    Some(expression.map_err(|fault| {
+                        LimitTrouble::Expression(fault.zh(), fault.to_string())
+                    })?);
             }
             _ => return Err(wrong()),
         }

@@ -312,6 +312,15 @@ impl LimitSet {
         rest.take_while(move |row| row.tag == tag).map(|row| &row.limit)
     }
 
+    /// The line of the limit `TAG/KIND`.
+    #[must_use]
+    pub fn line_of(&self, name: &str) -> Option<u64> {
+        let (tag, kind) = name.rsplit_once('/')?;
+        let kind = LimitKind::from_key(kind)?;
+        let row = self.rows.iter().find(|row| row.tag == tag && row.limit.kind == kind)?;
+        Some(row.line)
+    }
+
     /// How many rows the file has.
     #[must_use]
     pub fn len(&self) -> usize {

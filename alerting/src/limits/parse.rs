@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use fengsui_telemetry::Tag;
+use fengsui_telemetry::{Catalogue, Tag};
 
 use crate::limits::derive::RANGE_DEFAULT;
 use crate::limits::fault::{LimitFault, LimitTrouble};
@@ -42,6 +42,32 @@ impl LimitSet {
     /// # Errors
     /// Every fault of the file, not the first.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<LimitFault>> {
+        let (set, faults) = Self::read(file_name, text);
+        if faults.is_empty() { Ok(set) } else { Err(faults) }
+    }
+
+    /// Reads the text of a file of limits for these points.
+    ///
+    /// # Errors
+    /// Every fault of the file and every one against the points. Alarms that a row names are looked
+    /// up only where every row can be read: the one that is missing may stand in a faulty row.
+    pub fn parse_for(
+        file_name: &str,
+        text: &str,
+        catalogue: &Catalogue,
+    ) -> Result<Self, Vec<LimitFault>> {
+        let (set, mut faults) = Self::read(file_name, text);
+        if faults.is_empty() {
+            faults = set.check_against(catalogue);
+        } else {
+            faults.extend(set.check_points(catalogue));
+            faults.sort_by_key(|fault| fault.row);
+        }
+        if faults.is_empty() { Ok(set) } else { Err(faults) }
+    }
+
+    /// The rows that can be read, and every fault of the others.
+    fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>) {
         let mut reader = Reader { file: file_name, faults: Vec::new() };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut rows = Vec::new();
@@ -52,13 +78,18 @@ impl LimitSet {
             }
         }
         reader.check_together(&rows);
-        if reader.faults.is_empty() {
-            Ok(Self::new(file_name, rows))
-        } else {
-            reader.faults.sort_by_key(|fault| fault.row);
-            Err(reader.faults)
-        }
+        reader.faults.sort_by_key(|fault| fault.row);
+        (Self::new(file_name, rows), reader.faults)
     }
+}
+
+/// What separates the cells, told by the row of keys: `;` and tabs come from other settings of a
+/// spreadsheet program.
+fn separator(text: &str) -> u8 {
+    let keys = text.lines().take(2).find(|line| line.contains("tag")).unwrap_or_default();
+    let count = |separator: u8| keys.bytes().filter(|byte| *byte == separator).count();
+    let commas = count(b',');
+    [b';', b'\t'].into_iter().find(|other| count(*other) > commas).unwrap_or(b',')
 }
 
 /// A record with its line.
@@ -98,6 +129,7 @@ impl Reader<'_> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
+            .delimiter(separator(text))
             .from_reader(text.as_bytes());
         let mut records = Vec::new();
         for (place, record) in reader.records().enumerate() {
@@ -211,7 +243,10 @@ impl Reader<'_> {
         let text = cells.get("kind");
         let kind = LimitKind::from_key(text);
         if text.is_empty() {
-            let wanted = LimitTrouble::Empty("a kind such as HH, H, L, LL, STALE or OFFLINE");
+            let wanted = LimitTrouble::Empty(
+                "类型，如 HH、H、L、LL、STALE 或 OFFLINE",
+                "a kind such as HH, H, L, LL, STALE or OFFLINE",
+            );
             self.fault(cells.line, "kind", text, wanted);
         } else if kind.is_none() {
             self.fault(cells.line, "kind", text, LimitTrouble::UnknownKind);
@@ -225,7 +260,7 @@ impl Reader<'_> {
                 self.fault(cells.line, "tag", tag, LimitTrouble::TagOnOffline);
             }
         } else if tag.is_empty() {
-            self.fault(cells.line, "tag", tag, LimitTrouble::Empty("the tag of the point"));
+            self.fault(cells.line, "tag", tag, LimitTrouble::Empty("位号", "the tag of the point"));
         } else if let Err(fault) = Tag::parse(tag) {
             self.fault(cells.line, "tag", tag, LimitTrouble::Tag(fault.to_string()));
         }
@@ -248,7 +283,7 @@ impl Reader<'_> {
             return Some(RANGE_DEFAULT);
         }
         if text.is_empty() {
-            self.fault(cells.line, "limit", text, LimitTrouble::Empty("a number"));
+            self.fault(cells.line, "limit", text, LimitTrouble::Empty("数字", "a number"));
             return None;
         }
         let value = self.number(cells, "limit", text)?;
@@ -332,8 +367,10 @@ impl Reader<'_> {
         let text = cells.get("detail");
         match Detail::parse(kind?, text) {
             Ok(detail) => Some(detail),
-            Err(trouble) => {
-                self.fault(cells.line, "detail", text, trouble);
+            Err(troubles) => {
+                for trouble in troubles {
+                    self.fault(cells.line, "detail", text, trouble);
+                }
                 None
             }
         }

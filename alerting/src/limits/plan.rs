@@ -25,6 +25,14 @@ impl LimitSet {
     /// that the instrument cannot reach. Empty when the two fit.
     #[must_use]
     pub fn check_against(&self, catalogue: &Catalogue) -> Vec<LimitFault> {
+        let mut faults = self.check_points(catalogue);
+        faults.extend(self.check_names(catalogue));
+        faults.sort_by_key(|fault| fault.row);
+        faults
+    }
+
+    /// Tags and ranges: what a row and its point say without any other row.
+    pub(crate) fn check_points(&self, catalogue: &Catalogue) -> Vec<LimitFault> {
         let points: BTreeMap<&str, &Point> =
             catalogue.points.iter().map(|p| (p.tag.as_str(), p)).collect();
         let mut faults = Vec::new();
@@ -39,8 +47,6 @@ impl LimitSet {
                 Some(_) => {}
             }
         }
-        faults.extend(self.check_names(catalogue));
-        faults.sort_by_key(|fault| fault.row);
         faults
     }
 

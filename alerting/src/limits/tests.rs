@@ -66,6 +66,24 @@ fn a_file_with_mark_windows_ends_and_empty_rows_loads() {
 }
 
 #[test]
+fn semicolons_and_tabs_between_cells_are_read_as_well() {
+    let text = format!("{HEAD}TK-101.LT,HH,90.5,1,0,30,P1,true,规程,高\n");
+    for separator in [";", "\t"] {
+        let set = LimitSet::parse("limits.csv", &text.replace(',', separator)).unwrap();
+        let limit = set.of_tag("TK-101.LT").next().unwrap();
+        assert_eq!((limit.kind, limit.limit), (LimitKind::HighHigh, 90.5));
+    }
+}
+
+#[test]
+fn faults_of_cells_and_faults_against_the_points_come_together() {
+    let text = format!("{HEAD}A,HH,much,1,0,0,P1,,,\nB,H,80,1,0,0,P2,,,\nA,L,-5,1,0,0,P2,,,\n");
+    let faults =
+        LimitSet::parse_for("limits.csv", &text, &catalogue(vec![point("A", 500)])).unwrap_err();
+    assert_eq!(places(&faults), [(3, "limit"), (4, "tag"), (5, "limit")]);
+}
+
+#[test]
 fn columns_are_found_by_key_and_most_may_be_left_out() {
     let set = LimitSet::parse("limits.csv", "limit,tag,kind\n85.5,TK-101.LT,h\n").unwrap();
     let limit = set.of_tag("TK-101.LT").next().unwrap();
@@ -102,7 +120,8 @@ fn every_fault_is_named_with_row_column_value_and_mend() {
     );
     assert_eq!(
         faults[0].to_string(),
-        "limits.csv, row 3, limit \"NaN\": is no finite number; write it like 85 or 0.5"
+        "limits.csv:3 [limit] \"NaN\"：不是有限的数字；请写成 85 或 0.5 的样子  |  is no finite number; write it \
+         like 85 or 0.5"
     );
 }
 

@@ -74,6 +74,15 @@ fn derived_conditions() -> Vec<(&'static str, Derived)> {
     ]
 }
 
+/// Of the samples without a number, two in three were refused as out of range.
+fn refused_as_out_of_range(te: i64) -> bool {
+    te % 3 != 0
+}
+
+fn fault(te: i64) -> Fault {
+    if refused_as_out_of_range(te) { Fault::OutOfRange } else { Fault::Timeout }
+}
+
 fn some_plan(dice: &mut Dice) -> Plan {
     let delays = [0, 0, 0, 1000, 3000, 10_000];
     let mut alarms = vec![high("P/H", 80.0)];
@@ -182,7 +191,13 @@ fn number(key: &str, walks: &[Walk], te: i64) -> Option<f64> {
             yes(still)
         }
         "B" => yes(own.is_none()),
-        "R" => own.and_then(|v| yes(!(76.2..=82.0).contains(&v))),
+        "R" => match own {
+            Some(value) => yes(!(76.2..=82.0).contains(&value)),
+            None => {
+                let newest = walks[0].iter().filter(|(at, _)| *at <= te).map(|(at, _)| *at).max();
+                newest.filter(|at| refused_as_out_of_range(*at)).and_then(|_| yes(true))
+            }
+        },
         "2oo3" => nth(2),
         "3oo3" => nth(3),
         "low" => {
@@ -345,7 +360,7 @@ impl Shift {
 
     fn tell(&mut self, (point, te, value): (u32, i64, Option<f64>), lane: Lane) {
         let (point, te) = (PointRef(point), TimeMs(te));
-        let reading = value.map_or(Reading::Bad(Fault::Timeout), Reading::Good);
+        let reading = value.map_or(Reading::Bad(fault(te.0)), Reading::Good);
         self.told.insert((point, te), reading);
         self.handle(Event::Sample { point, te, reading, lane });
         if self.dice.percent(5) {

@@ -212,6 +212,49 @@ fn bad_quality_and_a_reading_beyond_the_instrument_hide_no_limit() {
 }
 
 #[test]
+fn a_value_refused_as_out_of_range_raises_range_and_moves_no_limit() {
+    let range = derived("P/RANGE", Derived::Range { low: -5.0, high: 105.0 });
+    check(
+        vec![high("P/H", 80.0), range],
+        "10 s 70
+         20 s over
+         30 restart
+         31 caught-up
+         40 s bad
+         50 s over
+         60 s 70
+         70 s bad
+         80 s bad
+         90 s 70
+         100 b 80:over
+         110 s over",
+        "20 P/RANGE AB #1 on te=20 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
+         20 P/RANGE sounds #1
+         60 P/RANGE BD #1 off te=60
+         100 P/RANGE DD #2 on te=80 late
+         100 chime
+         110 P/RANGE DB #3 on te=110 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
+         110 P/RANGE sounds #3",
+    );
+}
+
+#[test]
+fn a_delay_of_range_runs_on_while_values_are_refused_as_out_of_range() {
+    let range = derived("P/RANGE", Derived::Range { low: -5.0, high: 105.0 });
+    let bad = AlarmSpec { on_delay_ms: 15_000, ..derived("P/BADQ", Derived::BadQuality) };
+    check(
+        vec![AlarmSpec { on_delay_ms: 15_000, ..range }, bad],
+        "10 s over
+         20 s over
+         30 s bad",
+        "30 P/RANGE AB #1 on te=25 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
+         30 P/RANGE sounds #1
+         30 P/BADQ AB #1 on te=25 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
+         30 P/BADQ sounds #1",
+    );
+}
+
+#[test]
 fn an_expression_follows_its_alarms_also_when_late_data_correct_them() {
     let composite = Derived::Composite {
         expression: Expression::parse("on(\"P/H\") && pv(\"B\") < 5.0").unwrap(),
@@ -258,7 +301,9 @@ fn a_clock_that_is_wrong_is_told_and_so_is_a_stamp_from_the_future() {
         vec![clock, high("P/H", 80.0)],
         "10 clock 4
          20 clock -6
-         30 clock 0
+         22 clock -5
+         24 clock -3
+         30 clock 2
          40 clock 0 unsynchronised
          50 clock 0
          60 s 70 @99

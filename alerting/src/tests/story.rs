@@ -1,7 +1,7 @@
 //! One way to tell a story: a script in seconds, and what the host must do, line by line.
 //!
 //! Script, one input a line: `10 s 85` a live sample, `10 s 85 @4` with its own time, `10 s bad`,
-//! `10 b 4:85 6:bad` a back-fill that is settled, `10 beat`, `10 wake`, `10 restart` (snapshot,
+//! `10 s over` (refused as out of range), `10 b 4:85 6:bad` a back-fill that is settled, `10 beat`, `10 wake`, `10 restart` (snapshot,
 //! restore), `10 caught-up`, `10 ack 1`, `10 reset`, `10 shelve 60`, `10 one-shot 60`, `10 unshelve`,
 //! `10 clock 7` (its skew), `10 clock 0 unsynchronised`, `10 suppress`, `10 unsuppress`, `10 out`, `10 in`. A command for another alarm than the first:
 //! `10 ack 1 on P/HH`; a sample of another point: `10 s 85 of 1`. With a command may go `saying=`
@@ -41,7 +41,11 @@ fn seconds(text: &str) -> TimeMs {
 }
 
 fn reading(text: &str) -> Reading {
-    if text == "bad" { Reading::Bad(Fault::Timeout) } else { Reading::Good(text.parse().unwrap()) }
+    match text {
+        "bad" => Reading::Bad(Fault::Timeout),
+        "over" => Reading::Bad(Fault::OutOfRange),
+        number => Reading::Good(number.parse().unwrap()),
+    }
 }
 
 fn shown(time: TimeMs) -> String {
@@ -178,5 +182,5 @@ fn told_row(key: &str, row: &Row) -> String {
 
 /// What votes and expressions say about their inputs.
 fn says_inputs(comment: &str) -> bool {
-    ["oo", "no valid input", "; P/H"].iter().any(|mark| comment.contains(mark))
+    ["oo", "no valid input", "; P/H", "no number to use"].iter().any(|mark| comment.contains(mark))
 }

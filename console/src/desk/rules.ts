@@ -19,6 +19,11 @@ export function wantsWords(alarm: Alarm, all: Iterable<Alarm>): boolean {
   return false;
 }
 
+/** The mark of a row that came first in its installation, alone or tied; the others have none. */
+export function firstMark(alarm: Pick<Alarm, 'firstOut'>): 'first' | 'tie' | null {
+  return alarm.firstOut === 'first' || alarm.firstOut === 'tie' ? alarm.firstOut : null;
+}
+
 /** The longest shelf by priority, in minutes. The centre has the last word. */
 export const SHELF_MAX_MIN: Readonly<Record<Priority, number>> = { 1: 30, 2: 240, 3: 480, 4: 1_440 };
 

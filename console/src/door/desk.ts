@@ -68,6 +68,10 @@ export const STATES = [
 ] as const;
 export type AlarmState = (typeof STATES)[number];
 
+/** Whether it came first in its installation; `unknown`: the clocks, or a restart, hide it. */
+export const PLACES = ['first', 'tie', 'later', 'unknown'] as const;
+export type Place = (typeof PLACES)[number];
+
 export interface Alarm {
   readonly alarm: string;
   readonly occurrence: number;
@@ -97,6 +101,8 @@ export interface Alarm {
   readonly comment: string;
   /** When a shelf ends by itself. */
   readonly shelfUntil: number | null;
+  /** `null`: first or not says nothing of it. */
+  readonly firstOut: Place | null;
 }
 
 export type GatewayState = 'online' | 'offline' | 'never_seen';
@@ -170,6 +176,12 @@ export const kind: Door<Kind> = (value, where) => {
   return KINDS.find((known) => known === word) ?? 'other';
 };
 
+/** A word that this console does not know says nothing of the order, and hides no alarm. */
+const place: Door<Place | null> = (value, where) => {
+  const word = text(value, where);
+  return PLACES.find((known) => known === word) ?? null;
+};
+
 export const alarm: Door<Alarm> = (value, where) => {
   const of = fields(value, where);
   const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
@@ -201,6 +213,7 @@ export const alarm: Door<Alarm> = (value, where) => {
     ackedAt: get('acked_at', orNull(moment)),
     comment: get('comment', textOrEmpty),
     shelfUntil: get('shelf_until', orNull(moment)),
+    firstOut: get('first_out', orNull(place)),
   };
 };
 

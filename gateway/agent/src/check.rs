@@ -1,10 +1,11 @@
 //! Checks a gateway's files and says what they would do.
 
+mod hints;
 mod text;
 
 use std::path::Path;
 
-use fengsui_scan::{BusSpec, Scanner, Site, Timing};
+use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
@@ -27,6 +28,8 @@ pub struct Report {
     pub reaches: Vec<Reach>,
     /// Every fault, each with file, row, column, value and mend.
     pub faults: Vec<FaultReport>,
+    /// What should be looked at once more, in a site without faults.
+    pub hints: Vec<FaultReport>,
 }
 
 /// One device of a report.
@@ -54,6 +57,8 @@ pub struct BusReport {
     /// How much of it the configured scans take if devices answer without delay, percent. Above
     /// some 90 scans will be missed.
     pub used_percent: u32,
+    /// Who switches the RS-485 direction: `adapter` or `kernel`; none behind a converter.
+    pub rs485: Option<&'static str>,
 }
 
 /// One fault of a report.
@@ -81,6 +86,12 @@ impl Report {
     pub fn faults_text(&self) -> String {
         text::faults(&self.faults)
     }
+
+    /// Its hints for a person.
+    #[must_use]
+    pub fn hints_text(&self) -> String {
+        text::hints(&self.hints)
+    }
 }
 
 /// Checks a gateway's own file or a site file, whichever it is.
@@ -94,14 +105,17 @@ pub fn check(path: &Path) -> Report {
         buses: Vec::new(),
         reaches: Vec::new(),
         faults: Vec::new(),
+        hints: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.plan(), files.site))
+        SiteFiles::load(path).map(|files| (files.plan(), files.site, files.limits))
     } else {
-        Config::load(path).map(|config| (config.plan(), config.site))
+        Config::load(path).map(|config| (config.plan(), config.site, config.limits))
     };
     match files {
-        Ok((plan, site)) => {
+        Ok((plan, site, limits)) => {
+            let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
+            report.hints = hints.map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
             report.reaches = reach::reaches("", &site, &plan).0;
@@ -150,6 +164,11 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
         baud: spec.settings.baud,
         devices: members.len(),
         used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
+        rs485: match &spec.kind {
+            BusKind::Serial { direction: Direction::Kernel, .. } => Some("kernel"),
+            BusKind::Serial { direction: Direction::Adapter, .. } => Some("adapter"),
+            BusKind::RtuTcp { .. } => None,
+        },
     }
 }
 
@@ -168,14 +187,11 @@ pub(crate) fn faults_text(faults: &[ConfigFault]) -> String {
 fn fault_report(fault: &ConfigFault) -> FaultReport {
     let message = fault.to_string();
     let (file, row, column, value) = match fault {
-        ConfigFault::Unreadable { file, .. } => (file.display().to_string(), None, None, None),
-        ConfigFault::Own { file, row, .. } => (file.display().to_string(), *row, None, None),
         ConfigFault::Site(f) => (f.file.clone(), f.row, f.column.clone(), f.value.clone()),
         ConfigFault::Limit(f) => {
             let (column, value) = (Some(f.column.clone()), Some(f.value.clone()));
             (f.file.clone(), usize::try_from(f.row).ok(), column, value)
         }
-        ConfigFault::Plan { file, .. } => (file.clone(), None, None, None),
     };
     let row = row.and_then(|row| u64::try_from(row).ok());
     let (zh, en) = mends(fault);
@@ -189,12 +205,7 @@ fn mends(fault: &ConfigFault) -> (String, String) {
         None => (String::new(), text.to_owned()),
     };
     match fault {
-        ConfigFault::Unreadable { why, .. } => {
-            ("无法读取；请检查文件名".to_owned(), format!("cannot be read: {why}"))
-        }
-        ConfigFault::Own { why, .. } => both(why),
         ConfigFault::Site(fault) => (fault.problem.zh(), fault.problem.en()),
         ConfigFault::Limit(fault) => both(&fault.trouble.to_string()),
-        ConfigFault::Plan { fault, .. } => both(&fault.to_string()),
     }
 }

@@ -3,6 +3,8 @@
 //! - Loads whole or lists every fault of every file it could read.
 //! - Paths in a file are relative to that file.
 
+mod own;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,23 +13,16 @@ use fengsui_alerting::limits::{LimitFault, LimitSet};
 use fengsui_alerting::{
     AlarmSpec, Condition, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject,
 };
-use fengsui_scan::{Site, SiteFault};
+use fengsui_scan::{Problem, Site, SiteFault};
 use fengsui_telemetry::Revision;
 use serde::Deserialize;
-use toml::Spanned;
 
 use crate::orders::CentreKey;
-use crate::outputs::config::{ButtonFile, OutputFile, OutputPlan};
+use crate::outputs::config::OutputPlan;
 use crate::reach;
-use crate::sparkplug::{SparkplugConfig, SparkplugFile};
+use crate::sparkplug::SparkplugConfig;
 pub use crate::spool::SpoolConfig;
 use crate::spreadsheet;
-
-/// Smallest spool that makes sense: some minutes of a small gateway.
-const SPOOL_MB_MIN: u64 = 4;
-const SPOOL_MB_MAX: u64 = 1 << 20;
-/// Longest that telemetry may wait for its commit (`reliability`: 1 s on flash).
-const COMMIT_MS_MAX: u64 = 5_000;
 
 /// Everything that a gateway runs by. Checked; a demonstration may change endpoints and ports.
 #[derive(Clone, Debug)]
@@ -79,8 +74,7 @@ pub struct UplinkConfig {
 }
 
 /// What sounds in the plant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalOutput {
     /// Nothing: a state file and log lines, for demonstrations and tests.
     Sim,
@@ -89,46 +83,18 @@ pub enum LocalOutput {
 /// What is wrong with a gateway's files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigFault {
-    /// A file that cannot be read.
-    Unreadable {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// The gateway's own file.
-    Own {
-        /// Which.
-        file: PathBuf,
-        /// Line, where known.
-        row: Option<usize>,
-        /// What is wrong, and the mend.
-        why: String,
-    },
-    /// The site file or the point sheet.
+    /// The gateway's own file, the site file or the point sheet; a file that cannot be read;
+    /// limits that the engine does not take.
     Site(SiteFault),
     /// The limits.
     Limit(LimitFault),
-    /// Limits that the engine does not take.
-    Plan {
-        /// The limits' file.
-        file: String,
-        /// What is wrong.
-        fault: PlanFault,
-    },
 }
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { file, why } => {
-                write!(f, "{}：无法读取；请检查文件名  |  cannot be read: {why}", file.display())
-            }
-            Self::Own { file, row: Some(row), why } => write!(f, "{}:{row}：{why}", file.display()),
-            Self::Own { file, row: None, why } => write!(f, "{}：{why}", file.display()),
             Self::Site(fault) => fault.fmt(f),
             Self::Limit(fault) => fault.fmt(f),
-            Self::Plan { file, fault } => write!(f, "{file}: {fault}"),
         }
     }
 }
@@ -141,70 +107,6 @@ pub(crate) struct SiteFiles {
     pub(crate) limits_revision: Revision,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OwnFile {
-    site: PathBuf,
-    data: PathBuf,
-    uplink: Option<UplinkFile>,
-    local: Option<LocalFile>,
-    spool: Option<SpoolFile>,
-    alarm: Option<AlarmFile>,
-    centre: Option<CentreFile>,
-    health: Option<HealthFile>,
-    clock: Option<ClockFile>,
-    sparkplug: Option<SparkplugFile>,
-    #[serde(default)]
-    output: Vec<Spanned<OutputFile>>,
-    #[serde(default)]
-    button: Vec<Spanned<ButtonFile>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClockFile {
-    battery: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HealthFile {
-    listen: SocketAddr,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CentreFile {
-    public_key: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AlarmFile {
-    live_s: Option<u32>,
-    late_horizon_s: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UplinkFile {
-    host: String,
-    port: u16,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LocalFile {
-    output: LocalOutput,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpoolFile {
-    commit_ms: Option<u64>,
-    max_mb: Option<u64>,
-}
-
 impl Config {
     /// Reads a gateway's file and everything that it names.
     ///
@@ -212,65 +114,38 @@ impl Config {
     /// Every fault.
     pub fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
         let text = read(path).map_err(|fault| vec![fault])?;
-        let own: OwnFile = toml::from_str(&text).map_err(|error| {
-            let row = error.span().map(|span| row_of(&text, span.start));
-            let why = error.message().to_owned();
-            vec![ConfigFault::Own { file: path.to_owned(), row, why }]
-        })?;
-        let mut faults = Vec::new();
-        let spool = own.spool.as_ref().map_or(Ok(SpoolConfig::default()), |s| s.check());
-        let spool = spool.unwrap_or_else(|why| {
-            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
-            SpoolConfig::default()
-        });
-        let centre_key = own.centre.map(|centre| CentreKey::parse(&centre.public_key)).transpose();
-        let centre_key = centre_key.unwrap_or_else(|why| {
-            let why = format!("centre.public_key = {why}");
-            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
-            None
-        });
-        let outputs = crate::outputs::config::check(own.output, own.button);
-        let outputs = outputs.unwrap_or_else(|misfits| {
-            faults.extend(misfits.into_iter().map(|(at, why)| {
-                let row = Some(row_of(&text, at));
-                ConfigFault::Own { file: path.to_owned(), row, why }
-            }));
-            OutputPlan::default()
-        });
+        let (file, mut wrong) = (path.display().to_string(), Vec::new());
+        let own = own::read(&file, &text, &mut wrong);
         let base = path.parent().unwrap_or(Path::new("."));
-        let files = SiteFiles::load(&base.join(&own.site));
+        let files = match &own.site {
+            Some(site) => SiteFiles::load(&base.join(site)),
+            None => Err(Vec::new()),
+        };
         if let Ok(SiteFiles { site, .. }) = &files {
             let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
-            let own = |why| ConfigFault::Own { file: path.to_owned(), row: None, why };
-            faults.extend(outputs.unknown_tags(&known).into_iter().map(own));
+            let unknown = own.tags.iter().filter(|(_, tag)| !known(tag));
+            wrong.extend(unknown.map(|(row, tag)| no_such_tag(&file, *row, tag)));
         }
-        let gateway = files.as_ref().map_or("-", |files| files.site.gateway.as_str());
-        let sparkplug = own.sparkplug.map(|file| file.check(gateway)).transpose();
-        let sparkplug = sparkplug.unwrap_or_else(|why| {
-            faults.push(ConfigFault::Own { file: path.to_owned(), row: None, why });
-            None
-        });
-        match files {
-            Ok(files) if faults.is_empty() => Ok(Self {
+        wrong.sort_by_key(|fault| fault.row);
+        let wrong = wrong.into_iter().map(ConfigFault::Site);
+        match (files, own.data) {
+            (Ok(files), Some(data)) if wrong.len() == 0 => Ok(Self {
+                sparkplug: own.sparkplug.map(|file| file.of_gateway(files.site.gateway.as_str())),
                 site: files.site,
                 limits: files.limits,
                 limits_revision: files.limits_revision,
-                data: base.join(own.data),
-                uplink: own.uplink.map(|u| UplinkConfig { host: u.host, port: u.port }),
-                local: own.local.map_or(LocalOutput::Sim, |l| l.output),
-                spool,
-                alarm: own.alarm.map_or(AlarmSettings::default(), AlarmFile::settings),
-                centre_key,
-                outputs,
-                health: own.health.map(|health| health.listen),
-                clock_battery: own.clock.is_none_or(|clock| clock.battery),
-                sparkplug,
+                data: base.join(data),
+                uplink: own.uplink,
+                local: own.local.unwrap_or(LocalOutput::Sim),
+                spool: own.spool,
+                alarm: own.alarm,
+                centre_key: own.centre_key,
+                outputs: own.outputs,
+                health: own.health,
+                clock_battery: own.clock_battery.unwrap_or(true),
             }),
-            Ok(_) => Err(faults),
-            Err(more) => {
-                faults.extend(more);
-                Err(faults)
-            }
+            (Ok(_), _) => Err(wrong.collect()),
+            (Err(more), _) => Err(wrong.chain(more).collect()),
         }
     }
 
@@ -299,33 +174,6 @@ impl Config {
     }
 }
 
-impl AlarmFile {
-    fn settings(self) -> AlarmSettings {
-        let ms = |seconds: u32| i64::from(seconds) * 1_000;
-        AlarmSettings { live_ms: self.live_s.map(ms), late_horizon_ms: self.late_horizon_s.map(ms) }
-    }
-}
-
-impl SpoolFile {
-    fn check(&self) -> Result<SpoolConfig, String> {
-        let default = SpoolConfig::default();
-        let commit_ms = self.commit_ms.unwrap_or(default.commit_ms);
-        let max_mb = self.max_mb.unwrap_or(default.bytes_max >> 20);
-        if commit_ms > COMMIT_MS_MAX {
-            return Err(format!(
-                "spool.commit_ms = {commit_ms}：应为 0 到 {COMMIT_MS_MAX}  |  must be 0 to {COMMIT_MS_MAX}"
-            ));
-        }
-        if !(SPOOL_MB_MIN..=SPOOL_MB_MAX).contains(&max_mb) {
-            return Err(format!(
-                "spool.max_mb = {max_mb}：应为 {SPOOL_MB_MIN} 到 {SPOOL_MB_MAX}  |  must be \
-                 {SPOOL_MB_MIN} to {SPOOL_MB_MAX}"
-            ));
-        }
-        Ok(SpoolConfig { commit_ms, bytes_max: max_mb << 20 })
-    }
-}
-
 impl SiteFiles {
     /// Reads a site file, its points and its limits.
     pub(crate) fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
@@ -340,12 +188,8 @@ impl SiteFiles {
         let file = base.join(&site.limits_file);
         let limits_text = read(&file).map_err(|fault| vec![fault])?;
         let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
-        let limits = LimitSet::parse(&site.limits_file, &limits_text)
+        let limits = LimitSet::parse_for(&site.limits_file, &limits_text, &site.catalogue)
             .map_err(|faults| to_faults(faults).collect::<Vec<_>>())?;
-        let faults = limits.check_against(&site.catalogue);
-        if !faults.is_empty() {
-            return Err(to_faults(faults).collect());
-        }
         let limits_revision = revision_of(limits_text.as_bytes());
         let plan = plan_of(&site, &limits, limits_revision, &PointRef);
         let (_, slow) = reach::reaches(&name, &site, &plan);
@@ -353,9 +197,7 @@ impl SiteFiles {
             return Err(slow.into_iter().map(ConfigFault::Site).collect());
         }
         if let Err(faults) = Engine::new(plan) {
-            let file = &site.limits_file;
-            let plan = |fault| ConfigFault::Plan { file: file.clone(), fault };
-            return Err(faults.into_iter().map(plan).collect());
+            return Err(faults.iter().map(|fault| of_plan(&site, &limits, fault)).collect());
         }
         Ok(Self { site, limits, limits_revision })
     }
@@ -410,11 +252,31 @@ pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
 }
 
 fn read(path: &Path) -> Result<String, ConfigFault> {
-    let fault = |why: String| ConfigFault::Unreadable { file: path.to_owned(), why };
-    let bytes = spreadsheet::bytes(path).map_err(|e| fault(format!("{}: {e}", path.display())))?;
+    let fault = |why: String| {
+        let file = path.display().to_string();
+        ConfigFault::Site(SiteFault::of_file(&file, Problem::Unreadable(why)))
+    };
+    let bytes = spreadsheet::bytes(path).map_err(|error| fault(error.to_string()))?;
     spreadsheet::utf8(bytes).map_err(fault)
 }
 
-fn row_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+/// A limit that the engine does not take, at its line.
+fn of_plan(site: &Site, limits: &LimitSet, fault: &PlanFault) -> ConfigFault {
+    let name = fault.alarm().and_then(|key| key.strip_prefix(&format!("{}/", site.gateway)));
+    let line = name.and_then(|name| limits.line_of(name));
+    let problem = Problem::Said(fault.zh(), fault.to_string());
+    ConfigFault::Site(SiteFault {
+        row: line.and_then(|line| usize::try_from(line).ok()),
+        value: fault.alarm().map(str::to_owned),
+        ..SiteFault::of_file(&site.limits_file, problem)
+    })
+}
+
+fn no_such_tag(file: &str, row: usize, tag: &str) -> SiteFault {
+    let problem = Problem::Said(
+        "点表中没有该位号；请改正，或在点表中添加".to_owned(),
+        "is no tag of the point sheet; mend it, or add the point".to_owned(),
+    );
+    let (column, value) = (Some("output.tags".to_owned()), Some(tag.to_owned()));
+    SiteFault { row: Some(row), column, value, ..SiteFault::of_file(file, problem) }
 }

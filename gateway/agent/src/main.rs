@@ -172,6 +172,7 @@ fn as_text(reports: &[Report]) -> String {
                 );
             }
             text += &lines(report);
+            text += &report.hints_text();
         } else {
             text += &report.faults_text();
         }
@@ -193,6 +194,14 @@ fn lines(report: &Report) -> String {
             bus.devices,
             bus.used_percent
         );
+        text += match bus.rs485 {
+            Some("kernel") => {
+                "    RS-485 方向：打开串口时交由内核切换（TIOCSRS485）；驱动不支持时记入日志并继续读取 | the kernel \
+                 switches the direction; a driver that cannot is a warning in the log\n"
+            }
+            Some(_) => "    RS-485 方向：由适配器自行切换 | the adapter switches the direction\n",
+            None => "",
+        };
     }
     for reach in &report.reaches {
         let seconds = |ms: u64| ms.div_ceil(10);

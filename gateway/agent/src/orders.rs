@@ -12,6 +12,7 @@ use std::path::Path;
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
 use fengsui_alerting::{Engine, Plan, PlanFault};
+use fengsui_scan::Problem;
 use fengsui_telemetry::wire::{LimitsOrder, WireFault, decode_limits, decode_limits_order};
 use fengsui_telemetry::{GatewayId, Revision, TimeMs};
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -37,12 +38,13 @@ impl CentreKey {
     ///
     /// # Errors
     /// What is wrong, and the mend.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Problem> {
         let bytes = if text.len() == 64 { from_hex(text) } else { from_base64(text) };
         bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
-            format!(
-                "{text:?}：应为 64 位十六进制或 base64 的 32 字节公钥，由 fengsui limits key 给出  |  is \
-                 no key of 32 bytes in hex or base64; `fengsui limits key` prints it"
+            Problem::Said(
+                "应为 64 位十六进制或 base64 的 32 字节公钥；请填写 fengsui limits key 给出的值".to_owned(),
+                "must be a key of 32 bytes in hex or base64; write what `fengsui limits key` prints"
+                    .to_owned(),
             )
         })
     }

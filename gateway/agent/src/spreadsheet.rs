@@ -146,10 +146,9 @@ fn text_of(value: &DataRef<'_>) -> String {
         DataRef::Bool(flag) => flag.to_string(),
         DataRef::Empty => String::new(),
         // A date or an error where a number belongs: shown as it is, and refused as what it is.
-        other @ (DataRef::DateTime(_)
-        | DataRef::DateTimeIso(_)
-        | DataRef::DurationIso(_)
-        | DataRef::Error(_)) => format!("{other:?}"),
+        DataRef::Error(error) => error.to_string(),
+        DataRef::DateTime(date) => format!("日期 date {}", date.as_f64()),
+        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => format!("日期 date {text}"),
     }
 }
 

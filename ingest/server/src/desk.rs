@@ -50,8 +50,8 @@ pub enum DeskInput {
     Change {
         /// Number of the change.
         change: u64,
-        /// Each alarm's rows now, and whether it sounds.
-        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+        /// Each alarm's rows now.
+        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>)>,
         /// Newest source time in it.
         te: Option<TimeMs>,
     },
@@ -163,7 +163,7 @@ pub struct Proof {
 }
 
 struct Pending {
-    alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+    alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>)>,
     te: Option<TimeMs>,
     until: Instant,
     shown: bool,
@@ -348,12 +348,12 @@ impl Desk {
 
     fn show(
         &mut self,
-        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>, bool)>,
+        alarms: Vec<(Arc<AlarmFacts>, Vec<AlarmRow>)>,
         te: Option<TimeMs>,
         recorded: bool,
     ) {
         let registry = self.parts.registry.borrow().clone();
-        for (facts, rows, _sounds) in alarms {
+        for (facts, rows) in alarms {
             let others = self.firsts.change(&facts, &rows, &registry, &self.gateways);
             let lo = (facts.key.clone(), 0);
             let hi = (facts.key.clone(), u64::MAX);

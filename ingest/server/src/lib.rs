@@ -40,9 +40,11 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Context;
+use fengsui_alerting::GatewayRef;
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use fengsui_telemetry::TimeMs;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
 use crate::alarm_loop::Input;
@@ -80,6 +82,8 @@ pub struct Centre {
     pub messages: mpsc::Sender<link::Incoming>,
     /// Who may log in.
     pub accounts: Arc<Accounts>,
+    /// Calls, and whom.
+    pub calls: calls::Calls,
     alarms: SyncSender<Input>,
     intake: tokio::task::JoinHandle<anyhow::Result<()>>,
     stop: watch::Sender<bool>,
@@ -100,6 +104,7 @@ pub struct Extras {
 /// A file, an address or the limits cannot be used; or the intake ended by itself.
 pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     let mut centre = Centre::start(config, Extras::default()).await?;
+    tokio::spawn(reload_on_hangup(centre.calls.clone(), shutdown.clone()));
     let ended = tokio::select! {
         () = stop::asked(&mut shutdown) => {
             centre.stop().await;
@@ -111,6 +116,30 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> anyhow:
     };
     ended?;
     anyhow::bail!("the intake ended by itself")
+}
+
+/// SIGHUP: the roster is read anew, whole or not at all.
+async fn reload_on_hangup(calls: calls::Calls, mut stop: watch::Receiver<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(fault) => return warn!(%fault, "no SIGHUP: fengsui roster reload does the same"),
+    };
+    loop {
+        tokio::select! {
+            () = stop::asked(&mut stop) => return,
+            _ = hangups.recv() => {}
+        }
+        match calls.reload(calls::Reload::By("SIGHUP".to_owned())).await {
+            Some(Ok(changed)) => info!(%changed, "roster read anew"),
+            Some(Err(calls::Said::Roster(faults))) => {
+                faults.iter().for_each(|fault| error!("{fault}"));
+                error!(faults = faults.len(), "the roster was not changed; the old one stays");
+            }
+            Some(Err(why)) => error!(?why, "the roster was not changed"),
+            None => return,
+        }
+    }
 }
 
 /// What the pages and the API reach.
@@ -161,8 +190,13 @@ impl Centre {
         tokio::spawn(office.clone().run(stopped.clone()));
         let accounts = people(&config, &files, &core.counters, extras.demo.is_some()).await?;
         tokio::spawn(accounts.clone().tend(stopped.clone()));
-        let app =
-            app_of(&config, &files, &core, (accounts.clone(), calls, office.clone()), extras.demo)?;
+        let app = app_of(
+            &config,
+            &files,
+            &core,
+            (accounts.clone(), calls.clone(), office.clone()),
+            extras.demo,
+        )?;
         let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
@@ -176,6 +210,7 @@ impl Centre {
                 alarms: core.alarms.clone(),
                 settings: config.alarm,
                 registry: core.registry.borrow().as_ref().clone(),
+                heard: core.heard,
                 registry_out: core.registry_out,
                 gateways_out,
                 answers,
@@ -204,6 +239,7 @@ impl Centre {
             limits: office,
             messages: to_intake,
             accounts,
+            calls,
             alarms: core.alarms,
             intake,
             stop,
@@ -238,6 +274,7 @@ struct Core {
     desk: mpsc::Sender<desk::DeskInput>,
     alarms: SyncSender<Input>,
     notices: mpsc::Receiver<alarm_loop::Stored>,
+    heard: Vec<Option<TimeMs>>,
 }
 
 impl Core {
@@ -253,6 +290,8 @@ impl Core {
         let plan = registry.plan(config.alarm);
         let restore::Restored { engine, chunk } =
             restore::engine(plan, &registry, &files.journal, &files.store)?;
+        let gateways = (0_u32..).zip(&registry.gateways);
+        let heard = gateways.map(|(n, _)| engine.last_heard(GatewayRef(n))).collect();
         let (registry_out, registry_in) = watch::channel(registry.clone());
         let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
         let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);
@@ -296,6 +335,7 @@ impl Core {
             desk,
             alarms,
             notices,
+            heard,
         })
     }
 }

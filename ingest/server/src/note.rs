@@ -7,7 +7,8 @@ use fengsui_store::{AlarmJournal, JournalRow, RowKind, StoreError};
 use fengsui_telemetry::TimeMs;
 use tokio::sync::oneshot;
 
-/// What a note says. `cause` is one word: `audit`, `call`, `closure`, `limits`, `canary`, `flood`.
+/// What a note says. `cause` is one word: `audit`, `call`, `closure`, `limits`, `roster`,
+/// `canary`, `flood`.
 #[derive(Clone, Debug, Default)]
 pub struct Note {
     /// Same fact, same id.

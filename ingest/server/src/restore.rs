@@ -221,6 +221,12 @@ impl<'a> Replay<'a> {
                     self.play(Event::Heard { gateway }, *at);
                 }
             }
+            EngineInput::Clock { gateway, at, skew_ms, synchronised } => {
+                if let Some(gateway) = self.gateway(gateway) {
+                    let (skew_ms, synchronised) = (*skew_ms, *synchronised);
+                    self.play(Event::Clock { gateway, skew_ms, synchronised }, *at);
+                }
+            }
             EngineInput::Judged { intake, settle, caught_up } => {
                 self.intake(intake, (*settle, *caught_up));
             }

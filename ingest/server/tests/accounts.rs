@@ -211,15 +211,68 @@ async fn tokens_are_for_programs_and_the_journal_tells_who_did_what() {
         };
         rows.iter().filter(fits).count()
     };
-    assert_eq!(told("command", "/alarms/ack", "ok"), 1, "{rows:#?}");
+    assert_eq!(told("command", "/alarms/ack", "refused"), 1, "{rows:#?}");
     assert_eq!(told("refused", "POST /api/v1/users", "role_needed"), 1);
     assert_eq!(told("user_add", "wang", "ok"), 1);
     assert_eq!(told("user_add", "operator", "ok"), 1, "what was done before the start as well");
     assert!((1..=5).contains(&told("log_in", "", "wrong")), "thirty guesses are folded");
     let ack = rows.iter().find(|row| row["object"] == "POST /api/v1/alarms/ack").unwrap();
     assert_eq!(ack["by"], "operator");
-    assert_eq!(ack["detail"], "x#1 unknown");
+    assert_eq!(ack["detail"], "x#1 unknown: 没有这个报警 / no such alarm");
     assert!(!rows.iter().any(|row| row.to_string().contains("guess number")), "a password is told");
     assert!(door.journal_is_whole(), "the notes are part of the chain");
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_refused_is_a_problem_and_stands_in_the_audit_with_its_reason() {
+    let door = Door::open().await;
+    let admin = door.enter("admin").await;
+    let admin = [("cookie", admin.as_str())];
+    let plain = [admin[0], ("content-type", "text/plain")];
+    let big = format!("{{\"comment\":\"{}\"}}", "x".repeat(300 * 1_024));
+    for (method, path, headers, body, status, code) in [
+        ("POST", "/api/v1/limits", &admin[..], "{}", 405, "method_not_allowed"),
+        ("DELETE", "/api/v1/users", &admin[..], "", 405, "method_not_allowed"),
+        ("GET", "/api/v1/limits/revisions/two", &admin[..], "", 400, "bad_path"),
+        ("GET", "/api/v1/calls/x/y", &admin[..], "", 400, "bad_path"),
+        ("GET", "/api/v1/journal?limit=many", &admin[..], "", 422, "bad_field"),
+        ("GET", "/api/v1/audit?before=-1", &admin[..], "", 422, "bad_field"),
+        ("GET", "/api/v1/calls?open=yes", &admin[..], "", 422, "bad_field"),
+        ("POST", "/api/v1/alarms/ack", &admin[..], "{", 422, "bad_field"),
+        ("POST", "/api/v1/alarms/shelve", &plain[..], "{}", 422, "bad_field"),
+        ("POST", "/api/v1/alarms/reset", &admin[..], "[1]", 422, "bad_field"),
+        ("POST", "/api/v1/calls/answer", &admin[..], "null", 422, "bad_field"),
+        ("POST", "/api/v1/closure", &admin[..], "{}", 422, "bad_field"),
+        ("POST", "/api/v1/limits/propose", &admin[..], "{}", 422, "bad_field"),
+        ("POST", "/api/v1/users", &admin[..], "{}", 422, "bad_field"),
+        ("POST", "/api/v1/me/password", &admin[..], "{}", 422, "bad_field"),
+        ("POST", "/api/v1/alarms/ack", &admin[..], big.as_str(), 422, "bad_field"),
+        ("GET", "/api/v1/nothing", &admin[..], "", 404, "no_such_path"),
+        ("POST", "/api/v1/roster/reload", &admin[..], "", 409, "no_roster"),
+    ] {
+        let answer = door.ask(method, path, headers, body).await;
+        let told = format!("{method} {path}: {} {}", answer.status, answer.body);
+        assert_eq!((answer.status, answer.code()), (status, code), "{told}");
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{told}");
+        if status == 405 {
+            assert!(answer.header("allow").contains("GET"), "{told}");
+        }
+    }
+    let shelve =
+        json!({ "alarm": "GW-01//OFFLINE", "minutes": 30, "reason": "检修", "request": "s1" });
+    let answer = door.ask("POST", "/api/v1/alarms/shelve", &admin, &shelve.to_string()).await;
+    assert!(answer.body.contains("\"refused\""), "{}", answer.body);
+    let rows = door.audit(&admin).await;
+    let of = |path: &str| rows.iter().find(|row| row["object"].as_str() == Some(path)).unwrap();
+    let said = |row: &Value| row["detail"].as_str().unwrap_or_default().to_owned();
+    let shelved = rows.iter().find(|row| said(row).contains("GW-01//OFFLINE")).unwrap();
+    assert_eq!(shelved["outcome"], "refused", "{shelved}");
+    assert!(said(shelved).contains(" / "), "with the reason: {shelved}");
+    let roster = of("POST /api/v1/roster/reload");
+    assert_eq!(roster["outcome"], "refused");
+    assert!(roster["detail"].as_str().unwrap().starts_with("no_roster"), "{roster}");
+    let failed = |row: &&Value| row["verb"] == "command" && row["outcome"] == "ok";
+    assert_eq!(rows.iter().filter(failed).count(), 0, "nothing was done: {rows:#?}");
     door.close().await;
 }

@@ -485,3 +485,25 @@ fn readers_never_miss_what_is_sealed_under_them() {
     });
     assert!(store.health().tail_samples < 200, "seals went on under the readers");
 }
+
+#[test]
+fn a_reader_beside_the_writer_sees_what_was_durable_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(SeriesStore::open_beside(dir.path()).is_err(), "nothing to read");
+    assert!(!dir.path().join("ts").exists(), "and nothing made");
+    let store = open(dir.path());
+    put(&store, 0, &[(3, 10, 1.0), (3, BUCKET + 10, 2.0)]);
+    store.seal_now().unwrap();
+    put(&store, 1, &[(3, 20, 3.0)]);
+    let beside = SeriesStore::open_beside(dir.path()).unwrap();
+    let seen = vec![(10, 1.0), (20, 3.0), (BUCKET + 10, 2.0)];
+    assert_eq!(values(&beside, 3), seen);
+    put(&store, 2, &[(3, 30, 4.0)]);
+    assert_eq!(values(&beside, 3), seen, "what came later is not seen");
+    store.seal_now().unwrap();
+    // What was in its tail is in a chunk by now: once, not twice.
+    let now: Vec<_> = values(&beside, 3).into_iter().filter(|(te, _)| *te != 30).collect();
+    assert_eq!(now, seen);
+    assert!(beside.append(intake(9, &[]), Box::new(|_| {})).is_err(), "it takes nothing");
+    assert!(beside.seal_now().is_err());
+}

@@ -16,6 +16,8 @@ mod gateway;
 mod ingest;
 mod ingest_mqtt;
 mod latency;
+mod line;
+mod line_site;
 mod load;
 mod process;
 mod store;
@@ -53,10 +55,11 @@ enum Part {
     Latency,
     Gateway,
     Backlog,
+    Line,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Engine,
         Self::Store,
         Self::Backtest,
@@ -65,6 +68,7 @@ impl Part {
         Self::Latency,
         Self::Gateway,
         Self::Backlog,
+        Self::Line,
     ];
 
     fn title(self) -> &'static str {
@@ -77,6 +81,7 @@ impl Part {
             Self::Latency => "时延与线路 | latency and wire, 5,000 samples/s",
             Self::Gateway => "网关内存 | the gateway's memory",
             Self::Backlog => "断网一周后的补传 | a week of backlog beside live values",
+            Self::Line => "总线 | one RTU line of 32, three of them dead",
         }
     }
 }
@@ -159,6 +164,7 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
         Part::Latency => runtime.block_on(latency::measure(work.path())),
         Part::Gateway => runtime.block_on(gateway::measure(work.path())),
         Part::Backlog => runtime.block_on(backlog::measure(work.path())),
+        Part::Line => line::measure(work.path()),
     }
 }
 

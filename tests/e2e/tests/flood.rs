@@ -111,21 +111,30 @@ fn note(sent: &Sent, points: std::ops::RangeInclusive<u32>, occurrence: u64) {
 
 /// Until as many as wanted have come by the stream; how long they took.
 async fn hear_all(stream: &mut Stream, sent: &Sent, wanted: usize) -> anyhow::Result<()> {
-    let mut took = Vec::new();
-    while took.len() < wanted {
-        let event = stream.next(SOON).await.with_context(|| format!("{} heard", took.len()))?;
+    let (mut burst, mut steady) = (Vec::new(), Vec::new());
+    while burst.len() + steady.len() < wanted {
+        let heard = burst.len() + steady.len();
+        let event = stream.next(SOON).await.with_context(|| format!("{heard} heard"))?;
         ensure!(event.name != "reset", "the stream did not keep up");
         let key = event.data.get("alarm").and_then(Value::as_str).unwrap_or_default().to_owned();
         let occurrence = event.data.get("occurrence").and_then(Value::as_u64).unwrap_or_default();
         let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = sent.remove(&(key, occurrence)) {
-            took.push(at.elapsed().as_millis());
+            let of = if occurrence == 1 { &mut burst } else { &mut steady };
+            of.push(at.elapsed().as_millis());
         }
     }
+    say(&format!("first announcement, all at once: {}", spread(&mut burst)));
+    say(&format!("first announcement, every second: {}", spread(&mut steady)));
+    burst.append(&mut steady);
+    say(&format!("first announcement, both: {}", spread(&mut burst)));
+    Ok(())
+}
+
+fn spread(took: &mut [u128]) -> String {
     took.sort_unstable();
     let at = |part: usize| took.get(took.len() * part / 100).copied().unwrap_or_default();
-    say(&format!("first announcement after p50 {} ms, p99 {} ms", at(50), at(99)));
-    Ok(())
+    format!("p50 {} ms, p99 {} ms", at(50), at(99))
 }
 
 #[test]

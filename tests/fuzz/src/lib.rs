@@ -2,6 +2,8 @@
 //!
 //! - Not coverage-guided: that wants a nightly compiler or its flags. In its place an input that is
 //!   answered in a way not seen before joins the corpus, and is damaged further.
+//! - Damage knows words and lines: a word of the corpus, or one that parsers trip over, takes the
+//!   place of another, so that what comes behind the first check is reached as well.
 //! - A run is named by its seed: the same seed and count give the same inputs.
 //! - What is wrong: a panic, an answer that contradicts itself, an input that takes longer than
 //!   [`SLOW`].
@@ -65,6 +67,7 @@ pub fn run(target: &Target, seed: u64, until: Until) -> Result<Summary, Finding>
     let mut seen = BTreeSet::new();
     let mut inputs = 0;
     let first = corpus.clone();
+    let tokens = mutate::tokens(&first);
     loop {
         let over = match until {
             Until::Inputs(most) => inputs >= most,
@@ -75,7 +78,9 @@ pub fn run(target: &Target, seed: u64, until: Until) -> Result<Summary, Finding>
         }
         // The corpus itself comes first: it must be borne as it is.
         let whole = usize::try_from(inputs).ok().and_then(|index| first.get(index));
-        let input = whole.cloned().unwrap_or_else(|| mutate::damage(&mut dice, &corpus, BYTES_MAX));
+        let input = whole
+            .cloned()
+            .unwrap_or_else(|| mutate::damage(&mut dice, &corpus, &tokens, BYTES_MAX));
         inputs += 1;
         let one = Began::now();
         let answer = catch_unwind(AssertUnwindSafe(|| (target.feed)(&input)));

@@ -1,5 +1,7 @@
 //! Dice, and what they do to bytes.
 
+use std::collections::BTreeSet;
+
 /// What parsers trip over.
 const WORDS: &[&str] = &[
     "NaN",
@@ -75,8 +77,50 @@ impl Dice {
     }
 }
 
-/// Some input of the corpus with one to eight damages.
-pub(crate) fn damage(dice: &mut Dice, corpus: &[Vec<u8>], most: usize) -> Vec<u8> {
+/// Words of one corpus: more are repetitions of tags and numbers.
+const TOKENS_MAX: usize = 4_000;
+/// Longest word of a corpus that is worth putting elsewhere.
+const TOKEN_BYTES_MAX: usize = 48;
+
+/// Between the words of tables, TOML, rules and expressions.
+fn parts(byte: u8) -> bool {
+    matches!(byte, b',' | b';' | b'=' | b'|' | b':' | b'.' | b'"' | b'(' | b')' | b'[' | b']')
+        || byte.is_ascii_whitespace()
+}
+
+/// The words of a corpus: keys, cells, numbers, as its parser knows them.
+pub(crate) fn tokens(corpus: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let words = corpus.iter().flat_map(|input| input.split(|byte| parts(*byte)));
+    let words: BTreeSet<&[u8]> =
+        words.filter(|word| (1..=TOKEN_BYTES_MAX).contains(&word.len())).collect();
+    words.into_iter().take(TOKENS_MAX).map(<[u8]>::to_vec).collect()
+}
+
+/// The word around a place, without what parts it from the next.
+fn word_at(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
+    let before = bytes.get(..at).unwrap_or_default();
+    let start = before.iter().rposition(|byte| parts(*byte)).map_or(0, |place| place + 1);
+    let after = bytes.get(at..).unwrap_or_default();
+    let end = after.iter().position(|byte| parts(*byte)).map_or(bytes.len(), |place| at + place);
+    start..end
+}
+
+/// The line around a place, with its end.
+fn line_at(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
+    let before = bytes.get(..at).unwrap_or_default();
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    let after = bytes.get(at..).unwrap_or_default();
+    let end = after.iter().position(|b| *b == b'\n').map_or(bytes.len(), |place| at + place + 1);
+    start..end
+}
+
+/// Some input of the corpus with one to eight damages: to bits and bytes, to whole words, to lines.
+pub(crate) fn damage(
+    dice: &mut Dice,
+    corpus: &[Vec<u8>],
+    tokens: &[Vec<u8>],
+    most: usize,
+) -> Vec<u8> {
     let pick = |dice: &mut Dice| {
         let place = dice.upto(corpus.len().saturating_sub(1));
         corpus.get(place).cloned().unwrap_or_default()
@@ -85,7 +129,7 @@ pub(crate) fn damage(dice: &mut Dice, corpus: &[Vec<u8>], most: usize) -> Vec<u8
     for _ in 0..=dice.upto(7) {
         let at = dice.upto(bytes.len());
         let end = at + dice.upto((bytes.len() - at).min(32));
-        match dice.upto(7) {
+        match dice.upto(11) {
             0 => {
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte ^= 1 << dice.upto(7);
@@ -107,6 +151,25 @@ pub(crate) fn damage(dice: &mut Dice, corpus: &[Vec<u8>], most: usize) -> Vec<u8
                 bytes.splice(at..end, other.get(from..to).unwrap_or_default().to_vec());
             }
             5 => bytes.truncate(at),
+            6 | 7 => {
+                let word = tokens.get(dice.upto(tokens.len().saturating_sub(1)));
+                bytes.splice(word_at(&bytes, at), word.cloned().unwrap_or_default());
+            }
+            8 => {
+                let word = WORDS.get(dice.upto(WORDS.len() - 1)).copied().unwrap_or_default();
+                bytes.splice(word_at(&bytes, at), word.bytes());
+            }
+            9 => {
+                let other = pick(dice);
+                let from = line_at(&other, dice.upto(other.len()));
+                let into = line_at(&bytes, at);
+                bytes.splice(into, other.get(from).unwrap_or_default().to_vec());
+            }
+            10 => {
+                let line = bytes.get(line_at(&bytes, at)).unwrap_or_default().to_vec();
+                let place = line_at(&bytes, dice.upto(bytes.len())).start;
+                bytes.splice(place..place, line);
+            }
             _ => {
                 let word = WORDS.get(dice.upto(WORDS.len() - 1)).copied().unwrap_or_default();
                 bytes.splice(at..end, word.bytes());

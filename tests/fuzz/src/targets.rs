@@ -1,5 +1,7 @@
 //! The parsers, each with a corpus and what must hold of its answers.
 
+use std::sync::LazyLock;
+
 use fengsui_alerting::limits::LimitSet;
 use fengsui_scan::{
     BUILTIN, Function, Outcome, Payload, Profile, ReadRequest, Reply, Scanner, Site, Step,
@@ -12,6 +14,28 @@ const DEMO: &str = include_str!("../../../configs/demo/site.toml");
 const DEMO_POINTS: &str = include_str!("../../../configs/demo/points.csv");
 const BROKEN: &str = include_str!("../../data/broken-sheet/points.csv");
 const LIMITS: &str = include_str!("../../../configs/demo/limits.csv");
+const BROKEN_LIMITS: &str = include_str!("../../data/broken-gateway/limits.csv");
+const PEER: &str = include_str!("../../peers/site/site.toml");
+const PEER_POINTS: &str = include_str!("../../peers/site/points.csv");
+/// One row for every kind of limit.
+const KINDS: &str = "tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence,statutory,detail\n\
+A,HH,90,1,0,5,P1,true,s,c,true,suppressed_by=C/DISCRETE\n\
+A,H,UNSET,1,0,5,P2,,,,,ack=false\n\
+A,L,10,1,0,5,P2,,,,,\n\
+A,LL,5,1,0,5,P2,,,,,\n\
+A,STALE,30,,,,P3,,,,,\n\
+A,ROC_UP,5,0.5,0,0,P2,,,,,window=60s\n\
+A,ROC_DOWN,5,0.5,0,0,P2,,,,,window=5m\n\
+A,DEVIATION,3,1,0,0,P2,,,,,of=B\n\
+C,DISCRETE,,,1,0,P2,,,,,values=1|2\n\
+A,FROZEN,0.01,,0,0,P3,,,,,window=1h;samples=20\n\
+A,BADQ,30,,,,P3,,,,,\n\
+A,RANGE,105,,0,0,P3,,,,,\n\
+A,VOTE,25,1,0,0,P1,,,,,\"vote=2oo3:A,B,C;side=low\"\n\
+A,TTL,90,,0,0,P3,,,,,window=4m;within=25m;side=high\n\
+A,COMPOSITE,,,0,0,P2,,,,,\"expr=on(\"\"A/HH\"\") && pv(\"\"B\"\") < 5.0 || bad(\"\"C\"\")\"\n\
+,OFFLINE,30,,,,P2,,,,,\n\
+,CLOCK,5,,,,P3,,,,,\n";
 const TABLE: &str = "液位,容积\nlevel,volume\n0,0\n1000,10\n2000,40\n";
 /// One row for every rule.
 const RULES: &str = "位号\ntag,name,installation,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms,sentinels,rules\n\
@@ -54,9 +78,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frame", corpus: frames, feed: feed_frame },
     Target { name: "sheet", corpus: sheets, feed: feed_sheet },
     Target { name: "table", corpus: || vec![TABLE.into(), b"0,0\n1,1".to_vec()], feed: feed_table },
-    Target { name: "site", corpus: || vec![SITE.into(), DEMO.into()], feed: feed_site },
+    Target {
+        name: "site",
+        corpus: || vec![SITE.into(), DEMO.into(), PEER.into()],
+        feed: feed_site,
+    },
     Target { name: "profile", corpus: profiles, feed: feed_profile },
-    Target { name: "limits", corpus: || vec![LIMITS.into()], feed: feed_limits },
+    Target { name: "limits", corpus: limits, feed: feed_limits },
     Target { name: "batch", corpus: golden, feed: feed_batch },
     Target { name: "record", corpus: golden, feed: feed_record },
     Target { name: "words", corpus: words, feed: feed_words },
@@ -97,7 +125,11 @@ fn feed_frame(input: &[u8]) -> Answer {
 }
 
 fn sheets() -> Vec<Vec<u8>> {
-    vec![RULES.into(), BROKEN.into(), DEMO_POINTS.into()]
+    vec![RULES.into(), BROKEN.into(), DEMO_POINTS.into(), PEER_POINTS.into()]
+}
+
+fn limits() -> Vec<Vec<u8>> {
+    vec![LIMITS.into(), KINDS.into(), BROKEN_LIMITS.into()]
 }
 
 fn site(site: &str, points: &str, table: &str) -> Result<Site, Vec<String>> {
@@ -159,9 +191,22 @@ fn feed_profile(input: &[u8]) -> Answer {
 }
 
 fn feed_limits(input: &[u8]) -> Answer {
-    match LimitSet::parse("limits.csv", &String::from_utf8_lossy(input)) {
-        Ok(_) => Ok("good".to_owned()),
+    let text = String::from_utf8_lossy(input);
+    // Against the points of some site as well: what does not fit must be said, never assumed.
+    static POINTS: LazyLock<Option<Site>> = LazyLock::new(|| site(SITE, RULES, TABLE).ok());
+    let site = POINTS.as_ref().ok_or("the points do not load")?;
+    match LimitSet::parse_for("limits.csv", &text, &site.catalogue) {
+        Ok(set)
+            if LimitSet::parse("limits.csv", &text).is_ok_and(|alone| alone.len() == set.len()) =>
+        {
+            Ok(format!("good {}", set.len()))
+        }
+        Ok(_) => Err("good for the points, and not alone"),
         Err(faults) if faults.is_empty() => Err("refused without a reason"),
+        Err(faults) if LimitSet::parse("limits.csv", &text).is_ok() => {
+            let first = faults.first().map(|fault| fault.trouble.to_string());
+            Ok(format!("good alone {}", first.unwrap_or_default()))
+        }
         Err(faults) => Ok(faults.iter().map(ToString::to_string).collect()),
     }
 }

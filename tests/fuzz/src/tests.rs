@@ -24,6 +24,14 @@ fn the_corpus_is_good_before_it_is_damaged() {
     }
 }
 
+#[test]
+fn one_row_of_every_kind_of_limit_is_read() {
+    let target = TARGETS.iter().find(|target| target.name == "limits").unwrap();
+    let kinds = (target.corpus)().into_iter().nth(1).unwrap();
+    let answer = (target.feed)(&kinds).unwrap();
+    assert!(answer.starts_with("good"), "{answer}");
+}
+
 /// A parser with a mistake is caught, and the same seed catches it with the same input.
 #[test]
 fn a_panic_and_a_contradiction_are_found_again_by_their_seed() {

@@ -2,6 +2,7 @@
 
 mod flood;
 mod random;
+mod rosters;
 mod stories;
 mod w15;
 

@@ -144,7 +144,7 @@ fn every_fault_of_a_detail_is_named() {
         (13, "on_delay_s"),
     ];
     assert_eq!(places(&faults), wanted, "{told:#?}");
-    assert_eq!(told[0], "limits.csv, row 2, detail \"\": lacks window=…; add it");
+    assert_eq!(told[0], "limits.csv:2 [detail]：缺少 window=…；请补上  |  lacks window=…; add it");
     assert!(told[7].contains("lists and maps are not allowed"), "{}", told[7]);
 }
 

@@ -1,10 +1,12 @@
 //! An RTU line: a serial port, or a connection to a converter. What to send and what to believe is
 //! decided by [`Master`]; here are only the port and the waiting.
 //!
-//! - The direction of an RS-485 transceiver is switched by the kernel driver (device tree,
-//!   `rs485conf`) or by the adapter, never here: doing it in a program is too late by milliseconds.
+//! - The direction of an RS-485 transceiver is switched by the kernel's driver ([`direction`]) or by
+//!   the adapter, never here: doing it in a program is too late by milliseconds.
 //! - The port is opened for this process alone. It is opened anew only after the system reports an
 //!   error, or when its owner says so.
+
+mod direction;
 
 use std::fmt;
 use std::io;
@@ -32,8 +34,8 @@ const DRAINS_MAX: usize = 64;
 /// Where the line begins.
 #[derive(Debug)]
 pub(super) enum Opener {
-    /// A serial port.
-    Serial { path: PathBuf, settings: SerialSettings },
+    /// A serial port. `by_kernel` names the bus where the kernel switches the direction.
+    Serial { path: PathBuf, settings: SerialSettings, by_kernel: Option<String> },
     /// A converter.
     Tcp { host: String, port: u16 },
 }
@@ -164,7 +166,9 @@ impl RtuLine {
 
     async fn open(&mut self, asked: Asked) -> bool {
         let opened: io::Result<Box<dyn Duplex>> = match &self.opener {
-            Opener::Serial { path, settings } => serial(path, settings),
+            Opener::Serial { path, settings, by_kernel } => {
+                serial(path, settings, by_kernel.as_deref())
+            }
             Opener::Tcp { host, port } => {
                 let patience = Duration::from_micros(asked.patience_us);
                 match timeout(patience, TcpStream::connect((host.as_str(), *port))).await {
@@ -191,7 +195,11 @@ impl RtuLine {
     }
 }
 
-fn serial(path: &std::path::Path, settings: &SerialSettings) -> io::Result<Box<dyn Duplex>> {
+fn serial(
+    path: &std::path::Path,
+    settings: &SerialSettings,
+    by_kernel: Option<&str>,
+) -> io::Result<Box<dyn Duplex>> {
     let parity = match settings.parity {
         Parity::None => tokio_serial::Parity::None,
         Parity::Even => tokio_serial::Parity::Even,
@@ -207,6 +215,9 @@ fn serial(path: &std::path::Path, settings: &SerialSettings) -> io::Result<Box<d
         .stop_bits(stop_bits)
         .open_native_async()?;
     port.clear(ClearBuffer::All)?;
+    if let Some(bus) = by_kernel {
+        direction::hand_over(&port, bus, path);
+    }
     Ok(Box::new(port))
 }
 

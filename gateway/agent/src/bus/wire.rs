@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fengsui_scan::{Asked, BusKind, BusSpec, Echo, Outcome, ReadRequest, RtuFault, SerialSettings};
+use fengsui_scan::{
+    Asked, BusKind, BusSpec, Direction, Echo, Outcome, ReadRequest, RtuFault, SerialSettings,
+};
 
 use super::serial::{Opener, RtuLine};
 use super::tcp::Tcp;
@@ -45,8 +47,11 @@ impl Wire {
     /// A line of a site.
     pub(crate) fn on(spec: &BusSpec, clock: Clock) -> Self {
         match &spec.kind {
-            BusKind::Serial { path, echo } => {
-                Self::serial(Path::new(path), spec.settings, *echo, clock)
+            BusKind::Serial { path, echo, direction } => {
+                let by_kernel = (*direction == Direction::Kernel).then(|| spec.name.clone());
+                let path = Path::new(path).to_owned();
+                let opener = Opener::Serial { path, settings: spec.settings, by_kernel };
+                Self::Rtu(Box::new(RtuLine::new(opener, spec.settings, *echo, clock)))
             }
             BusKind::RtuTcp { host, port } => Self::rtu_tcp(host, *port, spec.settings, clock),
         }
@@ -54,7 +59,7 @@ impl Wire {
 
     /// RTU on a serial port.
     pub(crate) fn serial(path: &Path, settings: SerialSettings, echo: Echo, clock: Clock) -> Self {
-        let opener = Opener::Serial { path: path.to_owned(), settings };
+        let opener = Opener::Serial { path: path.to_owned(), settings, by_kernel: None };
         Self::Rtu(Box::new(RtuLine::new(opener, settings, echo, clock)))
     }
 
@@ -110,3 +115,6 @@ impl Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,11 @@ pub(crate) fn faults(all: &[FaultReport]) -> String {
     text
 }
 
+/// Every hint: the site runs as it is.
+pub(crate) fn hints(all: &[FaultReport]) -> String {
+    all.iter().map(|hint| format!("提示 hint：{}", one(hint))).collect()
+}
+
 /// `points.csv 第 5 行 [address] "70000"`, and below it the mend.
 fn one(fault: &FaultReport) -> String {
     let mut text = fault.file.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::mbap::Mbap;
+use crate::bus::mbap::Mbap;
 
 /// The three basic objects come in one reply; a device may cut it in two.
 const REPLIES_MAX: usize = 4;

@@ -9,7 +9,7 @@ use fengsui_scan::{
     parse_reply, request_pdu,
 };
 
-use super::mbap::{Mbap, Trouble};
+use crate::bus::mbap::{CONNECT, Manner, Mbap, Trouble};
 use crate::bus::wire::Wire;
 use crate::clock::Clock;
 
@@ -103,8 +103,8 @@ impl LineArgs {
     pub(super) async fn open(&self, clock: Clock) -> Result<Line, String> {
         let Place { tcp, serial, rtu_tcp } = &self.place;
         if let Some((host, port)) = tcp {
-            let mut mbap = Mbap::new(host, *port);
-            mbap.connect().await.map_err(|trouble| said(&trouble))?;
+            let mut mbap = Mbap::new(host, *port, Manner::Trying);
+            mbap.connect(CONNECT).await.map_err(|trouble| said(&trouble))?;
             return Ok(Line::Tcp(mbap));
         }
         let settings = self.settings();
@@ -160,7 +160,7 @@ impl Line {
     /// The line of a device in a site file.
     pub(super) fn of(site: &Site, device: &Device, clock: Clock) -> Self {
         match &device.link {
-            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port)),
+            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port, Manner::Trying)),
             Link::Rtu { bus } => {
                 let spec = site.buses.get(*bus).expect("a line that the site was checked to have");
                 Self::Wire(Wire::on(spec, clock))
@@ -181,7 +181,11 @@ impl Line {
                 let began = clock.line_us();
                 let answer = mbap.exchange(unit, &request_pdu(request), patience).await;
                 let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
-                Heard { outcome: outcome_of(request, answer), rtt }
+                let outcome = outcome_of(request, answer);
+                if outcome == Outcome::BadFrame {
+                    mbap.close();
+                }
+                Heard { outcome, rtt }
             }
             Self::Wire(wire) => {
                 let done = wire.transact(unit, request, patience).await;

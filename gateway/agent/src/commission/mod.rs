@@ -10,7 +10,6 @@
 mod guess;
 mod ident;
 mod line;
-mod mbap;
 mod read;
 mod round;
 mod scan;

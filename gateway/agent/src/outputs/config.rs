@@ -1,10 +1,10 @@
 //! `[[output]]` and `[[button]]` of the gateway's file. Every fault, with its line.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use toml::Spanned;
+use fengsui_scan::{Problem, Section, Text};
+use toml::de::DeTable;
 
 use super::gpio::Line;
 use super::wish::{Filter, Follows};
@@ -12,14 +12,14 @@ use super::wish::{Filter, Follows};
 /// Outputs and buttons of one gateway. More than a cabinet holds is a mistake.
 const OUTPUTS_MAX: usize = 32;
 /// A relay that has not moved in half a second does not move.
-const READBACK_MS: u64 = 500;
+const READBACK_MS: i64 = 500;
 /// The alarm loop turns once a second at least.
-const WATCHDOG_MS: u64 = 1_000;
+const WATCHDOG_MS: i64 = 1_000;
 /// Contacts bounce for some milliseconds; nobody presses shorter than this.
-const DEBOUNCE_MS: u64 = 50;
-const MS_MAX: u64 = 60_000;
+const DEBOUNCE_MS: i64 = 50;
+const MS_MAX: i64 = 60_000;
 /// Lines of a chip; the largest expanders have some hundred.
-const LINE_MAX: u32 = 1_023;
+const LINE_MAX: i64 = 1_023;
 
 /// What is driven, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +44,7 @@ pub(crate) struct Output {
 }
 
 /// What a button is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
     Acknowledge,
     Test,
@@ -68,321 +67,303 @@ pub struct OutputPlan {
     pub(crate) buttons: Vec<Button>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KindFile {
-    Gpio,
-    Rpi,
-    Coil,
-    Sim,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FollowsFile {
-    Siren,
-    Beacon,
-    Relay,
-    Trouble,
-    Watchdog,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OutputFile {
-    name: String,
-    kind: KindFile,
-    follows: FollowsFile,
-    chip: Option<PathBuf>,
-    line: Option<u32>,
-    readback_line: Option<u32>,
-    active_low: Option<bool>,
-    host: Option<String>,
-    port: Option<u16>,
-    unit: Option<u8>,
-    coil: Option<u16>,
-    #[serde(default)]
-    priorities: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    fail_safe: Option<bool>,
-    readback_ms: Option<u64>,
-    period_ms: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ButtonFile {
-    name: String,
-    chip: Option<PathBuf>,
-    line: u32,
-    does: Does,
-    active_low: Option<bool>,
-    debounce_ms: Option<u64>,
-}
-
-/// A fault and the byte at which its table begins.
-pub(crate) type Misfit = (usize, String);
-
-/// Checks both lists against each other.
-pub(crate) fn check(
-    outputs: Vec<Spanned<OutputFile>>,
-    buttons: Vec<Spanned<ButtonFile>>,
-) -> Result<OutputPlan, Vec<Misfit>> {
-    let mut door = Door::default();
+/// Reads `[[output]]` and `[[button]]`; what is faulty is left out and was reported. Tags that
+/// outputs name go to `tags`, each with its line.
+pub(crate) fn read(
+    at: &mut Text<'_>,
+    root: &DeTable<'_>,
+    tags: &mut Vec<(usize, String)>,
+) -> OutputPlan {
+    let (outputs, buttons) = (at.tables(root, "output"), at.tables(root, "button"));
+    let count = outputs.len() + buttons.len();
+    if let Some((span, _)) = outputs.first().filter(|_| count > OUTPUTS_MAX) {
+        let problem = said(
+            format!("[[output]] 与 [[button]] 合计最多 {OUTPUTS_MAX} 个；请删减"),
+            format!("at most {OUTPUTS_MAX} of [[output]] and [[button]] together; remove some"),
+        );
+        at.fault(at.row(span), "output", Some(count.to_string()), problem);
+    }
+    let (names, lines) = (BTreeSet::new(), BTreeSet::new());
+    let mut door = Door { at, names, lines, tags };
     let mut plan = OutputPlan::default();
-    if outputs.len() + buttons.len() > OUTPUTS_MAX {
-        door.misfits.push((0, format!(
-            "[[output]] 与 [[button]] 共 {} 个：最多 {OUTPUTS_MAX} 个  |  at most {OUTPUTS_MAX} of both",
-            outputs.len() + buttons.len()
-        )));
+    for (span, table) in outputs {
+        let row = door.at.row(&span);
+        plan.outputs.extend(door.output(Section::new("output", row, table)));
     }
-    for file in outputs {
-        door.at = file.span().start;
-        plan.outputs.extend(door.output(file.into_inner()));
+    for (span, table) in buttons {
+        let row = door.at.row(&span);
+        plan.buttons.extend(door.button(Section::new("button", row, table)));
     }
-    for file in buttons {
-        door.at = file.span().start;
-        plan.buttons.extend(door.button(file.into_inner()));
-    }
-    if door.misfits.is_empty() { Ok(plan) } else { Err(door.misfits) }
+    plan
 }
 
-#[derive(Default)]
-struct Door {
-    at: usize,
-    misfits: Vec<Misfit>,
+fn said(zh: impl Into<String>, en: impl Into<String>) -> Problem {
+    Problem::Said(zh.into(), en.into())
+}
+
+struct Door<'a, 'f> {
+    at: &'a mut Text<'f>,
     names: BTreeSet<String>,
     lines: BTreeSet<Line>,
+    tags: &'a mut Vec<(usize, String)>,
 }
 
-impl Door {
-    fn refuse(&mut self, why: String) {
-        self.misfits.push((self.at, why));
-    }
-
-    fn name(&mut self, key: &str, name: &str) {
+impl Door<'_, '_> {
+    fn name(&mut self, section: &mut Section<'_, '_>) -> Option<String> {
+        let name = section.text(self.at, "name")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
-            self.refuse(format!(
-                "{key}.name = {name:?}：用 1 到 32 个英文字母、数字、- 或 _  |  1 to 32 letters, digits, - or _"
-            ));
-        } else if !self.names.insert(name.to_owned()) {
-            self.refuse(format!(
-                "{key}.name = {name:?}：名称重复，请改名  |  is used twice, rename one"
-            ));
-        }
-    }
-
-    fn line(&mut self, key: &str, chip: Option<&PathBuf>, offset: u32) -> Line {
-        let chip = chip.cloned().unwrap_or_else(|| PathBuf::from("/dev/gpiochip0"));
-        let line = Line { chip, offset };
-        if offset > LINE_MAX {
-            self.refuse(format!(
-                "{key} = {offset}：应为 0 到 {LINE_MAX}  |  must be 0 to {LINE_MAX}"
-            ));
-        } else if !self.lines.insert(line.clone()) {
-            let chip = line.chip.display();
-            self.refuse(format!(
-                "{key} = {offset}：{chip} 的这条线已被占用，请换一条  |  line of {chip} is used twice, choose another"
-            ));
-        }
-        line
-    }
-
-    fn ms(&mut self, key: &str, given: Option<u64>, default: u64, least: u64) -> u64 {
-        let ms = given.unwrap_or(default);
-        if !(least..=MS_MAX).contains(&ms) {
-            self.refuse(format!(
-                "{key} = {ms}：应为 {least} 到 {MS_MAX} 毫秒  |  must be {least} to {MS_MAX} ms"
-            ));
-        }
-        ms
-    }
-
-    /// A key that stands where it means nothing is a mistake, never a silent default.
-    fn idle(&mut self, given: bool, key: &str, with: &str) {
-        if given {
-            self.refuse(format!(
-                "output.{key}：不适用于 {with}，请删除  |  means nothing with {with}, remove it"
-            ));
-        }
-    }
-
-    fn needed<T>(&mut self, value: Option<T>, key: &str, with: &str) -> Option<T> {
-        if value.is_none() {
-            self.refuse(format!("output.{key}：{with} 必须给出  |  is needed with {with}"));
-        }
-        value
-    }
-
-    fn output(&mut self, file: OutputFile) -> Option<Output> {
-        let before = self.misfits.len();
-        self.name("output", &file.name);
-        let wiring = self.wiring(&file);
-        let follows = self.follows(&file);
-        let watchdog = file.follows == FollowsFile::Watchdog;
-        self.idle(watchdog && file.fail_safe.is_some(), "fail_safe", "follows = \"watchdog\"");
-        self.idle(
-            !watchdog && file.period_ms.is_some(),
-            "period_ms",
-            "这种 follows / this follows",
-        );
-        let trouble = file.follows == FollowsFile::Trouble;
-        let readback_ms = self.ms("output.readback_ms", file.readback_ms, READBACK_MS, 20);
-        let period_ms = self.ms("output.period_ms", file.period_ms, WATCHDOG_MS, 100);
-        (self.misfits.len() == before).then_some(Output {
-            name: file.name,
-            wiring: wiring?,
-            follows: follows?,
-            fail_safe: file.fail_safe.unwrap_or(trouble),
-            readback_ms,
-            period_ms,
-        })
-    }
-
-    fn wiring(&mut self, file: &OutputFile) -> Option<Wiring> {
-        let gpio = matches!(file.kind, KindFile::Gpio | KindFile::Rpi);
-        let with = match file.kind {
-            KindFile::Gpio => "kind = \"gpio\"",
-            KindFile::Rpi => "kind = \"rpi\"",
-            KindFile::Coil => "kind = \"coil\"",
-            KindFile::Sim => "kind = \"sim\"",
+        let problem = if name.len() > 32 || !name.chars().all(plain) {
+            said(
+                "应为 1 到 32 个英文字母、数字、- 或 _；请改名",
+                "must be 1 to 32 letters, digits, - or _; rename it",
+            )
+        } else if !self.names.insert(name.clone()) {
+            said("名称重复；请改名", "is used twice; rename one")
+        } else {
+            return Some(name);
         };
-        let coil = file.kind == KindFile::Coil;
-        self.idle(file.chip.is_some() && file.kind != KindFile::Gpio, "chip", with);
-        for (given, key) in [
-            (file.line.is_some(), "line"),
-            (file.readback_line.is_some(), "readback_line"),
-            (file.active_low.is_some(), "active_low"),
-        ] {
-            self.idle(given && !gpio, key, with);
+        section.refuse(self.at, "name", Some(name), problem)
+    }
+
+    /// A line of a chip that nobody has taken yet.
+    fn line(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        chip: &Path,
+    ) -> Option<Line> {
+        let offset = section.whole(self.at, key, (0, LINE_MAX), None)?;
+        let line = Line { chip: chip.to_owned(), offset: u32::try_from(offset).ok()? };
+        if self.lines.insert(line.clone()) {
+            return Some(line);
         }
-        for (given, key) in [
-            (file.host.is_some(), "host"),
-            (file.port.is_some(), "port"),
-            (file.unit.is_some(), "unit"),
-            (file.coil.is_some(), "coil"),
-        ] {
-            self.idle(given && !coil, key, with);
+        let chip = chip.display();
+        let problem = said(
+            format!("{chip} 的这条线已被占用；请换一条"),
+            format!("line of {chip} is used twice; choose another"),
+        );
+        section.refuse(self.at, key, Some(offset.to_string()), problem)
+    }
+
+    /// The same, where it may be missing; the outer none is a fault that was reported.
+    fn read_back(&mut self, section: &mut Section<'_, '_>, chip: &Path) -> Option<Option<Line>> {
+        if section.has("readback_line") {
+            return self.line(section, "readback_line", chip).map(Some);
         }
-        let active_low = file.active_low.unwrap_or(false);
-        match file.kind {
-            KindFile::Gpio => {
-                let offset = self.needed(file.line, "line", with)?;
-                let line = self.line("output.line", file.chip.as_ref(), offset);
-                let back = file.readback_line;
-                let read_back =
-                    back.map(|at| self.line("output.readback_line", file.chip.as_ref(), at));
-                Some(Wiring::Gpio { line, active_low, read_back })
-            }
-            KindFile::Rpi => {
-                if !cfg!(feature = "rpi") {
-                    self.refuse("output.kind = \"rpi\"：本程序未编入该功能，请改用 gpio  |  this program was built without it, use gpio".to_owned());
-                    return None;
-                }
-                let pin = self.needed(file.line, "line", with)?;
-                let pin = self.pin(pin)?;
-                let read_back = file.readback_line.map(|at| self.pin(at));
-                Some(Wiring::Rpi { pin, active_low, read_back: read_back.flatten() })
-            }
-            KindFile::Coil => {
-                let host = self.needed(file.host.clone(), "host", with);
-                let coil = self.needed(file.coil, "coil", with);
-                let (port, unit) = (file.port.unwrap_or(502), file.unit.unwrap_or(1));
-                Some(Wiring::Coil { host: host?, port, unit, coil: coil? })
-            }
-            KindFile::Sim => Some(Wiring::Sim),
+        section.allow(&["readback_line"]);
+        Some(None)
+    }
+
+    fn ms(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        (default, least): (i64, i64),
+    ) -> Option<u64> {
+        let ms = section.whole(self.at, key, (least, MS_MAX), Some(default))?;
+        u64::try_from(ms).ok()
+    }
+
+    /// Keys that stand where they mean nothing are a mistake, never a silent default.
+    fn idle(&mut self, section: &mut Section<'_, '_>, keys: &[&'static str], with: &str) {
+        for key in keys {
+            let Some(value) = section.get(key) else { continue };
+            let row = self.at.row(&value.span());
+            let shown = self.at.text.get(value.span()).map(str::to_owned);
+            let problem = said(
+                format!("不适用于 {with}；请删除"),
+                format!("means nothing with {with}; remove it"),
+            );
+            self.at.fault(row, &section.column(key), shown, problem);
         }
     }
 
-    fn pin(&mut self, line: u32) -> Option<u8> {
-        let line = self.line("output.line", Some(&PathBuf::from("rpi")), line).offset;
-        u8::try_from(line).ok()
-    }
-
-    fn follows(&mut self, file: &OutputFile) -> Option<Follows> {
-        let mut priorities = Vec::new();
-        for name in &file.priorities {
-            match ["P1", "P2", "P3", "P4"].iter().zip(1..).find(|(known, _)| *known == name) {
-                Some((_, number)) => priorities.push(number),
-                None => self.refuse(format!(
-                    "output.priorities = {name:?}：应为 P1、P2、P3 或 P4  |  must be P1, P2, P3 or P4"
-                )),
-            }
-        }
-        let filter = Filter { priorities, tags: file.tags.clone() };
-        let chosen = filter != Filter::default();
-        match file.follows {
-            FollowsFile::Siren => Some(Follows::Siren(filter)),
-            FollowsFile::Beacon => Some(Follows::Beacon(filter)),
-            FollowsFile::Relay if !chosen => {
-                self.refuse("output.follows = \"relay\"：请用 priorities 或 tags 指明跟随哪些报警  |  say by priorities or tags which alarms".to_owned());
+    fn output(&mut self, mut section: Section<'_, '_>) -> Option<Output> {
+        let before = self.at.faults.len();
+        let name = self.name(&mut section);
+        let wiring = self.wiring(&mut section);
+        let followed = section.word(
+            self.at,
+            "follows",
+            None,
+            &["siren", "beacon", "relay", "trouble", "watchdog"],
+        );
+        let follows = self.follows(&mut section, followed);
+        let trouble = followed == Some("trouble");
+        let fail_safe = match followed {
+            Some("watchdog") => {
+                self.idle(&mut section, &["fail_safe"], "follows = \"watchdog\"");
                 None
             }
-            FollowsFile::Relay => Some(Follows::Beacon(filter)),
-            FollowsFile::Trouble => {
-                self.idle(chosen, "priorities, tags", "follows = \"trouble\"");
-                Some(Follows::Trouble)
+            Some(_) | None => section.flagged(self.at, "fail_safe"),
+        };
+        let period_ms = match followed {
+            Some(other) if other != "watchdog" => {
+                self.idle(&mut section, &["period_ms"], &format!("follows = {other:?}"));
+                u64::try_from(WATCHDOG_MS).ok()
             }
-            FollowsFile::Watchdog => {
-                self.idle(chosen, "priorities, tags", "follows = \"watchdog\"");
-                Some(Follows::Watchdog)
-            }
-        }
-    }
-
-    fn button(&mut self, file: ButtonFile) -> Option<Button> {
-        let before = self.misfits.len();
-        self.name("button", &file.name);
-        let line = self.line("button.line", file.chip.as_ref(), file.line);
-        let debounce_ms = self.ms("button.debounce_ms", file.debounce_ms, DEBOUNCE_MS, 20);
-        (self.misfits.len() == before).then_some(Button {
-            name: file.name,
-            line,
-            active_low: file.active_low.unwrap_or(true),
-            does: file.does,
-            debounce_ms,
+            Some(_) | None => self.ms(&mut section, "period_ms", (WATCHDOG_MS, 100)),
+        };
+        let readback_ms = self.ms(&mut section, "readback_ms", (READBACK_MS, 20));
+        section.finish(self.at);
+        let sound = self.at.faults.len() == before;
+        sound.then_some(Output {
+            name: name?,
+            wiring: wiring?,
+            follows: follows?,
+            fail_safe: fail_safe.unwrap_or(trouble),
+            readback_ms: readback_ms?,
+            period_ms: period_ms?,
         })
     }
-}
 
-impl OutputPlan {
-    /// Tags that outputs name and the site does not have.
-    pub(crate) fn unknown_tags(&self, known: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let mut unknown = Vec::new();
-        for output in &self.outputs {
-            let (Follows::Siren(filter) | Follows::Beacon(filter)) = &output.follows else {
-                continue;
-            };
-            unknown.extend(filter.tags.iter().filter(|tag| !known(tag)).map(|tag| {
-                format!("output.tags = {tag:?}（{}）：点表中没有该位号  |  no such tag in the point sheet", output.name)
-            }));
+    fn wiring(&mut self, section: &mut Section<'_, '_>) -> Option<Wiring> {
+        const OF_LINES: [&str; 3] = ["line", "readback_line", "active_low"];
+        const OF_COILS: [&str; 4] = ["host", "port", "unit", "coil"];
+        match section.word(self.at, "kind", None, &["gpio", "rpi", "coil", "sim"]) {
+            Some("gpio") => {
+                self.idle(section, &OF_COILS, "kind = \"gpio\"");
+                let chip = self.chip(section)?;
+                let line = self.line(section, "line", &chip);
+                let read_back = self.read_back(section, &chip);
+                let active_low = section.flag(self.at, "active_low");
+                Some(Wiring::Gpio { line: line?, active_low, read_back: read_back? })
+            }
+            Some("rpi") => self.rpi(section, &OF_COILS),
+            Some("coil") => {
+                self.idle(section, &["chip"], "kind = \"coil\"");
+                self.idle(section, &OF_LINES, "kind = \"coil\"");
+                let host = section.text(self.at, "host");
+                let port = section.whole(self.at, "port", (1, 65_535), Some(502));
+                let unit = section.whole(self.at, "unit", (0, 255), Some(1));
+                let coil = section.whole(self.at, "coil", (0, 65_535), None);
+                let (port, coil) = (u16::try_from(port?).ok()?, u16::try_from(coil?).ok()?);
+                Some(Wiring::Coil { host: host?, port, unit: u8::try_from(unit?).ok()?, coil })
+            }
+            Some(_) => {
+                self.idle(section, &["chip"], "kind = \"sim\"");
+                self.idle(section, &OF_LINES, "kind = \"sim\"");
+                self.idle(section, &OF_COILS, "kind = \"sim\"");
+                Some(Wiring::Sim)
+            }
+            None => {
+                section.allow(&["chip"]);
+                section.allow(&OF_LINES);
+                section.allow(&OF_COILS);
+                None
+            }
         }
-        unknown
+    }
+
+    fn chip(&mut self, section: &mut Section<'_, '_>) -> Option<PathBuf> {
+        let chip = section.optional(self.at, "chip", Section::text)?;
+        Some(chip.map_or_else(|| PathBuf::from("/dev/gpiochip0"), PathBuf::from))
+    }
+
+    fn rpi(&mut self, section: &mut Section<'_, '_>, idle: &[&'static str]) -> Option<Wiring> {
+        if !cfg!(feature = "rpi") {
+            section.allow(&["chip", "line", "readback_line", "active_low"]);
+            section.allow(idle);
+            let problem = said(
+                "本程序未编入该功能；请改用 gpio",
+                "this program was built without it; use gpio",
+            );
+            return section.refuse(self.at, "kind", Some("rpi".to_owned()), problem);
+        }
+        self.idle(section, &["chip"], "kind = \"rpi\"");
+        self.idle(section, idle, "kind = \"rpi\"");
+        let chip = Path::new("rpi");
+        let pin = self.line(section, "line", chip);
+        let back = self.read_back(section, chip);
+        let active_low = section.flag(self.at, "active_low");
+        let read_back = back?.map(|line| u8::try_from(line.offset)).transpose().ok()?;
+        Some(Wiring::Rpi { pin: u8::try_from(pin?.offset).ok()?, active_low, read_back })
+    }
+
+    fn follows(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        followed: Option<&'static str>,
+    ) -> Option<Follows> {
+        let row = section.value_row;
+        if let Some(word @ ("trouble" | "watchdog")) = followed {
+            self.idle(section, &["priorities", "tags"], &format!("follows = {word:?}"));
+            return Some(if word == "trouble" { Follows::Trouble } else { Follows::Watchdog });
+        }
+        let before = self.at.faults.len();
+        let filter = self.filter(section);
+        let unfiltered = filter == Filter::default() && self.at.faults.len() == before;
+        match followed? {
+            "siren" => Some(Follows::Siren(filter)),
+            "relay" if unfiltered => {
+                let problem = said(
+                    "请用 priorities 或 tags 指明跟随哪些报警",
+                    "say by priorities or tags which alarms it follows",
+                );
+                let shown = Some("relay".to_owned());
+                self.at.fault(row, &section.column("follows"), shown, problem);
+                None
+            }
+            _ => Some(Follows::Beacon(filter)),
+        }
+    }
+
+    fn filter(&mut self, section: &mut Section<'_, '_>) -> Filter {
+        let mut priorities = Vec::new();
+        for name in section.texts(self.at, "priorities") {
+            match ["P1", "P2", "P3", "P4"].iter().zip(1..).find(|(known, _)| **known == name) {
+                Some((_, number)) => priorities.push(number),
+                None => {
+                    let problem = Problem::NotOneOf("P1, P2, P3, P4".to_owned());
+                    section.refuse::<()>(self.at, "priorities", Some(name), problem);
+                }
+            }
+        }
+        let tags = section.texts(self.at, "tags");
+        self.tags.extend(tags.iter().map(|tag| (section.value_row, tag.clone())));
+        Filter { priorities, tags }
+    }
+
+    fn button(&mut self, mut section: Section<'_, '_>) -> Option<Button> {
+        let before = self.at.faults.len();
+        let name = self.name(&mut section);
+        let line = match self.chip(&mut section) {
+            Some(chip) => self.line(&mut section, "line", &chip),
+            None => {
+                section.allow(&["line"]);
+                None
+            }
+        };
+        let does = section.word(self.at, "does", None, &["acknowledge", "test"]);
+        let active_low = section.flagged(self.at, "active_low");
+        let debounce_ms = self.ms(&mut section, "debounce_ms", (DEBOUNCE_MS, 20));
+        section.finish(self.at);
+        let sound = self.at.faults.len() == before;
+        sound.then_some(Button {
+            name: name?,
+            line: line?,
+            active_low: active_low.unwrap_or(true),
+            does: if does? == "test" { Does::Test } else { Does::Acknowledge },
+            debounce_ms: debounce_ms?,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use fengsui_scan::SiteFault;
 
-    #[derive(Deserialize)]
-    struct File {
-        #[serde(default)]
-        output: Vec<Spanned<OutputFile>>,
-        #[serde(default)]
-        button: Vec<Spanned<ButtonFile>>,
-    }
-
-    fn read(text: &str) -> Result<OutputPlan, Vec<Misfit>> {
-        let file: File = toml::from_str(text).unwrap();
-        check(file.output, file.button)
+    pub(in crate::outputs) fn plan_of(text: &str) -> Result<OutputPlan, Vec<SiteFault>> {
+        let (mut faults, mut tags) = (Vec::new(), Vec::new());
+        let (document, mut at) = Text::open("gateway.toml", text, &mut faults);
+        let plan = read(&mut at, document.get_ref(), &mut tags);
+        if faults.is_empty() { Ok(plan) } else { Err(faults) }
     }
 
     #[test]
     fn a_cabinet_is_read() {
-        let plan = read(
+        let plan = plan_of(
             r#"
 [[output]]
 name = "siren"
@@ -414,7 +395,6 @@ does = "acknowledge"
         let filter = Filter { priorities: vec![1], tags: vec![] };
         assert_eq!(plan.outputs[2].follows, Follows::Beacon(filter));
         assert!(plan.buttons[0].active_low);
-        assert_eq!(plan.unknown_tags(&|_| false), Vec::<String>::new());
     }
 
     #[test]
@@ -448,26 +428,26 @@ name = "d"
 line = 1
 does = "test"
 "#;
-        let faults = read(text).unwrap_err();
+        let faults: Vec<String> =
+            plan_of(text).unwrap_err().iter().map(ToString::to_string).collect();
         for part in [
-            "output.name = \"a b\"",
-            "output.line：kind = \"gpio\" 必须给出",
-            "output.line：不适用于 kind = \"coil\"",
-            "output.host：",
-            "output.coil：",
-            "follows = \"relay\"",
-            "output.line = 5000",
-            "output.fail_safe：",
-            "P9",
-            "output.readback_line = 1：",
-            "output.readback_ms = 5",
-            "button.name = \"d\"",
-            "button.line = 1：",
+            ":3 [output.name] \"a b\"",
+            ":2 [output.line]：缺少",
+            ":9 [output.line] \"4\"：不适用于 kind = \"coil\"",
+            ":6 [output.host]",
+            ":6 [output.coil]",
+            ":10 [output.follows] \"relay\"",
+            ":14 [output.line] \"5000\"",
+            ":16 [output.fail_safe] \"true\"：不适用于",
+            ":17 [output.priorities]",
+            ":22 [output.readback_line] \"1\"",
+            ":24 [output.readback_ms] \"5\"",
+            ":26 [button.name] \"d\"",
+            ":27 [button.line] \"1\"",
         ] {
-            assert!(faults.iter().any(|(_, why)| why.contains(part)), "{part}: {faults:#?}");
+            assert!(faults.iter().any(|why| why.contains(part)), "{part}: {faults:#?}");
         }
+        assert!(faults.iter().all(|why| why.contains("  |  ")), "{faults:#?}");
         assert_eq!(faults.len(), 13, "{faults:#?}");
-        let last = text.find("[[button]]").unwrap();
-        assert_eq!(faults.last().unwrap().0, last, "the fault names its table");
     }
 }

@@ -18,15 +18,7 @@ struct Bench {
 }
 
 fn bench(text: &str) -> Bench {
-    #[derive(serde::Deserialize)]
-    struct File {
-        #[serde(default)]
-        output: Vec<toml::Spanned<config::OutputFile>>,
-        #[serde(default)]
-        button: Vec<toml::Spanned<config::ButtonFile>>,
-    }
-    let file: File = toml::from_str(text).unwrap();
-    let plan = config::check(file.output, file.button).unwrap();
+    let plan = config::tests::plan_of(text).unwrap();
     let folder = TempDir::new().unwrap();
     let (alarms, seen) = watch::channel(SirenState::default());
     let (turns, turned) = watch::channel(LoopState::default());

@@ -1,6 +1,6 @@
 //! `[sparkplug]` of a gateway's file.
 
-use serde::Deserialize;
+use fengsui_scan::{Problem, Section, Text};
 
 /// Characters of a name in a topic.
 const NAME_MAX: usize = 64;
@@ -20,8 +20,7 @@ pub struct SparkplugConfig {
     pub primary_host: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What the table says; the node is named later.
 pub(crate) struct SparkplugFile {
     host: String,
     port: u16,
@@ -31,43 +30,54 @@ pub(crate) struct SparkplugFile {
 }
 
 impl SparkplugFile {
-    /// Checked; the node is named as the gateway where nothing else is said.
-    pub(crate) fn check(self, gateway: &str) -> Result<SparkplugConfig, String> {
-        let node = self.node.unwrap_or_else(|| gateway.to_owned());
-        check_name("group", &self.group)?;
-        check_name("node", &node)?;
-        if let Some(host) = &self.primary_host {
-            check_name("primary_host", host)?;
-        }
-        if self.host.trim().is_empty() {
-            return Err(
-                "sparkplug.host = \"\"：请填写上位机 MQTT 服务器的地址  |  give the address of the \
-                 SCADA's broker"
-                    .to_owned(),
-            );
-        }
-        let Self { host, port, group, primary_host, .. } = self;
-        Ok(SparkplugConfig { host, port, group, node, primary_host })
+    /// Reads `[sparkplug]`; none where it is faulty, which was reported.
+    pub(crate) fn read(at: &mut Text<'_>, mut section: Section<'_, '_>) -> Option<Self> {
+        let host = section.text(at, "host");
+        let port = section.whole(at, "port", (1, 65_535), None);
+        let group = name(&mut section, at, "group");
+        let node = section.optional(at, "node", name);
+        let primary_host = section.optional(at, "primary_host", name);
+        section.finish(at);
+        Some(Self {
+            host: host?,
+            port: u16::try_from(port?).ok()?,
+            group: group?,
+            node: node?,
+            primary_host: primary_host?,
+        })
+    }
+
+    /// The node is named as the gateway where nothing else is said.
+    pub(crate) fn of_gateway(self, gateway: &str) -> SparkplugConfig {
+        let Self { host, port, group, node, primary_host } = self;
+        let node = node.unwrap_or_else(|| gateway.to_owned());
+        SparkplugConfig { host, port, group, node, primary_host }
     }
 }
 
-fn check_name(key: &str, name: &str) -> Result<(), String> {
+/// A name that a topic can carry.
+fn name(section: &mut Section<'_, '_>, at: &mut Text<'_>, key: &'static str) -> Option<String> {
+    let name = section.text(at, key)?;
     let bad = name.chars().find(|c| matches!(c, '/' | '+' | '#') || c.is_control());
-    let why = if name.trim() != name || name.is_empty() {
-        "不能为空，首尾不能有空格  |  must not be empty nor begin or end with a blank".to_owned()
-    } else if let Some(c) = bad {
-        format!(
-            "不能含 {c:?}，请改用字母、数字或 -  |  must not hold {c:?}; use letters, digits or -"
+    let (zh, en) = if let Some(c) = bad {
+        (
+            format!("不能含 {c:?}；请改用字母、数字或 -"),
+            format!("must not hold {c:?}; use letters, digits or -"),
         )
     } else if NAME_MAX < name.chars().count() {
-        format!("最多 {NAME_MAX} 个字符，请缩短  |  at most {NAME_MAX} characters; shorten it")
+        (
+            format!("最多 {NAME_MAX} 个字符；请缩短"),
+            format!("at most {NAME_MAX} characters; shorten it"),
+        )
     } else if key == "group" && name == "STATE" {
-        "STATE 由 Sparkplug 保留，请换一个名称  |  STATE is reserved by Sparkplug; take another name"
-            .to_owned()
+        (
+            "STATE 由 Sparkplug 保留；请换一个名称".to_owned(),
+            "STATE is reserved by Sparkplug; take another name".to_owned(),
+        )
     } else {
-        return Ok(());
+        return Some(name);
     };
-    Err(format!("sparkplug.{key} = {name:?}：{why}"))
+    section.refuse(at, key, Some(name), Problem::Said(zh, en))
 }
 
 #[cfg(test)]
@@ -75,7 +85,12 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<SparkplugConfig, String> {
-        toml::from_str::<SparkplugFile>(text).map_err(|e| e.to_string())?.check("GW-01")
+        let mut faults = Vec::new();
+        let (document, mut at) = Text::open("gateway.toml", text, &mut faults);
+        let section = Section::new("sparkplug", 1, document.get_ref());
+        let file = SparkplugFile::read(&mut at, section);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        file.filter(|_| told.is_empty()).map(|file| file.of_gateway("GW-01")).ok_or(told.join("\n"))
     }
 
     #[test]
@@ -89,16 +104,16 @@ mod tests {
     #[test]
     fn names_that_no_topic_can_carry_are_refused_with_the_mend() {
         for (text, key) in [
-            ("group='a/b'", "sparkplug.group"),
-            ("group=''", "sparkplug.group"),
-            ("group='STATE'", "sparkplug.group"),
-            ("group='g'\nnode='a#'", "sparkplug.node"),
-            ("group='g'\nprimary_host=' h'", "sparkplug.primary_host"),
-            ("group='g'\nspeed=1", "unknown field"),
+            ("group='a/b'", ":3 [sparkplug.group] \"a/b\""),
+            ("group=''", ":3 [sparkplug.group]"),
+            ("group='STATE'", "[sparkplug.group]"),
+            ("group='g'\nnode='a#'", ":4 [sparkplug.node]"),
+            ("group='g'\nprimary_host='h+'", "[sparkplug.primary_host]"),
+            ("group='g'\nspeed=1", ":4 [sparkplug.speed]"),
         ] {
             let fault = check(&format!("host='h'\nport=1\n{text}")).unwrap_err();
             assert!(fault.contains(key), "{text}: {fault}");
         }
-        assert!(check("host=' '\nport=1\ngroup='g'").unwrap_err().contains("sparkplug.host"));
+        assert!(check("host=' '\nport=1\ngroup='g'").unwrap_err().contains("[sparkplug.host]"));
     }
 }

@@ -25,6 +25,10 @@ fn book(sheets: &[(&str, &[&[&str]])]) -> Vec<u8> {
             for (column, text) in cells.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
                 let place =
                     format!("{}{}", char::from(b'A' + u8::try_from(column).unwrap()), row + 1);
+                if text.starts_with('#') {
+                    write!(body, r#"<c r="{place}" t="e"><v>{text}</v></c>"#).unwrap();
+                    continue;
+                }
                 match text.parse::<f64>() {
                     Ok(_) => write!(body, r#"<c r="{place}"><v>{text}</v></c>"#).unwrap(),
                     Err(_) => {
@@ -74,6 +78,13 @@ fn a_spreadsheet_is_read_row_for_row() {
         csv,
         "位号,名称,下限\ntag,name,low\nLT-1,\"一号, 罐\",0.1\n\"\"\nLT-2,,\n,只有名称,1000\n"
     );
+}
+
+#[test]
+fn an_error_cell_is_shown_as_the_spreadsheet_shows_it() {
+    let rows: &[&[&str]] = &[&["位号", "下限"], &["tag", "low"], &["A", "#REF!"], &["B", "#N/A"]];
+    let csv = csv_of(book(&[("points", rows)])).unwrap();
+    assert_eq!(csv, "位号,下限\ntag,low\nA,#REF!\nB,#N/A\n");
 }
 
 #[test]

@@ -2,13 +2,16 @@
 //!
 //! - Reads that carry an alarm before the others; among equals the one whose next turn is nearest.
 //!   A line that is asked for more than it can carry starves telemetry, never alarms.
-//! - Dead devices together get at most a twentieth of the line's time: a probe is paid from credit
-//!   that grows by 5 % of the time that passes, and goes where it delays nobody if it can.
+//! - Dead devices together get at most a twentieth of the line's time ([`ration`]). A probe goes
+//!   where it delays nobody if it can.
 //! - Patience is learnt per device: three times the longest turnaround seen lately, never more than
-//!   its `timeout_ms`.
+//!   its `timeout_ms`. A dead device among living ones is mostly asked with the patience that it
+//!   last needed, or its neighbours need; the first and every fourth probe waits the whole
+//!   `timeout_ms`, for a device that has become slower.
 //! - Not here: writing. The gateway gives no commands over a line yet.
 
 mod patience;
+mod ration;
 mod worst;
 
 pub use worst::{WorstCase, worst_cases};
@@ -17,9 +20,10 @@ use crate::pdu::ReadRequest;
 use crate::rtu::{RtuFault, Timing};
 use crate::schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Step};
 use patience::Patience;
+use ration::{DEAD_SHARE, Ration, is_alive};
 
-/// A dead device's part of the line's time: one in so many.
-const DEAD_SHARE: u64 = 20;
+/// Probes with the learnt patience between two that wait the whole `timeout_ms`.
+const SHORT_PROBES: u8 = 3;
 /// Longest sleep of a line.
 const SLEEP_MAX_MS: u64 = 60_000;
 /// How long nobody must have answered before a line is opened anew: every device was asked again
@@ -89,6 +93,25 @@ struct Lane {
     tally: Tally,
     /// Shifts its probes, so that devices that died together are not asked together.
     jitter: u64,
+    /// What a probe takes on the wire.
+    probe_wire_us: u64,
+    /// Short probes since the last long one.
+    shorts: u8,
+}
+
+impl Lane {
+    /// How long to wait for a dead device if not its whole `timeout_ms`: what it needed when it
+    /// lived, else what its neighbours need. Where nobody lives nobody is delayed.
+    fn short_us(&self, neighbours_us: Option<u64>) -> u64 {
+        let most_us = self.patience.most_us();
+        let Some(neighbours_us) = neighbours_us else { return most_us };
+        self.patience.pace_us().unwrap_or(neighbours_us).min(most_us)
+    }
+
+    /// What a probe takes if nobody answers: the wait, and as long again for a late answer.
+    fn cost_us(&self, patience_us: u64) -> u64 {
+        self.probe_wire_us + 2 * patience_us
+    }
 }
 
 /// In the order of service.
@@ -103,9 +126,7 @@ struct Urgency {
 pub struct Line {
     timing: Timing,
     lanes: Vec<Lane>,
-    /// Line time that probes may still take.
-    credit_us: u64,
-    credited_at: u64,
+    ration: Ration,
     turn: Option<Taken>,
     reopen_at: u64,
 }
@@ -113,8 +134,16 @@ pub struct Line {
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     lane: usize,
-    probe: bool,
+    probe: Option<Probe>,
     due: Option<u64>,
+}
+
+/// How a dead device is asked.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    patience_us: u64,
+    /// Others wait for it, or will.
+    delays: bool,
 }
 
 impl Line {
@@ -122,26 +151,27 @@ impl Line {
     #[must_use]
     pub fn new(timing: Timing, scanners: Vec<Scanner>, now: u64) -> Self {
         let lane = |(place, scanner): (usize, Scanner)| Lane {
+            probe_wire_us: scanner.requests().first().map_or(0, |(ask, _)| {
+                timing.exchange_us(ReadRequest { count: ask.count.min(4), ..*ask })
+            }),
             patience: Patience::new(u64::from(scanner.device().timeout_ms) * 1_000),
             scanner,
             tally: Tally::default(),
             // A quarter of the wait at most, spread by the golden ratio.
             jitter: (u64::try_from(place).unwrap_or(0) * 618) % 1_000,
+            shorts: SHORT_PROBES,
         };
         let lanes = scanners.into_iter().enumerate().map(lane).collect();
-        Self {
-            timing,
-            lanes,
-            credit_us: 0,
-            credited_at: now,
-            turn: None,
-            reopen_at: now + SILENT_MS,
-        }
+        let ration = Ration::new(now);
+        Self { timing, lanes, ration, turn: None, reopen_at: now + SILENT_MS }
     }
 
     /// Whose turn it is.
     pub fn next(&mut self, now: u64) -> Turn {
-        self.earn(now);
+        let neighbours_us = self.neighbours_us();
+        let dead = self.lanes.iter().filter(|lane| !is_alive(lane));
+        let most_us = dead.map(|lane| lane.cost_us(lane.short_us(neighbours_us))).max();
+        self.ration.earn(now, most_us.unwrap_or(0));
         let mut best: Option<(Urgency, usize, Option<u64>)> = None;
         let mut wake = now + SLEEP_MAX_MS;
         for (place, lane) in self.lanes.iter().enumerate() {
@@ -159,64 +189,78 @@ impl Line {
                 best = Some((urgency, place, due));
             }
         }
-        let (probe, probe_wake) = self.probe(now, best.is_some(), wake);
+        let (probe, probe_wake) = self.probe(now, (best.is_some(), wake), neighbours_us);
         match (probe, best) {
-            (Some(place), _) => self.take(place, true, None, now),
-            (None, Some((_, place, due))) => self.take(place, false, due, now),
+            (Some((place, probe)), _) => self.take(place, Some(probe), None, now),
+            (None, Some((_, place, due))) => self.take(place, None, due, now),
             (None, None) => Turn::Sleep(wake.min(probe_wake).max(now + 1)),
         }
     }
 
     /// The dead device to ask now, and when there may be one. It waits for a gap in which it delays
-    /// nobody, but no longer than it has waited already.
-    fn probe(&self, now: u64, somebody_waits: bool, next_due: u64) -> (Option<usize>, u64) {
-        let mut wake = u64::MAX;
-        let mut found: Option<(u64, usize)> = None;
+    /// nobody, but no longer than it has waited already, and than the living must be spared.
+    fn probe(
+        &self,
+        now: u64,
+        (somebody_waits, next_due): (bool, u64),
+        neighbours_us: Option<u64>,
+    ) -> (Option<(usize, Probe)>, u64) {
+        let (mut wake, mut found) = (u64::MAX, None);
+        let mut earliest = u64::MAX;
         for (place, lane) in self.lanes.iter().enumerate() {
             let Offer::Probe { at, wait_ms } = lane.scanner.offer(now) else { continue };
             let at = at + wait_ms / 4 * lane.jitter / 1_000;
-            let cost_us = self.probe_cost_us(lane);
-            let missing_us = cost_us.saturating_sub(self.credit_us);
-            let paid_at = now + (missing_us * DEAD_SHARE).div_ceil(1_000);
+            let (short_us, long_us) = (lane.short_us(neighbours_us), lane.patience.most_us());
+            let paid_at = self.ration.paid_at(lane.cost_us(short_us), now);
             if at > now || paid_at > now {
                 wake = wake.min(at.max(paid_at));
                 continue;
             }
-            let fits = !somebody_waits && now + cost_us.div_ceil(1_000) <= next_due;
-            let waited_enough = now >= at + wait_ms;
-            if !fits && !waited_enough {
-                wake = wake.min(at + wait_ms);
-                continue;
-            }
-            if found.is_none_or(|(first, _)| at < first) {
-                found = Some((at, place));
+            // From when on it may go, and whether somebody waits for it then.
+            let may = |patience_us| {
+                let cost_us = lane.cost_us(patience_us);
+                match !somebody_waits && now + cost_us.div_ceil(1_000) <= next_due {
+                    true => (now, false),
+                    false => (self.ration.spared_at(cost_us, now).max(at + wait_ms), true),
+                }
+            };
+            let (patience_us, (from, delays)) = match may(long_us) {
+                long if lane.shorts >= SHORT_PROBES && long.0 <= now => (long_us, long),
+                _ => (short_us, may(short_us)),
+            };
+            if from > now {
+                wake = wake.min(from);
+            } else if at < earliest {
+                earliest = at;
+                found = Some((place, Probe { patience_us, delays }));
             }
         }
-        (found.map(|(_, place)| place), wake)
+        (found, wake)
     }
 
-    /// What a probe takes if nobody answers: the wait, and as long again for a late answer.
-    fn probe_cost_us(&self, lane: &Lane) -> u64 {
-        let small = lane.scanner.requests().first().map_or(0, |(ask, _)| {
-            self.timing.exchange_us(ReadRequest { count: ask.count.min(4), ..*ask })
-        });
-        small + 2 * lane.patience.now_us()
+    /// What the slowest of the living needs: as much as there is where nobody knows yet, none where
+    /// nobody lives.
+    fn neighbours_us(&self) -> Option<u64> {
+        let living = || self.lanes.iter().filter(|lane| is_alive(lane));
+        living().next()?;
+        Some(living().filter_map(|lane| lane.patience.pace_us()).max().unwrap_or(u64::MAX))
     }
 
-    fn earn(&mut self, now: u64) {
-        let most = self.lanes.iter().map(|lane| self.probe_cost_us(lane)).max().unwrap_or(0);
-        let passed_us = now.saturating_sub(self.credited_at) * 1_000;
-        self.credit_us = (self.credit_us + passed_us / DEAD_SHARE).min(most);
-        self.credited_at = now;
-    }
-
-    fn take(&mut self, place: usize, probe: bool, due: Option<u64>, now: u64) -> Turn {
+    fn take(&mut self, place: usize, probe: Option<Probe>, due: Option<u64>, now: u64) -> Turn {
         let Some(lane) = self.lanes.get_mut(place) else { return Turn::Sleep(now + 1) };
         match lane.scanner.next(now) {
             Step::Read(request) => {
                 self.turn = Some(Taken { lane: place, probe, due });
                 let unit = lane.scanner.device().unit;
-                Turn::Ask { device: place, unit, request, patience_us: lane.patience.now_us() }
+                let patience_us = probe.map_or(lane.patience.now_us(), |probe| probe.patience_us);
+                lane.shorts = match probe {
+                    Some(_) if patience_us < lane.patience.most_us() => {
+                        lane.shorts.saturating_add(1)
+                    }
+                    Some(_) => 0,
+                    None => SHORT_PROBES,
+                };
+                Turn::Ask { device: place, unit, request, patience_us }
             }
             Step::Sleep(until) => Turn::Sleep(until.clamp(now + 1, now + SLEEP_MAX_MS)),
         }
@@ -242,12 +286,17 @@ impl Line {
         if let Some(due) = taken.due {
             tally.latest_ms = tally.latest_ms.max(now.saturating_sub(due));
         }
-        if taken.probe {
+        if let Some(probe) = taken.probe {
             tally.dead_us += heard.busy_us;
-            self.credit_us = self.credit_us.saturating_sub(heard.busy_us);
+            self.ration.spend(heard.busy_us, probe.delays, now);
         }
         lane.patience.learn(&heard.outcome, heard.turnaround_us);
-        lane.scanner.answer(heard.outcome, now)
+        let before = is_alive(lane);
+        let answer = lane.scanner.answer(heard.outcome, now);
+        if before != is_alive(lane) || taken.probe.is_some() {
+            self.ration.reckon(&self.lanes, &self.timing);
+        }
+        answer
     }
 
     /// True where nobody answers any more, once in a while; to be asked after every answer: the port is then opened anew.

@@ -21,11 +21,38 @@ pub(super) struct Patience {
     longest_before: u64,
     seen: u32,
     known: bool,
+    /// What was learnt last, kept while there are no answers.
+    pace_us: Option<u64>,
+    turnaround_us: u64,
 }
 
 impl Patience {
     pub(super) fn new(most_us: u64) -> Self {
-        Self { most_us, now_us: most_us, longest: 0, longest_before: 0, seen: 0, known: false }
+        Self {
+            most_us,
+            now_us: most_us,
+            longest: 0,
+            longest_before: 0,
+            seen: 0,
+            known: false,
+            pace_us: None,
+            turnaround_us: 0,
+        }
+    }
+
+    /// What is configured: never more.
+    pub(super) fn most_us(&self) -> u64 {
+        self.most_us
+    }
+
+    /// The patience that was learnt last, also of a device that no longer answers.
+    pub(super) fn pace_us(&self) -> Option<u64> {
+        self.pace_us
+    }
+
+    /// The longest turnaround that was seen lately; 0 before any.
+    pub(super) fn turnaround_us(&self) -> u64 {
+        self.turnaround_us
     }
 
     pub(super) fn now_us(&self) -> u64 {
@@ -42,11 +69,13 @@ impl Patience {
         }
         let Some(turnaround) = turnaround_us else { return };
         self.longest = self.longest.max(turnaround);
+        self.turnaround_us = self.longest.max(self.longest_before);
         self.seen += 1;
         self.known |= self.seen >= KNOWN_AFTER;
         if self.known {
             let longest = self.longest.max(self.longest_before);
             self.now_us = (longest * MARGIN).max(LEAST_US).min(self.most_us);
+            self.pace_us = Some(self.now_us);
         }
         if self.seen >= LOOK {
             (self.longest_before, self.longest, self.seen) = (self.longest, 0, 0);

@@ -55,6 +55,103 @@ fn every_file_is_built_in_and_says_where_its_facts_come_from() {
     }
 }
 
+/// Units that profiles print; a new one is a slip of the hand until it stands here.
+const UNITS: [&str; 29] = [
+    "",
+    "%",
+    "%FS",
+    "A",
+    "Hz",
+    "V",
+    "V / mA",
+    "VDC",
+    "d",
+    "deg",
+    "degC",
+    "degC / F",
+    "ft",
+    "l / gal",
+    "m",
+    "mA",
+    "mA / V",
+    "min",
+    "ml/min",
+    "mm",
+    "mm (0.1 in)",
+    "ms",
+    "ppm",
+    "ppm / %",
+    "ppm / %LEL / %vol",
+    "psi",
+    "rpm",
+    "s",
+    "见 units  see units",
+];
+
+/// Whose registers are read signed or unsigned, as the instrument's own parameter of each says.
+const READ_BOTH_WAYS: [&str; 1] = ["lufft_wsxxx"];
+
+/// Function, first, one past the last address, encoding, and whose it is; every instance.
+fn taken(profile: &Profile) -> Vec<(Function, u32, u32, Encoding, &ProfilePoint)> {
+    let of_point = |point: &'_ ProfilePoint| {
+        let (first, last) = point.instances;
+        let begin = (first..=last).map(|number| {
+            u32::from(point.address) + u32::from(number - first) * u32::from(point.stride)
+        });
+        begin.collect::<Vec<_>>()
+    };
+    let points = profile.points.iter();
+    let all = points.flat_map(|point| of_point(point).into_iter().map(move |at| (at, point)));
+    all.map(|(at, p)| (p.function, at, at + u32::from(p.encoding.words()), p.encoding, p)).collect()
+}
+
+#[test]
+fn no_two_points_of_a_profile_take_the_same_registers_in_two_ways() {
+    for profile in all() {
+        let all = taken(&profile);
+        for (place, (function, from, to, encoding, point)) in all.iter().enumerate() {
+            for (_, other_from, other_to, other_encoding, other) in
+                all.iter().take(place).filter(|other| other.0 == *function)
+            {
+                let meet = from < other_to && other_from < to;
+                let same = from == other_from && to == other_to;
+                let halves = |a: Encoding, b: Encoding| {
+                    matches!(a, Encoding::U8High | Encoding::I8High)
+                        && matches!(b, Encoding::U8Low | Encoding::I8Low)
+                };
+                let apart =
+                    halves(*encoding, *other_encoding) || halves(*other_encoding, *encoding);
+                let both_ways = READ_BOTH_WAYS.contains(&profile.name.as_str());
+                assert!(
+                    !meet || (same && (apart || both_ways)),
+                    "{}: {} and {} at {from}",
+                    profile.name,
+                    point.name,
+                    other.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_point_fits_in_one_request_between_its_instances_and_in_a_known_unit() {
+    for profile in all() {
+        for point in &profile.points {
+            let place = format!("{}.{}", profile.name, point.name);
+            assert!(UNITS.contains(&point.unit.as_str()), "{place}: {:?}", point.unit);
+            let words = point.encoding.words();
+            assert!(words <= profile.max_registers.unwrap_or(125), "{place}: more than a request");
+            assert!(point.stride == 0 || point.stride >= words, "{place}: its instances overlap");
+            let (first, last) = (point.instances.0, point.instances.1);
+            let end = u32::from(point.address)
+                + u32::from(last - first) * u32::from(point.stride)
+                + u32::from(words);
+            assert!(end <= 65_536, "{place} ends at {end}");
+        }
+    }
+}
+
 #[test]
 fn what_an_instrument_cannot_bear_is_in_its_profile() {
     let of = |name: &str| all().into_iter().find(|p| p.name == name).unwrap();

@@ -6,7 +6,8 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::Problem;
-use super::system::{Section, Text, unique};
+use super::section::{Section, Text};
+use super::system::unique;
 use crate::rtu::{Echo, Parity, SerialSettings, StopBits};
 
 /// What a line is.
@@ -18,6 +19,8 @@ pub enum BusKind {
         path: String,
         /// Whether the adapter gives back what is sent.
         echo: Echo,
+        /// Who switches the direction of the transceiver.
+        direction: Direction,
     },
     /// RTU frames over TCP, to a converter.
     RtuTcp {
@@ -26,6 +29,15 @@ pub enum BusKind {
         /// TCP port.
         port: u16,
     },
+}
+
+/// Who switches the direction of an RS-485 transceiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The adapter itself.
+    Adapter,
+    /// The kernel's driver of the port, which is told so when the port is opened.
+    Kernel,
 }
 
 /// One line that several devices share.
@@ -63,8 +75,10 @@ pub(super) fn bus(
         Some("modbus-rtu") => {
             let path = section.text(at, "path");
             let echo = if section.flag(at, "echo") { Echo::Own } else { Echo::None };
-            section.word(at, "rs485", Some("adapter"), &["adapter", "kernel"]);
-            path.map(|path| BusKind::Serial { path, echo })
+            let rs485 = section.word(at, "rs485", Some("adapter"), &["adapter", "kernel"]);
+            let by_kernel = rs485 == Some("kernel");
+            let direction = if by_kernel { Direction::Kernel } else { Direction::Adapter };
+            path.map(|path| BusKind::Serial { path, echo, direction })
         }
         Some(_) => {
             let host = section.text(at, "host");

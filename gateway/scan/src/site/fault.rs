@@ -20,7 +20,9 @@ pub struct SiteFault {
 }
 
 impl SiteFault {
-    pub(crate) fn of_file(file: &str, problem: Problem) -> Self {
+    /// A fault of the file as a whole.
+    #[must_use]
+    pub fn of_file(file: &str, problem: Problem) -> Self {
         Self { file: file.to_owned(), row: None, column: None, value: None, problem }
     }
 }
@@ -209,6 +211,8 @@ pub enum Kind {
     Number,
     /// True or false.
     Flag,
+    /// A list of texts.
+    Texts,
     /// One table.
     Table,
     /// A list of tables.
@@ -224,6 +228,7 @@ impl Kind {
             Self::Whole => "整数",
             Self::Number => "数字",
             Self::Flag => " true 或 false",
+            Self::Texts => "一组加引号的文字，如 [\"A\", \"B\"]",
             Self::Table => "一个 [表]",
             Self::Tables => "若干 [[表]]",
             Self::Date => "不加引号的日期，如 2026-03-01",
@@ -236,6 +241,7 @@ impl Kind {
             Self::Whole => "a whole number",
             Self::Number => "a number",
             Self::Flag => "true or false",
+            Self::Texts => "a list of texts in quotes, such as [\"A\", \"B\"]",
             Self::Table => "one [table]",
             Self::Tables => "tables, each under its [[heading]]",
             Self::Date => "a date without quotes, such as 2026-03-01",

@@ -1,6 +1,20 @@
-//! In which line of a CSV file a record stands, as an editor counts: blank lines and CRLF included.
+//! In which line of a CSV file a record stands, as an editor counts: blank lines and CRLF included;
+//! and what separates its cells.
 
 use csv::StringRecord;
+
+/// Lines among which the keys are looked for: headings may be broken into several.
+const HEAD_LINES: usize = 8;
+
+/// What separates the cells: a spreadsheet program of another country writes `;`, copied cells have
+/// tabs between them. Told by the row of keys, or by the first line where there is none.
+pub(super) fn separator(text: &str) -> u8 {
+    let mut head = text.lines().take(HEAD_LINES);
+    let keys = head.clone().find(|line| line.contains("tag")).or(head.next()).unwrap_or_default();
+    let count = |separator: u8| keys.bytes().filter(|byte| *byte == separator).count();
+    let commas = count(b',');
+    [b';', b'\t'].into_iter().find(|other| count(*other) > commas).unwrap_or(b',')
+}
 
 /// Counts once through a text, record after record.
 pub(super) struct Lines<'a> {

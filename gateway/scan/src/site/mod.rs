@@ -9,21 +9,27 @@ mod fault;
 mod lines;
 mod profiled;
 mod rules;
+mod section;
 mod sentinel;
 mod sheet;
 mod shutoff;
+mod slips;
 mod system;
+
+use std::sync::Arc;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
-pub use bus::{BusKind, BusSpec};
+pub use bus::{BusKind, BusSpec, Direction};
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
+pub use section::{Section, Text};
 pub(crate) use sentinel::sentinels;
 pub use shutoff::Valve;
 
 use crate::condition::Rules;
 use crate::decode::{Raw, Scaling};
+use crate::profile::Profile;
 use crate::register::{Encoding, Function, WordOrder};
 
 /// How a device is reached.
@@ -115,6 +121,15 @@ impl Mapping {
     }
 }
 
+/// The profile of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsedProfile {
+    /// What the manual says.
+    pub profile: Arc<Profile>,
+    /// Line of the device in the site file, for messages.
+    pub row: usize,
+}
+
 /// One site, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
@@ -130,6 +145,10 @@ pub struct Site {
     pub mappings: Vec<Mapping>,
     /// Shut-off valves that are watched; their points come last in the catalogue.
     pub valves: Vec<Valve>,
+    /// The profile of each device that names one, by the index of the device.
+    pub profiles: Vec<Option<UsedProfile>>,
+    /// The site file, as messages name it.
+    pub file: String,
     /// The point sheet, as the site file names it.
     pub points_file: String,
     /// The limits sheet, as the site file names it.
@@ -176,6 +195,11 @@ impl Site {
         };
         let left = catalogue.faults();
         assert!(left.is_empty(), "the sheet let pass what the catalogue refuses: {left:?}");
+        let used =
+            system.devices.iter().zip(profiles).map(|(found, chosen)| {
+                Some(UsedProfile { profile: chosen?.profile, row: found.row })
+            });
+        let used = used.collect();
         Ok(Self {
             gateway,
             catalogue,
@@ -183,6 +207,8 @@ impl Site {
             devices: system.devices.into_iter().map(|found| found.device).collect(),
             mappings,
             valves,
+            profiles: used,
+            file: file.to_owned(),
             points_file,
             limits_file: system.limits_file.unwrap_or_default(),
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use csv::ReaderBuilder;
 
-use super::lines::Lines;
+use super::lines::{Lines, separator};
 use super::system::Found;
 use super::{Problem, SiteFault};
 use crate::condition::{Context, Rules, Table, TableFault, Tables, parse};
@@ -238,8 +238,11 @@ pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
     let one = |problem| vec![SiteFault::of_file(file, problem)];
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut places = Lines::of(text);
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(separator(text))
+        .from_reader(text.as_bytes());
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     for record in reader.records() {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use csv::{ReaderBuilder, StringRecord};
 use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
-use super::lines::Lines;
+use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
+use super::slips::{error_cell, reference_number};
 use super::system::System;
 use super::{Kind, Mapping, Problem, SiteFault, sentinels};
 use crate::condition::{Rules, Table};
@@ -73,8 +74,11 @@ pub(super) fn parse(
     faults: &mut Vec<SiteFault>,
 ) -> Vec<Row> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(separator(text))
+        .from_reader(text.as_bytes());
     let (columns, tables) = (BTreeMap::new(), BTreeMap::new());
     let mut sheet = Sheet { file, columns, profiles, read, tables, faults };
     let before = sheet.faults.len();
@@ -104,7 +108,9 @@ pub(super) fn parse(
             _ => {
                 let overlay = Overlay::default();
                 let cells = Cells { row, record: &record, overlay: &overlay };
-                rows.extend(sheet.row(&cells, system, &mut seen));
+                if !sheet.error_cells(&cells) {
+                    rows.extend(sheet.row(&cells, system, &mut seen));
+                }
             }
         }
     }
@@ -151,6 +157,19 @@ impl Sheet<'_, '_> {
                 self.fault(row, Some(name), None, Problem::MissingKey);
             }
         }
+    }
+
+    /// What a formula without a result left in a row; nothing else of the row is judged then.
+    fn error_cells(&mut self, cells: &Cells<'_>) -> bool {
+        let columns: Vec<_> = self.columns.iter().map(|(name, place)| (*name, *place)).collect();
+        let before = self.faults.len();
+        for (column, place) in columns {
+            let cell = cells.record.get(place).unwrap_or_default().trim();
+            if let Some(problem) = error_cell(cell) {
+                self.fault(cells.row, Some(column), Some(cell), problem);
+            }
+        }
+        self.faults.len() > before
     }
 
     /// The trimmed cell; empty where the sheet has no such column.
@@ -391,7 +410,14 @@ impl Sheet<'_, '_> {
             let words = Function::ALL.map(Function::word);
             self.word(cells, "function", cell, Function::parse, &words)
         });
-        let address = self.whole(cells, "address", (0, 65_535));
+        let address = match reference_number(self.cell(cells, "address")) {
+            Some(problem) => {
+                let cell = self.cell(cells, "address").to_owned();
+                self.fault(cells.row, Some("address"), Some(&cell), problem);
+                None
+            }
+            None => self.whole(cells, "address", (0, 65_535)),
+        };
         let encoding = self.filled(cells, "type").and_then(|cell| {
             let words = Encoding::ALL.map(Encoding::word);
             self.word(cells, "type", cell, Encoding::parse, &words)

@@ -6,7 +6,8 @@ use std::ops::Range;
 use fengsui_telemetry::{Point, Tag};
 use toml::de::{DeTable, DeValue};
 
-use super::system::{Section, System, Text};
+use super::section::{Section, Text};
+use super::system::System;
 use super::{Kind, Problem, SiteFault};
 use crate::shutoff::ShutoffSettings;
 
@@ -42,13 +43,7 @@ pub(super) fn parse(
     // What is not well formed has been said already.
     let (document, _) = DeTable::parse_recoverable(text);
     let mut at = Text { file, text, faults };
-    let Some(value) = document.get_ref().get("shutoff") else { return Vec::new() };
-    let tables = value.get_ref().as_array().into_iter().flatten();
-    let tables: Vec<_> =
-        tables.filter_map(|one| Some((one.span(), one.get_ref().as_table()?))).collect();
-    if tables.is_empty() {
-        at.fault(at.row(&value.span()), "shutoff", None, Problem::NotA(Kind::Tables));
-    }
+    let tables = at.tables(document.get_ref(), "shutoff");
     tables
         .into_iter()
         .filter_map(|(span, table)| valve(&mut at, &span, table, system, points))

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use fengsui_telemetry::{GatewayId, INSTALLATIONS_MAX, Installation};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::bus::{self, BusSpec};
+use super::section::{Section, Text};
 use super::{Device, Kind, Link, Problem, Required, SiteFault};
 
 /// Devices of one gateway. A serial-line concentrator serves some hundred; beyond this somebody
@@ -43,190 +43,8 @@ pub(super) struct Found {
     pub(super) profile_base: Option<u16>,
 }
 
-pub(super) struct Text<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
-    pub(super) faults: &'a mut Vec<SiteFault>,
-}
-
-impl Text<'_> {
-    pub(super) fn row(&self, span: &Range<usize>) -> usize {
-        let upto = self.text.get(..span.start).unwrap_or_default();
-        upto.bytes().filter(|byte| *byte == b'\n').count() + 1
-    }
-
-    pub(super) fn fault(
-        &mut self,
-        row: usize,
-        column: &str,
-        value: Option<String>,
-        problem: Problem,
-    ) {
-        let (file, column) = (self.file.to_owned(), Some(column.to_owned()));
-        self.faults.push(SiteFault { file, row: Some(row), column, value, problem });
-    }
-}
-
-/// One table of the file; keys are taken out, and what is left over was unknown.
-pub(super) struct Section<'t, 'i> {
-    name: &'static str,
-    row: usize,
-    /// Row of the value that was taken last.
-    pub(super) value_row: usize,
-    table: &'t DeTable<'i>,
-    known: Vec<&'static str>,
-}
-
-impl<'t, 'i> Section<'t, 'i> {
-    pub(super) fn new(name: &'static str, row: usize, table: &'t DeTable<'i>) -> Self {
-        Self { name, row, value_row: row, table, known: Vec::new() }
-    }
-
-    /// These keys may stand here as well.
-    pub(super) fn allow(&mut self, keys: &[&'static str]) {
-        self.known.extend(keys);
-    }
-
-    /// One of a few words.
-    pub(super) fn word(
-        &mut self,
-        at: &mut Text<'_>,
-        key: &'static str,
-        default: Option<&'static str>,
-        words: &[&'static str],
-    ) -> Option<&'static str> {
-        if default.is_some() && self.table.get(key).is_none() {
-            self.known.push(key);
-            return default;
-        }
-        let text = self.text(at, key)?;
-        let found = words.iter().find(|word| **word == text).copied();
-        if found.is_none() {
-            let column = self.column(key);
-            at.fault(self.value_row, &column, Some(text), Problem::NotOneOf(words.join(", ")));
-        }
-        found
-    }
-
-    pub(super) fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
-        self.known.push(key);
-        self.table.get(key)
-    }
-
-    fn column(&self, key: &str) -> String {
-        format!("{}.{key}", self.name)
-    }
-
-    pub(super) fn text(&mut self, at: &mut Text<'_>, key: &'static str) -> Option<String> {
-        let column = self.column(key);
-        let row = self.row;
-        let Some(value) = self.get(key) else {
-            at.fault(row, &column, None, Problem::MissingKey);
-            return None;
-        };
-        let row = at.row(&value.span());
-        self.value_row = row;
-        match value.get_ref().as_str() {
-            Some(text) if text.trim().is_empty() => {
-                at.fault(row, &column, None, Problem::Empty);
-                None
-            }
-            Some(text) => Some(text.trim().to_owned()),
-            None => {
-                let shown = at.text.get(value.span()).map(str::to_owned);
-                at.fault(row, &column, shown, Problem::NotA(Kind::Text));
-                None
-            }
-        }
-    }
-
-    pub(super) fn whole(
-        &mut self,
-        at: &mut Text<'_>,
-        key: &'static str,
-        bounds: (i64, i64),
-        default: Option<i64>,
-    ) -> Option<i64> {
-        let column = self.column(key);
-        let row = self.row;
-        let Some(value) = self.get(key) else {
-            if default.is_none() {
-                at.fault(row, &column, None, Problem::MissingKey);
-            }
-            return default;
-        };
-        let row = at.row(&value.span());
-        self.value_row = row;
-        let shown = at.text.get(value.span()).map(str::to_owned);
-        let number = value
-            .get_ref()
-            .as_integer()
-            .and_then(|n| i64::from_str_radix(n.as_str(), n.radix()).ok());
-        match number {
-            Some(number) if (bounds.0..=bounds.1).contains(&number) => Some(number),
-            Some(_) => {
-                let problem = Problem::OutOfBounds(bounds.0.to_string(), bounds.1.to_string());
-                at.fault(row, &column, shown, problem);
-                None
-            }
-            None => {
-                at.fault(row, &column, shown, Problem::NotA(Kind::Whole));
-                None
-            }
-        }
-    }
-
-    pub(super) fn flag(&mut self, at: &mut Text<'_>, key: &'static str) -> bool {
-        let column = self.column(key);
-        let Some(value) = self.get(key) else { return false };
-        let (row, shown) = (at.row(&value.span()), at.text.get(value.span()).map(str::to_owned));
-        value.get_ref().as_bool().unwrap_or_else(|| {
-            at.fault(row, &column, shown, Problem::NotA(Kind::Flag));
-            false
-        })
-    }
-
-    /// A key that may be missing; the outer none is a fault that was reported.
-    fn optional<T>(
-        &mut self,
-        at: &mut Text<'_>,
-        key: &'static str,
-        read: impl Fn(&mut Self, &mut Text<'_>, &'static str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        if self.table.get(key).is_some() {
-            return read(self, at, key).map(Some);
-        }
-        self.known.push(key);
-        Some(None)
-    }
-
-    pub(super) fn finish(self, at: &mut Text<'_>) {
-        for (key, _) in self.table {
-            let name: &str = key.get_ref();
-            if !self.known.contains(&name) {
-                let row = at.row(&key.span());
-                let column = format!("{}.{name}", self.name);
-                at.fault(row, &column, None, Problem::UnknownKey(self.known.join(", ")));
-            }
-        }
-    }
-}
-
 pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> System {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let mut at = Text { file, text, faults };
-    for error in errors {
-        let row = error.span().map(|span| at.row(&span));
-        let problem = Problem::Syntax(error.message().to_owned());
-        at.faults.push(SiteFault {
-            file: file.to_owned(),
-            row,
-            column: None,
-            value: None,
-            problem,
-        });
-    }
+    let (document, mut at) = Text::open(file, text, faults);
     let mut system = System::default();
     let root = document.get_ref();
     for (key, value) in root {
@@ -282,20 +100,10 @@ fn tables<'t, 'i>(
     root: &'t DeTable<'i>,
     name: &'static str,
 ) -> Vec<(Range<usize>, &'t DeTable<'i>)> {
-    let Some(value) = root.get(name) else {
+    if !root.contains_key(name) {
         at.fault(1, name, None, Problem::MissingKey);
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for item in value.get_ref().as_array().into_iter().flatten() {
-        if let Some(table) = item.get_ref().as_table() {
-            found.push((item.span(), table));
-        }
     }
-    if found.is_empty() {
-        at.fault(at.row(&value.span()), name, None, Problem::NotA(Kind::Tables));
-    }
-    found
+    at.tables(root, name)
 }
 
 fn site(at: &mut Text<'_>, span: &Range<usize>, table: &DeTable<'_>, system: &mut System) {
@@ -370,13 +178,9 @@ fn device(
     let max_registers = section.whole(at, "max_registers", (1, REGISTERS_MAX), Some(REGISTERS_MAX));
     let gap_registers = section.whole(at, "gap_registers", (0, REGISTERS_MAX), Some(0));
     let read_singly = section.flag(at, "read_singly");
-    let time_register = match section.table.get("time_register") {
-        Some(_) => Some(section.whole(at, "time_register", (0, 65_534), None)?),
-        None => {
-            section.known.push("time_register");
-            None
-        }
-    };
+    let register =
+        |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_534), None);
+    let time_register = section.optional(at, "time_register", register)?;
     let profile = section.optional(at, "profile", Section::text)?;
     let base =
         |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_535), None);
@@ -412,7 +216,7 @@ fn link(at: &mut Text<'_>, section: &mut Section<'_, '_>, buses: &[BusSpec]) -> 
         }
         None => {
             section.allow(&["host", "port", "bus"]);
-            if section.table.get("host").is_some() {
+            if section.has("host") {
                 section.text(at, "host");
                 section.whole(at, "port", (1, 65_535), Some(502));
             }
@@ -423,11 +227,9 @@ fn link(at: &mut Text<'_>, section: &mut Section<'_, '_>, buses: &[BusSpec]) -> 
 
 /// In how many seconds every alarm of the device must sound after a change.
 fn required(at: &mut Text<'_>, section: &mut Section<'_, '_>) -> Option<Required> {
-    if section.table.get("response_s").is_none() {
-        section.known.push("response_s");
-        return None;
-    }
-    let seconds = section.whole(at, "response_s", (1, 3_600), None)?;
+    let bounded =
+        |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (1, 3_600), None);
+    let seconds = section.optional(at, "response_s", bounded)??;
     let ms = u32::try_from(seconds * 1_000).ok()?;
     Some(Required { ms, row: section.value_row })
 }

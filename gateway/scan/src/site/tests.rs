@@ -210,6 +210,53 @@ fn the_demonstration_site_is_without_fault() {
     assert_eq!(site.unwrap().catalogue.points.len(), 15);
 }
 
+#[test]
+fn a_sheet_with_semicolons_or_tabs_between_its_cells_is_read() {
+    let row =
+        "XT-1,温度,罐区,TK-101,temperature,℃,-50,150,plc,holding,2,i16,,0.1,,1000,32767;-32768";
+    for separator in [";", "\t"] {
+        let cells: Vec<String> = row
+            .split(',')
+            .map(|cell| if cell.contains(';') { format!("\"{cell}\"") } else { cell.to_owned() })
+            .collect();
+        let head = HEAD.replace(',', separator);
+        let sheet = format!("{head}{}\n", cells.join(separator));
+        let site = Site::load("site.toml", SITE, &mut |_| Ok(sheet.clone())).unwrap();
+        assert_eq!(site.mappings[0].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
+        assert_eq!(site.catalogue.points[0].low.to_bits(), (-50_f64).to_bits());
+    }
+}
+
+#[test]
+fn an_error_cell_is_called_one_and_nothing_else_of_its_row_is_judged() {
+    check(
+        SITE,
+        &[
+            "A,液位,罐区,TK,level,%,#REF!,100,plc,holding,0,f32,ABCD,1,#DIV/0!,500,",
+            "#N/A,液位,别处,TK,level,%,0,100,plc,holding,2,f32,ABCD,1,0,500,",
+        ],
+        &[
+            &[
+                "points.csv:3 [low] \"#REF!\"：错误单元格 #REF!",
+                "error cell #REF!; mend the formula",
+            ],
+            &["points.csv:3 [offset] \"#DIV/0!\"", "error cell #DIV/0!"],
+            &["points.csv:4 [tag] \"#N/A\"", "error cell #N/A"],
+        ],
+    );
+}
+
+#[test]
+fn a_six_digit_reference_number_is_answered_with_the_address_on_the_wire() {
+    let row = |address: &str| {
+        format!("A,液位,罐区,TK,level,%,0,100,plc,holding,{address},u16,ABCD,1,0,500,")
+    };
+    check(SITE, &[&row("400012")], &[&["[address] \"400012\"", "请写 11，功能写 holding"]]);
+    check(SITE, &[&row("300001")], &[&["write 0, function input"]]);
+    check(SITE, &[&row("200001")], &[&["65535"]]);
+    check(SITE, &[&row("400000")], &[&["65535"]]);
+}
+
 /// Thirty faults, thirty messages, each with its place and its mend; `docs/points.md` shows them.
 #[test]
 fn a_sheet_with_thirty_faults_is_answered_with_thirty_messages() {

@@ -32,6 +32,7 @@ use tracing::{error, warn};
 use crate::clock;
 use crate::counters::{Counters, add};
 use crate::desk::DeskInput;
+use crate::intake::ClockReport;
 use crate::outage::{Late, Package, packages};
 use crate::registry::{AlarmFacts, Registry, facts};
 use crate::steps::{Step, reached};
@@ -80,6 +81,8 @@ pub enum Input {
     Judge(Box<Judge>),
     /// A sign of life.
     Heard(usize),
+    /// What the intake found out about a gateway's clock.
+    Clock(usize, ClockReport),
     /// Stored samples that the engine asked for.
     History(PointRef, TimeMs, Vec<(TimeMs, Reading)>),
     /// A person.
@@ -263,6 +266,12 @@ impl AlarmLoop {
                 self.log.heard(known.id.as_str(), now);
                 self.engine(Event::Heard { gateway: place(gateway) }, now);
             }
+            Input::Clock(gateway, ClockReport { skew_ms, synchronised }) => {
+                let Some(known) = self.parts.registry.gateways.get(gateway) else { return };
+                self.log.clock(known.id.as_str(), skew_ms, synchronised, now);
+                let gateway = place(gateway);
+                self.engine(Event::Clock { gateway, skew_ms, synchronised }, now);
+            }
             Input::History(point, from, samples) => {
                 self.log.history(point.0, from, &samples, now);
                 self.engine(Event::History { point, from, samples }, now);
@@ -360,18 +369,13 @@ impl AlarmLoop {
         let notes = self.watch_flood(&actions, clock::now());
         let mut rows = Vec::new();
         let mut touched = Vec::new();
-        let mut sounded = Vec::new();
         for action in actions {
             match action {
                 Action::Record(row) => {
                     touched.push(row.alarm);
                     rows.push(row);
                 }
-                Action::Annunciate { alarm, .. } => {
-                    touched.push(alarm);
-                    sounded.push(alarm);
-                }
-                Action::Silence { alarm } => touched.push(alarm),
+                Action::Annunciate { alarm, .. } | Action::Silence { alarm } => touched.push(alarm),
                 Action::Chime { .. } => {}
                 Action::Recall { point, from, to } => self.unasked.push_back((point, from, to)),
             }
@@ -384,7 +388,7 @@ impl AlarmLoop {
         self.dirty = true;
         self.change += 1;
         add(&self.parts.counters.raised, rows.len() as u64);
-        self.show(&rows, &mut touched, &sounded);
+        self.show(&rows, &mut touched);
         let mut rows: Vec<_> = rows.iter().map(|row| self.journal_row(row)).collect();
         let raised = rows.len();
         rows.extend(notes);
@@ -407,17 +411,22 @@ impl AlarmLoop {
     }
 
     /// Tells the desk what has changed; it waits for the journal's word before it sounds it.
-    fn show(&mut self, rows: &[Row], touched: &mut Vec<AlarmId>, sounded: &[AlarmId]) {
+    fn show(&mut self, rows: &[Row], touched: &mut Vec<AlarmId>) {
         touched.sort_unstable();
         touched.dedup();
+        // A flood touches thousands at once: each finds its own rows without looking at all.
+        let mut by_alarm: Vec<&Row> = rows.iter().collect();
+        by_alarm.sort_by_key(|row| row.alarm);
         let mut alarms = Vec::with_capacity(touched.len());
         for alarm in touched.iter() {
             let Some(facts) = usize::try_from(alarm.0).ok().and_then(|i| self.facts.get(i)) else {
                 continue;
             };
             let mut shown = rows_of(&self.parts.engine, *alarm, facts);
-            annotate(&mut shown, rows, *alarm);
-            alarms.push((facts.clone(), shown, sounded.contains(alarm)));
+            let from = by_alarm.partition_point(|row| row.alarm < *alarm);
+            let own = by_alarm.iter().skip(from).take_while(|row| row.alarm == *alarm);
+            annotate(&mut shown, own.copied());
+            alarms.push((facts.clone(), shown));
         }
         // For measurements: live rows only, since late and held ones are old by their nature.
         let live = rows.iter().filter(|row| !row.flags.late && !row.flags.hold);
@@ -481,8 +490,8 @@ impl AlarmLoop {
 
 /// Puts on the rows what only the journal row knows: who acknowledged when, and what they wrote,
 /// also afterwards.
-fn annotate(shown: &mut [AlarmRow], rows: &[Row], alarm: AlarmId) {
-    for row in rows.iter().filter(|row| row.alarm == alarm) {
+fn annotate<'a>(shown: &mut [AlarmRow], rows: impl Iterator<Item = &'a Row>) {
+    for row in rows {
         let acknowledged = matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement);
         let written = row.command.as_ref().is_some_and(|command| command.comment == row.comment);
         let noted = row.cause == Cause::Refused && written && !row.comment.is_empty();

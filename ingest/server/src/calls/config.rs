@@ -1,12 +1,13 @@
 //! `calls.toml`: persons, duty, rosters, policies, channels. Whole, or every fault with its mend.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fengsui_alerting::calls::{
     Budget, Channel, Person, Policy, ReplyFrom, Roster, Setup, Slot, StopAt, Turn,
 };
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::channels::{ChannelConfig, ChannelText};
 use crate::config::ConfigFault;
@@ -14,13 +15,52 @@ use crate::config::ConfigFault;
 /// Digits of a read-back, where the file does not say.
 const DIGITS: u32 = 4;
 
+/// The file that rosters are read from, now and when they change.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: PathBuf,
+    zone_min: i32,
+}
+
+impl Source {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Every fault, each with its mend.
+    pub fn read(&self) -> Result<CallsConfig, Vec<ConfigFault>> {
+        let name = self.path.display().to_string();
+        let text = std::fs::read_to_string(&self.path).map_err(|e| {
+            vec![ConfigFault(format!("{name}: {e}; calls.file names the roster file"))]
+        })?;
+        let read = parse(&name, &text, self.zone_min)?;
+        Ok(CallsConfig { source: Some(self.clone()), ..read })
+    }
+}
+
 /// Everything about calls.
 #[derive(Clone, Debug, Default)]
 pub struct CallsConfig {
+    /// Where it was read; none: the centre's file names no roster.
+    pub source: Option<Source>,
     /// What the ladder knows.
     pub setup: Setup,
     /// What the channels know.
     pub channels: Vec<ChannelConfig>,
+}
+
+impl CallsConfig {
+    /// Who may send receipts: token by channel.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, String> {
+        let token = |c: &ChannelConfig| Some((c.name.clone(), c.token.clone()?));
+        self.channels.iter().filter_map(token).collect()
+    }
 }
 
 /// `[calls]` of the centre's file.
@@ -28,7 +68,7 @@ pub struct CallsConfig {
 #[serde(deny_unknown_fields)]
 pub struct CallsText {
     /// The file, beside the centre's own.
-    file: std::path::PathBuf,
+    file: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -38,15 +78,15 @@ struct Text {
     package_s: Option<u32>,
     digest_s: Option<u32>,
     #[serde(default)]
-    person: Vec<PersonText>,
+    person: Vec<Spanned<PersonText>>,
     #[serde(default)]
-    duty: Vec<DutyText>,
+    duty: Vec<Spanned<DutyText>>,
     #[serde(default)]
-    roster: Vec<RosterText>,
+    roster: Vec<Spanned<RosterText>>,
     #[serde(default)]
-    policy: Vec<PolicyText>,
+    policy: Vec<Spanned<PolicyText>>,
     #[serde(default)]
-    channel: Vec<ChannelText>,
+    channel: Vec<Spanned<ChannelText>>,
 }
 
 #[derive(Deserialize)]
@@ -111,12 +151,19 @@ enum StateText {
 }
 
 /// Faults with the file's name before each.
-struct Faults {
-    name: String,
+struct Faults<'a> {
+    name: &'a str,
+    text: &'a str,
     list: Vec<ConfigFault>,
 }
 
-impl Faults {
+impl Faults<'_> {
+    /// Where a table of the file stands, and which it is.
+    fn place<T>(&self, table: &Spanned<T>, what: &str) -> String {
+        let before = self.text.get(..table.span().start).unwrap_or_default();
+        format!("第 {0} 行 line {0}: {what}", before.matches('\n').count() + 1)
+    }
+
     fn say(&mut self, place: &str, why: &str) {
         self.list.push(ConfigFault(format!("{}: {place}: {why}", self.name)));
     }
@@ -127,11 +174,13 @@ impl Faults {
 /// # Errors
 /// Every fault, each with its mend.
 pub fn load(base: &Path, text: &CallsText, zone_min: i32) -> Result<CallsConfig, Vec<ConfigFault>> {
-    let path = base.join(&text.file);
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| vec![ConfigFault(format!("{name}: {e}; calls.file names the roster file"))])?;
-    parse(&name, &text, zone_min)
+    Source { path: base.join(&text.file), zone_min }.read()
+}
+
+/// For tests.
+#[cfg(test)]
+pub(super) fn from_file(path: &Path) -> Result<CallsConfig, Vec<ConfigFault>> {
+    Source { path: path.to_owned(), zone_min: 480 }.read()
 }
 
 /// The same from a text.
@@ -139,9 +188,9 @@ pub fn load(base: &Path, text: &CallsText, zone_min: i32) -> Result<CallsConfig,
 /// # Errors
 /// Every fault, each with its mend.
 pub fn parse(name: &str, text: &str, zone_min: i32) -> Result<CallsConfig, Vec<ConfigFault>> {
+    let mut faults = Faults { name, text, list: Vec::new() };
     let text: Text = toml::from_str(text)
         .map_err(|e| vec![ConfigFault(format!("{name}: {}", e.to_string().trim_end()))])?;
-    let mut faults = Faults { name: name.to_owned(), list: Vec::new() };
     let persons = persons(text.person, &mut faults);
     let channels = channels(&text.channel, &mut faults);
     let defaults = Setup::default();
@@ -162,7 +211,8 @@ pub fn parse(name: &str, text: &str, zone_min: i32) -> Result<CallsConfig, Vec<C
         persons,
     };
     for policy in &text.policy {
-        let place = format!("policy of priority {}", policy.priority);
+        let what = format!("policy of priority {}", policy.get_ref().priority);
+        let (place, policy) = (faults.place(policy, &what), policy.get_ref());
         if policy.priority < 1 || policy.priority > 4 {
             faults.say(&place, "priorities are 1 to 4");
         }
@@ -174,7 +224,10 @@ pub fn parse(name: &str, text: &str, zone_min: i32) -> Result<CallsConfig, Vec<C
     if text.policy.is_empty() {
         faults.say("policy", "no [[policy]] is given, so nobody would be called; add priority 1");
     }
-    if faults.list.is_empty() { Ok(CallsConfig { setup, channels }) } else { Err(faults.list) }
+    if !faults.list.is_empty() {
+        return Err(faults.list);
+    }
+    Ok(CallsConfig { source: None, setup, channels })
 }
 
 fn spec(channel: &ChannelConfig) -> Channel {
@@ -182,10 +235,11 @@ fn spec(channel: &ChannelConfig) -> Channel {
     Channel { needs: channel.needs, budget }
 }
 
-fn persons(list: Vec<PersonText>, faults: &mut Faults) -> BTreeMap<String, Person> {
+fn persons(list: Vec<Spanned<PersonText>>, faults: &mut Faults<'_>) -> BTreeMap<String, Person> {
     let mut persons = BTreeMap::new();
     for text in list {
-        let place = format!("person {:?}", text.id);
+        let place = faults.place(&text, &format!("person {:?}", text.get_ref().id));
+        let text = text.into_inner();
         if text.id.is_empty() || text.name.trim().is_empty() {
             faults.say(&place, "needs an id and a name");
         }
@@ -206,16 +260,21 @@ fn persons(list: Vec<PersonText>, faults: &mut Faults) -> BTreeMap<String, Perso
     persons
 }
 
-fn known(place: &str, id: &str, persons: &BTreeMap<String, Person>, faults: &mut Faults) {
+fn known(place: &str, id: &str, persons: &BTreeMap<String, Person>, faults: &mut Faults<'_>) {
     if !persons.contains_key(id) {
         faults.say(place, &format!("nobody is called {id:?}; add a [[person]] with this id"));
     }
 }
 
-fn duty(list: &[DutyText], persons: &BTreeMap<String, Person>, faults: &mut Faults) -> Vec<Turn> {
+fn duty(
+    list: &[Spanned<DutyText>],
+    persons: &BTreeMap<String, Person>,
+    faults: &mut Faults<'_>,
+) -> Vec<Turn> {
     let mut turns = Vec::new();
     for text in list {
-        let place = format!("duty of {:?}", text.person);
+        let place = faults.place(text, &format!("duty of {:?}", text.get_ref().person));
+        let text = text.get_ref();
         known(&place, &text.person, persons, faults);
         let mut minute = |field: &str, value: Option<&String>| match value.map(|v| clock(v)) {
             None => 0,
@@ -241,13 +300,14 @@ fn clock(text: &str) -> Option<u32> {
 }
 
 fn rosters(
-    list: &[RosterText],
+    list: &[Spanned<RosterText>],
     persons: &BTreeMap<String, Person>,
-    faults: &mut Faults,
+    faults: &mut Faults<'_>,
 ) -> BTreeMap<String, Roster> {
     let mut rosters = BTreeMap::new();
     for text in list {
-        let place = format!("roster of {:?}", text.installation);
+        let what = format!("roster of {:?}", text.get_ref().installation);
+        let (place, text) = (faults.place(text, &what), text.get_ref());
         let mut roster = Roster::default();
         let slots = [
             (Slot::Lead, &text.lead),
@@ -279,11 +339,11 @@ fn rosters(
     rosters
 }
 
-fn channels(list: &[ChannelText], faults: &mut Faults) -> Vec<ChannelConfig> {
+fn channels(list: &[Spanned<ChannelText>], faults: &mut Faults<'_>) -> Vec<ChannelConfig> {
     let mut channels: Vec<ChannelConfig> = Vec::new();
     for text in list {
-        let place = format!("channel {:?}", text.name());
-        match ChannelConfig::parse(text) {
+        let place = faults.place(text, &format!("channel {:?}", text.get_ref().name()));
+        match ChannelConfig::parse(text.get_ref()) {
             Ok(channel) if channels.iter().any(|other| other.name == channel.name) => {
                 faults.say(&place, "stands twice; give another name");
             }
@@ -294,7 +354,7 @@ fn channels(list: &[ChannelText], faults: &mut Faults) -> Vec<ChannelConfig> {
     channels
 }
 
-fn read_policy(text: &PolicyText, setup: &Setup, place: &str, faults: &mut Faults) -> Policy {
+fn read_policy(text: &PolicyText, setup: &Setup, place: &str, faults: &mut Faults<'_>) -> Policy {
     let defaults = Policy::default();
     let mut ladder = Vec::new();
     for word in text.ladder.iter().flatten() {
@@ -416,7 +476,7 @@ message = ["pigeon"]
 "#;
         let found = faults(&bad).join("\n");
         for part in [
-            "person \"wang\": stands twice",
+            "第 20 行 line 20: person \"wang\": stands twice",
             "channel \"robot\": has no url",
             "nobody is called \"nobody\"; add a [[person]]",
             "from is no time of day; write \"08:00\"",

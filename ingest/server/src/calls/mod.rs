@@ -11,7 +11,9 @@ pub mod channels;
 pub mod config;
 mod message;
 mod office;
+mod reload;
 mod rows;
+mod said;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -31,23 +33,14 @@ use crate::registry::Registry;
 use crate::stamp::Stamp;
 
 pub use config::CallsConfig;
+pub use reload::Reload;
 pub(crate) use rows::SUBSUMED;
+pub use said::{Refused, Said};
 
 /// Requests that wait for the office. When full, whoever asks waits.
 const ASKS_MAX: usize = 256;
 /// Results of channels that wait for the office. When full, a channel waits with its next result.
 const DONE_MAX: usize = 1_024;
-
-/// Why a request had no effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// It cannot be done: in words.
-    Refused(String),
-    /// There is nothing of that name.
-    Unknown(String),
-    /// The journal did not take it: try again.
-    NotRecorded(String),
-}
 
 /// What a provider tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +66,8 @@ pub(crate) enum Ask {
     Receipt(ReceiptRequest, oneshot::Sender<Result<bool, Said>>),
     Cases { open: bool, reply: oneshot::Sender<Value> },
     Step(closure::Request, oneshot::Sender<Result<Value, Said>>),
+    Roster(oneshot::Sender<Value>),
+    Reload(Reload, oneshot::Sender<Result<Value, Said>>),
 }
 
 /// What the office works with.
@@ -96,7 +91,7 @@ pub struct Parts {
 pub struct Calls {
     asks: mpsc::Sender<Ask>,
     /// Who may send receipts: token by channel.
-    tokens: Arc<BTreeMap<String, String>>,
+    tokens: watch::Receiver<BTreeMap<String, String>>,
 }
 
 /// Starts the office.
@@ -106,14 +101,8 @@ pub struct Calls {
 pub fn start(parts: Parts, stop: watch::Receiver<bool>) -> anyhow::Result<Calls> {
     let (asks, asked) = mpsc::channel(ASKS_MAX);
     let (done, results) = mpsc::channel(DONE_MAX);
-    let channels = &parts.config.channels;
-    let token = |c: &channels::ChannelConfig| Some((c.name.clone(), c.token.clone()?));
-    let tokens = Arc::new(channels.iter().filter_map(token).collect());
-    let senders = channels
-        .iter()
-        .map(|channel| (channel.name.clone(), channels::start(channel.clone(), done.clone())))
-        .collect();
-    let office = office::Office::new(parts, senders, seed()?);
+    let (tokens_out, tokens) = watch::channel(parts.config.tokens());
+    let office = office::Office::new(parts, (done, tokens_out), seed()?);
     tokio::spawn(office.run(asked, results, stop));
     Ok(Calls { asks, tokens })
 }
@@ -168,6 +157,16 @@ impl Calls {
         self.ask(|reply| Ask::Step(request, reply)).await
     }
 
+    /// The roster in force.
+    pub async fn roster(&self) -> Option<Value> {
+        self.ask(Ask::Roster).await
+    }
+
+    /// Reads the roster anew.
+    pub async fn reload(&self, what: Reload) -> Option<Result<Value, Said>> {
+        self.ask(|reply| Ask::Reload(what, reply)).await
+    }
+
     /// The channel whose token this is.
     #[must_use]
     pub fn channel_of(&self, token: &str) -> Option<String> {
@@ -176,8 +175,9 @@ impl Calls {
             let differs = known.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
             known.len() == token.len() && differs == 0
         };
+        let tokens = self.tokens.borrow();
         let found: Vec<&String> =
-            self.tokens.iter().filter(|(_, known)| same(known)).map(|(name, _)| name).collect();
+            tokens.iter().filter(|(_, known)| same(known)).map(|(name, _)| name).collect();
         found.first().map(|name| (*name).clone())
     }
 }

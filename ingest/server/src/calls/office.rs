@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fengsui_alerting::calls::{
     Action, AnswerRequest, CallRequest, Entry, Event, Finding, Hand, Machine, Open, PACKAGE,
-    Refusal, SendResult, audit,
+    SendResult, audit,
 };
 use fengsui_alerting::closure::{self, Cases};
 use fengsui_store::StoredRow;
@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::channels::{Done, Job};
+use super::channels::{self, Done, Job};
 use super::rows::{CALL, CLOSURE, Facts, Told, told};
-use super::{Ask, Parts, ReceiptRequest, Said, message, view};
+use super::{Ask, Parts, ReceiptRequest, Refused, Said, message, view};
 use crate::clock;
 use crate::note::{self, Note};
 
@@ -29,6 +29,8 @@ const PAGE: usize = 1_000;
 const RESULTS_MAX: usize = 64;
 /// Between two audits.
 const AUDIT_EVERY_MS: i64 = 10_000;
+/// Persons named to whoever named an unknown one.
+const PERSONS_NAMED: usize = 20;
 /// A desk that does not answer must not hold the ladders.
 const DESK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,7 +41,11 @@ pub(super) struct Office {
     pub(super) parts: Parts,
     pub(super) facts: Arc<Facts>,
     pub(super) findings: BTreeMap<Finding, TimeMs>,
-    channels: BTreeMap<String, mpsc::Sender<Job>>,
+    pub(super) channels: BTreeMap<String, mpsc::Sender<Job>>,
+    /// Results of channels come back by this.
+    pub(super) done: mpsc::Sender<Done>,
+    /// Who may send receipts.
+    pub(super) tokens: watch::Sender<BTreeMap<String, String>>,
     /// Seen once: a finding if it is seen again.
     suspects: BTreeSet<Finding>,
     audit_at: TimeMs,
@@ -56,9 +62,12 @@ pub(super) struct Office {
 impl Office {
     pub(super) fn new(
         parts: Parts,
-        channels: BTreeMap<String, mpsc::Sender<Job>>,
+        (done, tokens): (mpsc::Sender<Done>, watch::Sender<BTreeMap<String, String>>),
         seed: u64,
     ) -> Self {
+        let all = parts.config.channels.iter();
+        let started = all.map(|c| (c.name.clone(), channels::start(c.clone(), done.clone())));
+        let channels = started.collect();
         Self {
             machine: Machine::new(parts.config.setup.clone(), seed),
             cases: Cases::default(),
@@ -66,6 +75,8 @@ impl Office {
             facts: Arc::default(),
             findings: BTreeMap::new(),
             channels,
+            done,
+            tokens,
             suspects: BTreeSet::new(),
             audit_at: clock::now() + AUDIT_EVERY_MS,
             at: 0,
@@ -107,7 +118,7 @@ impl Office {
         }
     }
 
-    async fn turn(&mut self) {
+    pub(super) async fn turn(&mut self) {
         self.read().await;
         self.machine.mind_clock(clock::now());
         if self.machine.wake_at().is_some_and(|at| at <= clock::now()) {
@@ -148,7 +159,7 @@ impl Office {
     }
 
     /// Reads everything that is durable and not yet read.
-    async fn read(&mut self) {
+    pub(super) async fn read(&mut self) {
         if self.parts.registry.has_changed().unwrap_or(false) {
             self.learn().await;
         }
@@ -214,7 +225,7 @@ impl Office {
         Ok(seqs.iter().map(Option::is_some).collect())
     }
 
-    async fn write(&mut self, notes: Vec<Note>) -> Result<Vec<Option<u64>>, Said> {
+    pub(super) async fn write(&mut self, notes: Vec<Note>) -> Result<Vec<Option<u64>>, Said> {
         let seqs = note::record(&self.parts.journal, notes, clock::now()).await;
         let seqs = seqs.map_err(|fault| Said::NotRecorded(fault.to_string()))?;
         self.read().await;
@@ -309,19 +320,21 @@ impl Office {
             Ask::Receipt(request, reply) => drop(reply.send(self.receipt(&request).await)),
             Ask::Cases { open, reply } => drop(reply.send(view::cases(self, open))),
             Ask::Step(request, reply) => drop(reply.send(self.step(request).await)),
+            Ask::Roster(reply) => drop(reply.send(self.roster())),
+            Ask::Reload(what, reply) => drop(reply.send(self.reload(what).await)),
         }
     }
 
     async fn answer(&mut self, request: AnswerRequest) -> Result<Value, Said> {
         self.read().await;
-        let entry = self.machine.answer(request).map_err(|why| refusal(&why))?;
+        let entry = self.machine.answer(request)?;
         self.told_by_a_person(entry).await
     }
 
     async fn call(&mut self, request: &CallRequest) -> Result<Value, Said> {
         self.read().await;
         let (alarm, occurrence) = (request.alarm.clone(), request.occurrence);
-        match self.machine.call(request).map_err(|why| refusal(&why))? {
+        match self.machine.call(request)? {
             Some(entry) => self.told_by_a_person(entry).await,
             None => Ok(view::named(self, &alarm, occurrence).unwrap_or_default()),
         }
@@ -337,7 +350,7 @@ impl Office {
 
     async fn receipt(&mut self, request: &ReceiptRequest) -> Result<bool, Said> {
         self.read().await;
-        let unknown = || Said::Unknown(request.reference.clone());
+        let unknown = || Said::no_reference(&request.reference);
         let (seq, channel) = request.reference.split_once('-').ok_or_else(unknown)?;
         let seq: u64 = seq.parse().map_err(|_| unknown())?;
         if channel != request.channel {
@@ -372,15 +385,9 @@ impl Office {
     async fn step(&mut self, request: closure::Request) -> Result<Value, Said> {
         self.read().await;
         let case = request.case.clone();
-        let row = self.cases.step(request, clock::now()).map_err(|refusal| match refusal {
-            closure::Refusal::NoCase(_) => Said::Unknown(refusal.to_string()),
-            closure::Refusal::Taken(_)
-            | closure::Refusal::BadName
-            | closure::Refusal::NotAllowed { .. }
-            | closure::Refusal::Missing(_)
-            | closure::Refusal::Past => Said::Refused(refusal.to_string()),
-        })?;
+        let row = self.cases.step(request, clock::now())?;
         if let Some(row) = row {
+            self.knows_who(&row.step)?;
             let known = self.cases.get(&case).map(|known| (known.alarm.clone(), known.occurrence));
             let (alarm, occurrence) =
                 if let closure::Step::Find { alarm, occurrence, .. } = &row.step {
@@ -400,10 +407,26 @@ impl Office {
             if self.write(vec![note]).await?.contains(&None) {
                 let why =
                     "别人刚刚处理了这一步，请刷新 / somebody else has just taken a step: reload";
-                return Err(Said::Refused(why.to_owned()));
+                return Err(Said::Refused(Refused::Overtaken, why.to_owned()));
             }
         }
         Ok(view::case(self, &case).unwrap_or_default())
+    }
+
+    /// What is dispatched goes to a person of the roster, by id or by name: nobody else could be
+    /// reminded. Where no roster is configured, nobody is known, and any name will do.
+    fn knows_who(&self, step: &closure::Step) -> Result<(), Said> {
+        let closure::Step::Dispatch { person, .. } = step else { return Ok(()) };
+        let persons = &self.machine.setup().persons;
+        let named = |name: &str| persons.values().any(|known| known.name == name);
+        if persons.is_empty() || persons.contains_key(person) || named(person) {
+            return Ok(());
+        }
+        let why = format!(
+            "名册中没有 {person:?}，现有 / the roster has no {person:?}, but: {}",
+            persons.keys().take(PERSONS_NAMED).cloned().collect::<Vec<_>>().join(", ")
+        );
+        Err(Said::Refused(Refused::NoPerson, why))
     }
 
     /// Asks the desk what stands open. What is found twice running is a finding.
@@ -449,11 +472,4 @@ impl Office {
 fn result(hand: Hand, result: SendResult) -> Entry {
     let Hand { alarm, occurrence, attempt, channel, again } = hand;
     Entry::Result { alarm, occurrence, attempt, channel, again, result }
-}
-
-fn refusal(refusal: &Refusal) -> Said {
-    match refusal {
-        Refusal::NoLadder { .. } | Refusal::NoAttempt { .. } => Said::Unknown(refusal.to_string()),
-        Refusal::NoPerson(_) | Refusal::Unreachable { .. } => Said::Refused(refusal.to_string()),
-    }
 }

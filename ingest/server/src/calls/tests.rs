@@ -39,7 +39,11 @@ fn registry() -> Registry {
 }
 
 fn config(channel: &str) -> CallsConfig {
-    let text = format!(
+    config::parse("calls.toml", &text(channel), 480).unwrap()
+}
+
+fn text(channel: &str) -> String {
+    format!(
         r#"
 digits = 8
 [[person]]
@@ -72,8 +76,7 @@ priority = 2
 message = ["hook"]
 voice = ["log"]
 "#
-    );
-    config::parse("calls.toml", &text, 480).unwrap()
+    )
 }
 
 /// An office on a journal; the gateway's own alarm stands for any.
@@ -277,7 +280,7 @@ async fn a_hidden_danger_is_kept_over_a_restart_and_refusals_name_what_is_allowe
     assert_eq!(found["state"]["key"], "found");
     let close = Step::Close { cause: "x".into(), evidence: "y".into() };
     let refused = scene_one.calls.step(take(close, "2")).await.unwrap().unwrap_err();
-    let Said::Refused(why) = refused else { panic!("{refused:?}") };
+    let Said::Refused(Refused::NotAllowed, why) = refused else { panic!("{refused:?}") };
     assert!(why.contains("confirm, not_a_danger"), "{why}");
     scene_one.stop.send_replace(true);
 
@@ -339,8 +342,9 @@ async fn the_api_asks_for_a_token_a_mark_and_an_allowed_step() {
     assert_eq!((status, case["state"]["key"].as_str()), (200, Some("found")));
     let close = serde_json::json!({ "case": "YH-1", "step": "close", "cause": "x", "evidence": "y", "request": "2" });
     let (status, problem) = ask("/closure", close, "1").await;
-    assert_eq!(status, 409);
+    assert_eq!((status, problem["code"].as_str()), (409, Some("step_not_allowed")));
     assert!(problem["detail"].as_str().unwrap().contains("confirm, not_a_danger"), "{problem}");
+    closure_by_code(&ask).await;
     let list: Value = http
         .get(url("/closure?open=1"))
         .bearer_auth(&token)
@@ -352,4 +356,108 @@ async fn the_api_asks_for_a_token_a_mark_and_an_allowed_step() {
         .unwrap();
     assert_eq!(list["total"], 1);
     centre.stop().await;
+}
+
+/// What is wrong with a step is named for what it is.
+async fn closure_by_code(ask: &impl AsyncFn(&str, Value, &str) -> (u16, Value)) {
+    let later = i64::MAX / 2;
+    for step in [
+        serde_json::json!({ "case": "YH-1", "step": "confirm", "request": "c1" }),
+        serde_json::json!({ "case": "YH-1", "step": "grade", "grade": "general", "request": "c2" }),
+    ] {
+        assert_eq!(ask("/closure", step, "1").await.0, 200);
+    }
+    for (step, status, code, place) in [
+        (serde_json::json!({ "case": "YH-9", "step": "confirm" }), 404, "no_such_case", "case"),
+        (
+            serde_json::json!({ "case": "YH-1", "step": "find", "title": "x" }),
+            409,
+            "case_exists",
+            "case",
+        ),
+        (
+            serde_json::json!({ "case": "a/b", "step": "find", "title": "x" }),
+            422,
+            "bad_field",
+            "case",
+        ),
+        (
+            serde_json::json!({ "case": "YH-1", "step": "dispatch", "person": " ", "deadline": later }),
+            422,
+            "bad_field",
+            "person",
+        ),
+        (
+            serde_json::json!({ "case": "YH-1", "step": "dispatch", "person": "鬼", "deadline": later }),
+            422,
+            "no_such_person",
+            "person",
+        ),
+    ] {
+        let mut step = step;
+        step["request"] = format!("code {code} {place}").into();
+        let (found, problem) = ask("/closure", step, "1").await;
+        let told = (problem["code"].as_str(), problem["where"].as_str());
+        assert_eq!((found, told), (status, (Some(code), Some(place))), "{problem}");
+        assert!(!problem["fix"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn another_roster_counts_at_once_whole_or_not_at_all() {
+    let (folder, journal) = journal();
+    let file = folder.path().join("calls.toml");
+    let first = text("kind = \"log\"");
+    std::fs::write(&file, &first).unwrap();
+    let scene = scene(&journal, config::from_file(&file).unwrap());
+    scene.row('A', 'B', "on").await;
+    scene.until(|ladder| ladder["attempts"][0]["person"] == "wang").await;
+    let reload = async || scene.calls.reload(Reload::By("值班长".into())).await.unwrap();
+    let same = reload().await.unwrap();
+    assert_eq!(same["count"], 0);
+
+    // Broken in two places: named by line and field, and nothing counts.
+    let broken = first.replace("person = \"wang\"", "person = \"wnag\"") + "digit = 3\n";
+    std::fs::write(&file, broken.replace("digit = 3", "")).unwrap();
+    let Err(Said::Roster(faults)) = reload().await else { panic!("taken") };
+    assert!(faults[0].contains("line 11") && faults[0].contains("\"wnag\""), "{faults:?}");
+    std::fs::write(&file, broken).unwrap();
+    let Err(Said::Roster(faults)) = reload().await else { panic!("taken") };
+    assert!(faults[0].contains("digit"), "{faults:?}");
+
+    // Nobody for what stands open.
+    let alone = first.replace("principal = [\"li\"]", "town = [\"li\"]");
+    let alone = alone.replace("[[duty]]\nperson = \"wang\"", "");
+    let alone = alone.replace("voice = [\"log\"]", "voice = [\"log\"]\nladder = [\"town\"]");
+    std::fs::write(&file, alone.replace("installation = \"*\"", "installation = \"别处\""))
+        .unwrap();
+    let Err(Said::Roster(faults)) = reload().await else { panic!("taken") };
+    assert!(faults[0].contains(&scene.alarm) && faults[0].contains("[[duty]]"), "{faults:?}");
+
+    // wang goes, chen has the duty: checked first, then in force, in the journal, and called.
+    let next = first
+        .replace("id = \"wang\"\nname = \"王敏\"", "id = \"chen\"\nname = \"陈静\"")
+        .replace("person = \"wang\"", "person = \"chen\"");
+    std::fs::write(&file, &next).unwrap();
+    let checked = scene.calls.reload(Reload::Check).await.unwrap().unwrap();
+    assert_eq!((&checked["in_force"], &checked["count"]), (&false.into(), &6.into()), "{checked}");
+    let done = reload().await.unwrap();
+    assert_eq!((&done["in_force"], &done["changed"]), (&true.into(), &checked["changed"]));
+    let noted = journal.of_cause("roster", u64::MAX, 10).unwrap();
+    assert_eq!(noted.len(), 1, "once, and not for what was refused or checked");
+    assert_eq!(noted[0].row.by.as_deref(), Some("值班长"));
+    let by_hand = |person: &str| CallRequest {
+        alarm: scene.alarm.clone(),
+        occurrence: 1,
+        person: person.into(),
+        channel: "log".into(),
+        by: "值班员".into(),
+        request: format!("call {person}"),
+    };
+    let gone = scene.calls.call(by_hand("wang")).await.unwrap().unwrap_err();
+    assert!(matches!(gone, Said::Refused(Refused::NoPerson, _)), "{gone:?}");
+    assert!(scene.calls.call(by_hand("chen")).await.unwrap().is_ok());
+    let roster = scene.calls.roster().await.unwrap().to_string();
+    assert!(roster.contains("陈静") && !roster.contains("王敏"), "{roster}");
+    assert!(journal.verify().is_ok());
 }

@@ -6,7 +6,7 @@
 //! - Both ways give the same JSON; tables are made from it.
 
 mod direct;
-mod remote;
+pub(super) mod remote;
 mod table;
 
 use std::io::Write as _;
@@ -136,11 +136,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    fn said(exit: Exit, why: impl Into<String>) -> Self {
+    pub(super) fn said(exit: Exit, why: impl Into<String>) -> Self {
         Self::Said(exit, why.into())
     }
 
-    fn tell(self, as_json: bool) -> Exit {
+    pub(super) fn tell(self, as_json: bool) -> Exit {
         let (exit, problem) = match self {
             Self::Problem(exit, problem) => (exit, problem),
             Self::Said(exit, why) => (exit, json!({ "detail": why })),

@@ -9,6 +9,7 @@ mod limits;
 mod near;
 mod replay;
 mod report;
+mod roster;
 mod rules;
 mod table;
 mod user;
@@ -93,6 +94,11 @@ enum Command {
     Limits {
         #[command(subcommand)]
         command: limits::Command,
+    },
+    /// 名册：检查、生效、查看。Who is called: check, put in force, show.
+    Roster {
+        #[command(subcommand)]
+        command: roster::Command,
     },
     /// 用报警引擎重放测试向量。Runs alarm vectors through the engine.
     #[command(after_help = "例 Example: fengsui replay --vectors tests/data/alarm-vectors.jsonl")]
@@ -187,6 +193,7 @@ pub fn main() -> ExitCode {
         Command::Journal { command } => journal::run(&command),
         Command::User { command } => user::run(command),
         Command::Limits { command } => limits::run(&command),
+        Command::Roster { command } => roster::run(&command),
         Command::Replay { vectors, json } => replay::run(&vectors, json),
         Command::Backtest(args) => backtest::run(&args),
         Command::Gb18218(args) => gb18218::run(&args),

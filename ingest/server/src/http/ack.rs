@@ -115,13 +115,16 @@ pub(super) struct Ask<'a> {
 /// The first ones by name; each has its own row in the journal.
 fn told(results: &[Done]) -> Told {
     const NAMED: usize = 5;
-    let named = results
-        .iter()
-        .take(NAMED)
-        .map(|done| format!("{}#{} {}", done.alarm, done.occurrence, done.outcome));
+    let named = results.iter().take(NAMED).map(|done| {
+        let gap = if done.why.is_empty() { "" } else { ": " };
+        format!("{}#{} {}{gap}{}", done.alarm, done.occurrence, done.outcome, done.why)
+    });
     let named: Vec<String> = named.collect();
     let more = results.len().saturating_sub(NAMED);
-    Told(if more > 0 { format!("{}; +{more}", named.join("; ")) } else { named.join("; ") })
+    let told = if more > 0 { format!("{}; +{more}", named.join("; ")) } else { named.join("; ") };
+    // What was acknowledged in part is done; the rest is named.
+    let any = results.iter().any(|done| done.outcome == "acknowledged");
+    if any { Told::done(told) } else { Told::refused(told) }
 }
 
 /// Acknowledges one occurrence; `None` when the alarm loop does not answer.

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::problem::wants_english;
 use super::{App, Problem};
 use crate::accounts::{Identity, Role};
-use crate::calls::{ReceiptRequest, Said};
+use crate::calls::{ReceiptRequest, Refused, Said};
 
 /// Where providers send receipts: they show a token and no session.
 pub(super) const RECEIPT: &str = "/api/v1/calls/receipt";
@@ -63,29 +63,83 @@ async fn list(
 async fn one(State(app): State<App>, Path((alarm, occurrence)): Path<(String, u64)>) -> Response {
     match app.calls.ladder(alarm.clone(), occurrence).await {
         Some(Some(json)) => Json(json).into_response(),
-        Some(None) => no_ladder(&format!("{alarm} #{occurrence}")).into_response(),
+        Some(None) => refused(Refused::NoCall, &format!("{alarm} #{occurrence}")).into_response(),
         None => Problem::unavailable("calls").into_response(),
     }
-}
-
-fn no_ladder(what: &str) -> Problem {
-    let title = "没有这条叫应 / no such call";
-    let fix = "GET /api/v1/calls?open=1";
-    Problem::new(StatusCode::NOT_FOUND, "no_such_call", title, "alarm", what, fix)
 }
 
 /// What the office said of a request, as an answer.
 pub(super) fn said<T: serde::Serialize>(said: Option<Result<T, Said>>) -> Response {
     match said {
         Some(Ok(json)) => Json(json).into_response(),
-        Some(Err(Said::Unknown(what))) => no_ladder(&what).into_response(),
-        Some(Err(Said::Refused(why))) => {
-            let (title, fix) = ("不能这样做 / refused", "按说明修改后重试 / mend it and try again");
-            Problem::new(StatusCode::CONFLICT, "refused", title, "body", why, fix).into_response()
-        }
+        Some(Err(Said::Refused(kind, why))) => refused(kind, &why).into_response(),
+        Some(Err(Said::Roster(faults))) => super::roster::unusable(&faults),
         Some(Err(Said::NotRecorded(why))) => Problem::unavailable(&why).into_response(),
         None => Problem::unavailable("calls").into_response(),
     }
+}
+
+/// Code, place and mend of what is wrong.
+fn refused(kind: Refused, why: &str) -> Problem {
+    const NONE: StatusCode = StatusCode::NOT_FOUND;
+    const CONFLICT: StatusCode = StatusCode::CONFLICT;
+    const UNUSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+    let (status, code, title, place, fix) = match kind {
+        Refused::NoCall => {
+            let title = "没有这条叫应 / no such call";
+            (NONE, "no_such_call", title, "alarm", "GET /api/v1/calls?open=1")
+        }
+        Refused::NoAttempt => {
+            let (title, fix) = ("没有这次叫应 / no such attempt", "GET /api/v1/calls?open=1");
+            (NONE, "no_such_attempt", title, "attempt", fix)
+        }
+        Refused::NoReference => {
+            let title = "没有发出过这条消息 / no such message";
+            (NONE, "no_such_reference", title, "ref", "{ref} of the message / 消息中的 {ref}")
+        }
+        Refused::NoPerson => {
+            let title = "名册中没有这个人 / nobody of that name in the roster";
+            let fix = "用 GET /api/v1/roster 查看；新人先写入名册 [[person]] 再 fengsui roster reload / GET /api/v1/roster lists them; add a [[person]] and reload";
+            (UNUSABLE, "no_such_person", title, "person", fix)
+        }
+        Refused::Unreachable => {
+            let title = "该渠道叫不到此人 / the channel cannot reach this person";
+            let fix = "换渠道，或在名册中补号码 / another channel, or their number in the roster";
+            (UNUSABLE, "unreachable", title, "channel", fix)
+        }
+        Refused::NoCase => {
+            let title = "没有这个隐患 / no such case";
+            (NONE, "no_such_case", title, "case", "GET /api/v1/closure; step find")
+        }
+        Refused::CaseExists => {
+            let (title, fix) = ("编号已用 / the case exists", "换一个编号 / another number");
+            (CONFLICT, "case_exists", title, "case", fix)
+        }
+        Refused::Field(field) => {
+            let title = "字段无法使用 / a field cannot be used";
+            (UNUSABLE, "bad_field", title, field, "按说明修改 / mend it")
+        }
+        Refused::NotAllowed => {
+            let title = "当前状态不能这样做 / not in this state";
+            (
+                CONFLICT,
+                "step_not_allowed",
+                title,
+                "step",
+                "按说明选择步骤 / take a step that is named",
+            )
+        }
+        Refused::Overtaken => {
+            let title = "别人刚刚处理 / somebody was first";
+            (CONFLICT, "overtaken", title, "case", "刷新后再看 / reload")
+        }
+        Refused::NoRoster => {
+            let title = "没有名册 / no roster";
+            let fix = "[calls] file = \"calls.toml\"";
+            (CONFLICT, "no_roster", title, "calls.file", fix)
+        }
+    };
+    Problem::new(status, code, title, place, why, fix)
 }
 
 /// May this person act, and is their request named?

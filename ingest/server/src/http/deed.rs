@@ -86,8 +86,13 @@ pub(super) async fn deed(
         Some(None) => ("done", String::new()),
         None => ("unknown", "没有这个报警 / no such alarm".to_owned()),
     };
-    let mut response = Json(json!({ "outcome": word, "why": why })).into_response();
-    response.extensions_mut().insert(Told(format!("{deed} {} {word}", body.alarm)));
+    let answer = json!({ "outcome": word, "why": &why });
+    let mut response = Json(answer).into_response();
+    let told = match word {
+        "done" => Told::done(format!("{deed} {} done", body.alarm)),
+        _ => Told::refused(format!("{deed} {} {word}: {why}", body.alarm)),
+    };
+    response.extensions_mut().insert(told);
     response
 }
 

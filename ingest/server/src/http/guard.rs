@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -117,7 +117,22 @@ fn matches(pattern: &str, path: &str) -> bool {
 
 /// What a handler wants to have in the journal beside its path.
 #[derive(Clone, Debug)]
-pub(super) struct Told(pub(super) String);
+pub(super) struct Told {
+    what: String,
+    refused: bool,
+}
+
+impl Told {
+    /// What was done.
+    pub(super) fn done(what: String) -> Self {
+        Self { what, refused: false }
+    }
+
+    /// What was not done, and why.
+    pub(super) fn refused(why: String) -> Self {
+        Self { what: why, refused: true }
+    }
+}
 
 /// Refuses names that are not ours: a foreign name that was pointed at this address (DNS
 /// rebinding) would make a foreign page one of this server. An address cannot be re-pointed.
@@ -310,23 +325,30 @@ fn tell(
     response: &Response,
 ) {
     let (from, object) = (peer.address.to_string(), cut(&format!("{method} {path}")));
-    let told = response.extensions().get::<Told>().map_or("", |told| told.0.as_str());
+    let told = response.extensions().get::<Told>();
     let status = response.status();
-    let outcome = if status == StatusCode::OK { "ok" } else { status.as_str() };
+    // An answer may be fine and what was asked refused: the engine has its own word.
+    let refused = told.is_some_and(|told| told.refused) || status.is_client_error();
+    let outcome = match (refused, status.is_success()) {
+        (true, _) => "refused",
+        (false, true) => "ok",
+        (false, false) => status.as_str(),
+    };
+    let detail = told.map(|told| cut(&told.what)).unwrap_or_default();
     app.accounts.audit.note(Act {
         by: &who.display,
         login: &who.name,
         verb: "command",
         object: &object,
         outcome,
-        detail: told,
+        detail: &detail,
         from: &from,
     });
 }
 
-/// As much of a path as a journal row should hold.
+/// As much of a path, or of a reason, as a journal row should hold.
 fn cut(text: &str) -> String {
-    const LETTERS_MAX: usize = 200;
+    const LETTERS_MAX: usize = 400;
     text.chars().take(LETTERS_MAX).collect()
 }
 

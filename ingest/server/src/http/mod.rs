@@ -20,6 +20,7 @@ mod limits;
 mod login;
 mod problem;
 mod report;
+mod roster;
 mod stream;
 mod users;
 
@@ -136,6 +137,7 @@ fn router(app: App) -> Router {
         .route("/audit", get(audit::audit))
         .merge(calls::routes())
         .merge(closure::routes())
+        .merge(roster::routes())
         .merge(report::routes())
         .merge(limits::routes(app.limits.clone()))
         .route("/demo", get(api::demo))

@@ -5,7 +5,11 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::guard::Told;
 use crate::accounts::Role;
+
+/// As much as is read of what a router says by itself.
+const OWN_WORDS_MAX: usize = 4_096;
 
 /// What went wrong with a request.
 #[derive(Clone, Debug, Serialize)]
@@ -113,6 +117,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "nobody_may", title, "path", path, fix)
     }
 
+    /// For the audit.
+    pub(super) fn told(&self) -> Told {
+        let gap = if self.detail.is_empty() { "" } else { ": " };
+        Told::refused(format!("{} {}{gap}{}", self.code, self.place, self.detail))
+    }
+
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
@@ -124,17 +134,55 @@ impl Problem {
     }
 }
 
-/// What the router itself refuses, such as a word where a number must be, in the words of the
-/// others.
-pub(super) async fn worded(response: Response) -> Response {
+/// What router and extractors refuse by themselves, in the words of the others: a word where a
+/// number must be, another method, a body that is too large or of another kind, a handler that
+/// takes too long. A header such as `Allow` stays.
+pub(super) async fn worded(uri: Uri, response: Response) -> Response {
+    let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
-    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    if response.status() != StatusCode::BAD_REQUEST || !plain {
+    let json = kind.is_some_and(|kind| kind.as_bytes().windows(4).any(|part| part == b"json"));
+    if json || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let title = "路径无法使用 / the path cannot be used";
-    let fix = "编号须为整数，路径须为 UTF-8 / a number must be a whole number, a path UTF-8";
-    Problem::new(StatusCode::BAD_REQUEST, "bad_path", title, "path", "", fix).into_response()
+    let allowed = response.headers().get(header::ALLOW).cloned();
+    let bytes = axum::body::to_bytes(response.into_body(), OWN_WORDS_MAX).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&bytes).into_owned();
+    let detail = if said.is_empty() { uri.path().to_owned() } else { said };
+    let (code, title, place, fix) = match status {
+        StatusCode::BAD_REQUEST => (
+            "bad_path",
+            "路径无法使用 / the path cannot be used",
+            "path",
+            "编号须为整数，路径须为 UTF-8 / a number must be a whole number, a path UTF-8"
+                .to_owned(),
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let may = allowed.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("GET");
+            let title = "此路径不支持该方法 / not by this method";
+            ("method_not_allowed", title, "method", format!("可用 / use {may}"))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "too_large",
+            "请求体过大 / the body is too large",
+            "body",
+            "分成几次 / send it in parts".to_owned(),
+        ),
+        StatusCode::GATEWAY_TIMEOUT => (
+            "too_slow",
+            "未能及时应答 / no answer in time",
+            "server",
+            "缩小范围，或稍后重试 / ask for less, or again later".to_owned(),
+        ),
+        _ => {
+            let title = "请求无法使用 / the request cannot be used";
+            ("unusable", title, "request", "按说明修改 / mend it".to_owned())
+        }
+    };
+    let mut problem = Problem::new(status, code, title, place, detail, &fix).into_response();
+    if let Some(allowed) = allowed {
+        problem.headers_mut().insert(header::ALLOW, allowed);
+    }
+    problem
 }
 
 /// For paths that the API does not have.
@@ -148,6 +196,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, kind, body).into_response();
+        response.extensions_mut().insert(self.told());
+        response
     }
 }

@@ -94,16 +94,16 @@ pub(super) async fn add(
         };
         db.add_user(new, Deed { by: &who.name, now: clock::now() })
     });
-    let mut response = match added.await {
+    match added.await {
         Ok(Ok(id)) => {
             let body = json!({ "id": id, "name": name, "password": made });
-            (StatusCode::CREATED, Json(body)).into_response()
+            let mut response = (StatusCode::CREATED, Json(body)).into_response();
+            response.extensions_mut().insert(Told::done(told));
+            response
         }
         Ok(Err(fault)) => account_problem(&fault).into_response(),
         Err(fault) => Problem::unavailable(&fault.to_string()).into_response(),
-    };
-    response.extensions_mut().insert(Told(told));
-    response
+    }
 }
 
 /// The text of the wanted password, or of a new one, which is told once.

@@ -10,6 +10,7 @@ use fengsui_telemetry::wire::{Ack, Batch, Beat, Birth, Entry, Storage};
 use fengsui_telemetry::{Body, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
 use tracing::warn;
 
+use super::clock_watch::ClockWatch;
 use super::orders::Sending;
 use super::{GatewayState, Parts};
 use crate::alarm_loop::{Judge, Stored};
@@ -37,6 +38,9 @@ pub(super) enum Taken {
     Judge(Box<Judge>),
 }
 
+/// The limits by which a gateway judges, and why it refused the last ones; empty: it did not.
+type Running = (Revision, String);
+
 /// One gateway.
 pub(super) struct Watched {
     pub(super) id: GatewayId,
@@ -51,12 +55,17 @@ pub(super) struct Watched {
     fault: String,
     heard: Option<TimeMs>,
     will: bool,
+    /// It has said something since this centre began.
+    spoke: bool,
     skew_ms: Option<i64>,
+    pub(super) clock: ClockWatch,
     gaps: u64,
     limits: Option<Revision>,
     limits_fault: String,
     /// What its last beat said of its disk.
     storage: Disk,
+    /// What the disk holds of both.
+    remembered: Option<Running>,
     pub(super) sending: Sending,
     caught_up: bool,
     unsettled: Option<Instant>,
@@ -86,19 +95,42 @@ impl Watched {
             fault: String::new(),
             heard: None,
             will: false,
+            spoke: false,
             skew_ms: None,
+            clock: ClockWatch::default(),
             gaps: 0,
             limits: None,
             limits_fault: String::new(),
             storage: Disk::default(),
+            remembered: None,
             sending: Sending::new(None),
             caught_up: false,
             unsettled: None,
         }
     }
 
+    /// What was known of it before this centre began.
+    pub(super) fn remember(&mut self, heard: Option<TimeMs>, running: Option<Running>) {
+        self.heard = heard;
+        if let Some((limits, fault)) = running.clone() {
+            (self.limits, self.limits_fault) = (Some(limits), fault);
+        }
+        self.remembered = running;
+    }
+
+    /// What it says of its limits, unless that is known on disk.
+    pub(super) fn unremembered(&self) -> Option<Running> {
+        let running = (self.limits?, self.limits_fault.clone());
+        (self.remembered.as_ref() != Some(&running)).then_some(running)
+    }
+
+    pub(super) fn is_remembered(&mut self, running: Running) {
+        self.remembered = Some(running);
+    }
+
     pub(super) fn heard(&mut self, now: TimeMs) {
         self.heard = Some(now);
+        self.spoke = true;
         self.will = false;
     }
 
@@ -167,6 +199,9 @@ impl Watched {
         };
         for entry in batch.entries {
             if is_fresh(entry.offset) {
+                if let (Lane::Live, Ok(record)) = (lane, &entry.record) {
+                    self.clock.record(&record.body);
+                }
                 self.unpack(entry, numbered, &mut intake, parts);
             } else {
                 add(&parts.counters.repeats, entry.span);
@@ -302,6 +337,7 @@ impl Watched {
         self.next = birth.next;
         self.limits = Some(birth.limits_revision);
         self.sending.born();
+        self.clock.born();
         self.caught_up = false;
         let lost = self.ledger.lost_below(birth.epoch, birth.oldest);
         if lost.is_empty() {
@@ -325,6 +361,7 @@ impl Watched {
         self.heard(now);
         self.ack_due = true;
         self.skew_ms = Some(beat.clock.since(now));
+        self.clock.beat(beat.clock, now);
         self.limits = Some(beat.limits_revision);
         if beat.limits_fault != self.limits_fault && !beat.limits_fault.is_empty() {
             warn!(gateway = %self.id, fault = beat.limits_fault, "the gateway refuses limits");
@@ -388,15 +425,23 @@ impl Watched {
         })
     }
 
-    /// Heard, and running others than these.
-    pub(super) fn runs_other_limits(&self, wanted: Revision) -> bool {
+    /// Running others than these, as far as it ever said.
+    fn runs_other_limits(&self, wanted: Revision) -> bool {
         self.limits.is_some_and(|running| running != wanted)
+    }
+
+    /// It is there to hear of these limits, and runs others.
+    pub(super) fn wants_limits(&self, wanted: Revision) -> bool {
+        self.spoke && self.runs_other_limits(wanted)
     }
 
     pub(super) fn state(&self, gateway: &Gateway, now: TimeMs) -> GatewayState {
         let state = match self.heard {
             None => "never_seen",
-            Some(heard) if self.will || now.since(heard) > OFFLINE_AFTER_MS => "offline",
+            // Known from before this centre began, it has yet to say that it is there.
+            Some(heard) if !self.spoke || self.will || now.since(heard) > OFFLINE_AFTER_MS => {
+                "offline"
+            }
             Some(_) => "online",
         };
         GatewayState {

@@ -4,11 +4,13 @@
 //! - A batch under an unknown catalogue is parked, bounded, until the birth that it asks for comes.
 //! - Nothing is acknowledged but what the store has committed.
 
+mod clock_watch;
 mod gateway;
 mod orders;
 mod quarantine;
 mod state;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
@@ -17,7 +19,7 @@ use fengsui_store::{ConfigDb, SeriesStore};
 use fengsui_telemetry::wire::{
     Birth, Channel, WireFault, catalogue_bytes, decode_batch, decode_beat, decode_birth,
 };
-use fengsui_telemetry::{Epoch, Lane};
+use fengsui_telemetry::{Epoch, Lane, Revision, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -29,6 +31,7 @@ use crate::limits::Change;
 use crate::link::{Answers, Incoming};
 use crate::registry::{Numbered, Registry};
 
+pub use clock_watch::ClockReport;
 use gateway::{Taken, Watched};
 pub use quarantine::Quarantine;
 pub use state::GatewayState;
@@ -55,6 +58,8 @@ pub struct Parts {
     pub settings: AlarmSettings,
     /// Gateways and points, as restored.
     pub registry: Registry,
+    /// When each gateway was last heard, as the engine knows.
+    pub heard: Vec<Option<TimeMs>>,
     /// Tells everybody of a new registry.
     pub registry_out: watch::Sender<Arc<Registry>>,
     /// Tells everybody how the gateways do.
@@ -90,6 +95,12 @@ pub async fn run(
         parts.registry.gateways.iter().map(|gateway| Watched::new(gateway.id.clone())).collect();
     for (gateway, order) in watched.iter_mut().zip(parts.orders.drain(..)) {
         gateway.sending = orders::Sending::new(order);
+    }
+    let mut running: BTreeMap<_, _> =
+        parts.config_db.running()?.into_iter().map(|(id, run, why)| (id, (run, why))).collect();
+    for (gateway, heard) in watched.iter_mut().zip(parts.heard.drain(..)) {
+        let running = running.remove(gateway.id.as_str());
+        gateway.remember(heard, running.map(|(limits, fault)| (Revision(limits), fault)));
     }
     for row in parts.store.ledgers()? {
         if let Some(gateway) = watched.iter_mut().find(|w| w.id.as_str() == row.gateway) {
@@ -247,6 +258,7 @@ impl Intake {
         self.learn(index, &birth);
         let Some(watched) = self.watched.get_mut(index) else { return Ok(()) };
         let lost = watched.born(index, &birth, clock::now());
+        self.remember(index);
         self.tell(Input::Heard(index));
         if let Some(judge) = lost {
             self.hand_over(judge, Lane::Live).await;
@@ -308,11 +320,26 @@ impl Intake {
             return Err(WireFault::Field { message: "beat", field: "gateway", why });
         }
         let known = self.parts.registry.gateways.get(index).and_then(|g| g.current);
+        self.tell(Input::Heard(index));
         if let Some(watched) = self.watched.get_mut(index) {
             watched.beat(&beat, known, clock::now());
+            for report in watched.clock.reports() {
+                self.tell(Input::Clock(index, report));
+            }
         }
-        self.tell(Input::Heard(index));
+        self.remember(index);
         Ok(())
+    }
+
+    /// Keeps what a gateway says of its limits: rare, like a birth.
+    fn remember(&mut self, index: usize) {
+        let Some(watched) = self.watched.get_mut(index) else { return };
+        let Some((limits, fault)) = watched.unremembered() else { return };
+        let name = watched.id.as_str();
+        match self.parts.config_db.remember_running(name, limits.0, &fault) {
+            Ok(()) => watched.is_remembered((limits, fault)),
+            Err(fault) => warn!(gateway = name, %fault, "its limits are not remembered yet"),
+        }
     }
 
     fn tell(&self, input: Input) {

@@ -111,7 +111,7 @@ impl Intake {
     pub(super) fn send_orders(&mut self) {
         let now = clock::monotonic();
         for (watched, gateway) in self.watched.iter_mut().zip(&self.parts.registry.gateways) {
-            let differs = watched.runs_other_limits(gateway.limits_revision);
+            let differs = watched.wants_limits(gateway.limits_revision);
             let Some(order) = watched.sending.next(differs, now) else { continue };
             let revision = gateway.limits_revision;
             if self.parts.answers.send_limits(&watched.id, order) {

@@ -215,8 +215,14 @@ impl Office {
         rules::may_approve(who, &found.revision.proposal.author, &found.diff, policy)?;
         // The points or the law's list may be others than when it was proposed.
         let proposal = found.revision.proposal.clone();
-        self.with_db(move |parts| review(parts, &known, proposal.base, &proposal.csv).map(drop))
-            .await?;
+        self.with_db(move |parts| {
+            // The same file may have come into force under another number since.
+            let judges = parts.db.limits_in_force(known.id.as_str())?;
+            let judges = judges.map_or(0, |revision| revision.number);
+            review(parts, &known, judges, &proposal.csv).map(drop)?;
+            if judges == proposal.base { Ok(()) } else { Err(Refusal::Overtaken(judges).into()) }
+        })
+        .await?;
         let word =
             decision(LimitsStatus::Approved, clock::now(), (&who.name, &who.display), comment);
         let approved = self.decide(found, word).await?;

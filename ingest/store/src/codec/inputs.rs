@@ -19,6 +19,7 @@ const JUDGED: u8 = 2;
 const RESTARTED: u8 = 3;
 const COMMAND: u8 = 4;
 const HISTORY: u8 = 5;
+const CLOCK: u8 = 6;
 
 const SETTLE: u8 = 1;
 const CAUGHT_UP: u8 = 2;
@@ -37,6 +38,17 @@ pub enum EngineInput {
         gateway: String,
         /// The host's clock.
         at: TimeMs,
+    },
+    /// What was found out about a gateway's clock.
+    Clock {
+        /// Whose.
+        gateway: String,
+        /// The host's clock.
+        at: TimeMs,
+        /// How far it is ahead, ms.
+        skew_ms: i64,
+        /// It was set since its machine started.
+        synchronised: bool,
     },
     /// Samples, judged at the `ti` of their intake.
     Judged {
@@ -81,6 +93,7 @@ impl EngineInput {
         match self {
             Self::Wake { at }
             | Self::Heard { at, .. }
+            | Self::Clock { at, .. }
             | Self::Restarted { at }
             | Self::Command { at, .. }
             | Self::History { at, .. } => *at,
@@ -127,6 +140,15 @@ impl InputLog {
         self.bytes.push(HEARD);
         put_signed(&mut self.bytes, at.0);
         put_bytes(&mut self.bytes, gateway.as_bytes());
+    }
+
+    /// What was found out about a gateway's clock.
+    pub fn clock(&mut self, gateway: &str, skew_ms: i64, synchronised: bool, at: TimeMs) {
+        self.bytes.push(CLOCK);
+        put_signed(&mut self.bytes, at.0);
+        put_bytes(&mut self.bytes, gateway.as_bytes());
+        put_signed(&mut self.bytes, skew_ms);
+        self.bytes.push(u8::from(synchronised));
     }
 
     /// Samples that were judged.
@@ -198,6 +220,12 @@ fn take_input(front: &mut Front<'_>) -> Result<EngineInput, Damage> {
             let at = TimeMs(front.signed()?);
             Ok(EngineInput::Heard { gateway: front.text()?, at })
         }
+        CLOCK => {
+            let at = TimeMs(front.signed()?);
+            let gateway = front.text()?;
+            let skew_ms = front.signed()?;
+            Ok(EngineInput::Clock { gateway, at, skew_ms, synchronised: front.byte()? != 0 })
+        }
         JUDGED => {
             let marks = front.byte()?;
             let intake = take_intake(front)?;
@@ -263,6 +291,7 @@ mod tests {
         log.restarted(TimeMs(-3));
         log.command("GW-01/TK-101.LT/HH", "{}", at);
         log.history(7, TimeMs(4), &samples, at);
+        log.clock("GW-01", i64::MIN, false, at);
         let chunk = log.take(8);
         assert!(log.is_empty());
         assert_eq!(
@@ -278,6 +307,12 @@ mod tests {
                     command: "{}".into()
                 },
                 EngineInput::History { at, point: 7, from: TimeMs(4), samples },
+                EngineInput::Clock {
+                    gateway: "GW-01".into(),
+                    at,
+                    skew_ms: i64::MIN,
+                    synchronised: false
+                },
             ]
         );
         assert!(decode_inputs(9, &chunk.data).is_err(), "a chunk in the wrong place");

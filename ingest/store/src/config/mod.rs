@@ -99,6 +99,29 @@ impl ConfigDb {
         sql::catalogues(&self.conn()).map_err(database("read the catalogues", &self.path))
     }
 
+    /// Remembers by which limits a gateway says that it judges, and why it refused the last ones
+    /// that it was sent (empty: it did not).
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remember_running(
+        &self,
+        gateway: &str,
+        limits: u64,
+        fault: &str,
+    ) -> Result<(), StoreError> {
+        sql::put_running(&self.conn(), gateway, limits, fault)
+            .map_err(database("remember a gateway's limits", &self.path))
+    }
+
+    /// What was remembered: gateway, revision of its limits, why it refused others.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn running(&self) -> Result<Vec<(String, u64, String)>, StoreError> {
+        sql::running(&self.conn()).map_err(database("read the gateways' limits", &self.path))
+    }
+
     /// Work of the other tables of this file.
     pub(crate) fn with<T>(
         &self,
@@ -141,6 +164,9 @@ mod tests {
                 ("GW-02".into(), 9, b"two".to_vec(), true),
             ]
         );
+        config.remember_running("GW-01", 3, "").unwrap();
+        config.remember_running("GW-01", u64::MAX, "签名无效").unwrap();
+        assert_eq!(config.running().unwrap(), [("GW-01".into(), u64::MAX, "签名无效".into())]);
         config.register("GW-01", 7, b"one", &["TK-101.LT"]).unwrap();
         assert!(config.catalogues().unwrap()[0].3, "going back is a registration as well");
     }

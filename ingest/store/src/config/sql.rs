@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS catalogue (
   UNIQUE (gateway, revision));
 CREATE TABLE IF NOT EXISTS current (
   gateway TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
+-- What a gateway said of its limits when it last spoke of them.
+CREATE TABLE IF NOT EXISTS running (
+  gateway TEXT PRIMARY KEY, limits INTEGER NOT NULL, fault TEXT NOT NULL) WITHOUT ROWID;
 COMMIT;
 ";
 
@@ -79,4 +82,23 @@ pub(super) fn catalogues(conn: &Connection) -> rusqlite::Result<Vec<Catalogued>>
         Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned(), row.get(2)?, row.get(3)?))
     })?
     .collect()
+}
+
+pub(super) fn put_running(
+    conn: &Connection,
+    gateway: &str,
+    limits: u64,
+    fault: &str,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO running (gateway, limits, fault) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![gateway, limits.cast_signed(), fault])?;
+    Ok(())
+}
+
+pub(super) fn running(conn: &Connection) -> rusqlite::Result<Vec<(String, u64, String)>> {
+    conn.prepare_cached("SELECT gateway, limits, fault FROM running ORDER BY gateway")?
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned(), row.get(2)?)))?
+        .collect()
 }

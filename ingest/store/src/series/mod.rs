@@ -86,6 +86,17 @@ impl SeriesStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Opens the store of a centre that may be running, to read it: what is durable now, and
+    /// nothing later. Writes nothing; takes no intake.
+    ///
+    /// # Errors
+    /// There is no such store, it cannot be read, or another version made it.
+    pub fn open_beside(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("ts").join("hot.db");
+        let shared = start::beside(&path, StoreOptions::default())?;
+        Ok(Self { inner: Arc::new(Inner { jobs: None, shared: Arc::new(shared), writer: None }) })
+    }
+
     /// Queues one intake for the next group commit. `done` runs on the writer thread when the
     /// commit is durable or has failed; it must not block.
     ///

@@ -8,7 +8,7 @@ use fengsui_telemetry::{Reading, TimeMs};
 use super::key::{Spreading, pack};
 use super::shared::Shared;
 use super::sql;
-use super::start::damaged_row;
+use super::start::{damaged_row, journal_block};
 use super::tail::Tail;
 use super::visit::{PAGE, merged, visit};
 use crate::codec::decode_group;
@@ -117,7 +117,7 @@ pub(super) fn replay(
                     each(*seq, intake);
                 }
             }
-            Err(why) => shared.report(format!("journal {}", row.seq), damaged_row(&row, why)),
+            Err(why) => shared.report(journal_block(row.seq), damaged_row(&row, why)),
         }
     }
     Ok(())

@@ -59,6 +59,11 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
 /// Writes an entry of `meta` unless there is one; says what stands there now.
 pub(super) fn meta(conn: &Connection, key: &str, wanted: i64) -> rusqlite::Result<i64> {
     conn.execute("INSERT OR IGNORE INTO meta (k, v) VALUES (?1, ?2)", params![key, wanted])?;
+    meta_of(conn, key)
+}
+
+/// An entry of `meta` that is there.
+pub(super) fn meta_of(conn: &Connection, key: &str) -> rusqlite::Result<i64> {
     conn.query_row("SELECT v FROM meta WHERE k = ?1", [key], |row| row.get(0))
 }
 

@@ -6,6 +6,7 @@
 //!   becomes a gap and is set aside: a start needs nobody.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use fengsui_telemetry::TimeMs;
 use rusqlite::Connection;
@@ -19,8 +20,8 @@ use super::shared::Shared;
 use super::sql;
 use crate::codec::decode_group;
 use crate::error::database;
-use crate::sqlite::{Settled, open_writer, settle};
-use crate::{Damage, GapReason, GapRow, StoreError};
+use crate::sqlite::{Readers, Settled, open_writer, settle};
+use crate::{Damage, GapReason, GapRow, StoreError, StoreOptions};
 
 /// What the writer owns while its file is well.
 pub(super) struct State {
@@ -61,17 +62,36 @@ pub(super) fn load(shared: &Shared, occasion: Occasion) -> Result<(State, Hot), 
         trimmed: 0,
         conn,
     };
-    let mut hot = Hot::default();
-    for (point, sample) in
-        sql::lasts(&state.conn).map_err(database("read the newest samples", path))?
-    {
-        hot.see_last(point, sample);
-    }
     for row in sql::ledger_rows(&state.conn).map_err(database("read the ledger", path))? {
         state.ledger.entry((row.gateway, row.epoch)).or_default().add(row.lo, row.hi);
     }
-    replay(&mut state, &mut hot).map_err(database("replay the journal", path))?;
+    let (hot, damaged) =
+        tails(&state.conn, &mut state.book).map_err(database("replay the journal", path))?;
+    set_aside(&mut state.conn, &damaged).map_err(database("set damaged rows aside", path))?;
     Ok((state, hot))
+}
+
+/// The tails of a file that another process may be writing, as they stand now. Writes nothing.
+pub(super) fn beside(path: &Path, mut options: StoreOptions) -> Result<Shared, StoreError> {
+    let readers = Readers::new(path);
+    let meta = |conn: &Connection| {
+        let found = |key| sql::meta_of(conn, key);
+        Ok((found("format")?, found("codec")?, found("bucket_ms")?))
+    };
+    let (format, codec, bucket_ms) = readers.read("read its format", meta)?;
+    for (key, found, wanted) in [("format", format, sql::FORMAT), ("codec", codec, sql::CODEC)] {
+        fits(path, key, found, wanted)?;
+    }
+    options.bucket_ms = bucket_ms;
+    let shared = Shared::new(path, options);
+    let mut book = Book::new(bucket_ms);
+    let (hot, damaged) =
+        shared.readers.read("replay the journal", |conn| tails(conn, &mut book))?;
+    for (seq, gap) in damaged {
+        shared.report(journal_block(seq), gap);
+    }
+    *shared.hot_mut() = hot;
+    Ok(shared)
 }
 
 fn check_meta(shared: &Shared, conn: &Connection) -> Result<(), StoreError> {
@@ -80,24 +100,37 @@ fn check_meta(shared: &Shared, conn: &Connection) -> Result<(), StoreError> {
         [("format", sql::FORMAT), ("codec", sql::CODEC), ("bucket_ms", shared.options.bucket_ms)];
     for (key, wanted) in wanted {
         let found = sql::meta(conn, key, wanted).map_err(database("read its format", path))?;
-        if found != wanted {
-            return Err(StoreError::Format {
-                path: path.to_owned(),
-                key,
-                found: found.to_string(),
-                wanted: wanted.to_string(),
-            });
-        }
+        fits(path, key, found, wanted)?;
     }
     Ok(())
 }
 
-fn replay(state: &mut State, hot: &mut Hot) -> rusqlite::Result<()> {
+fn fits(path: &Path, key: &'static str, found: i64, wanted: i64) -> Result<(), StoreError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(StoreError::Format {
+        path: path.to_owned(),
+        key,
+        found: found.to_string(),
+        wanted: wanted.to_string(),
+    })
+}
+
+/// Journal rows that cannot be read, and their gaps.
+type Damaged = Vec<(u64, GapRow)>;
+
+/// The newest samples and what of the journal no chunk holds yet.
+fn tails(conn: &Connection, book: &mut Book) -> rusqlite::Result<(Hot, Damaged)> {
+    let mut hot = Hot::default();
+    for (point, sample) in sql::lasts(conn)? {
+        hot.see_last(point, sample);
+    }
     // The newest intake that each chunk has seen, asked for once a chunk.
     let mut sealed: HashMap<i64, u64, Spreading> = HashMap::default();
     let mut damaged = Vec::new();
     let mut at = 0;
-    while let Some(row) = sql::next_journal(&state.conn, at)? {
+    while let Some(row) = sql::next_journal(conn, at)? {
         at = row.seq;
         if row.data.is_empty() {
             continue;
@@ -111,8 +144,7 @@ fn replay(state: &mut State, hot: &mut Hot) -> rusqlite::Result<()> {
         };
         for (seq, intake) in &intakes {
             let mut failed = None;
-            let conn = &state.conn;
-            hot.apply(&mut state.book, *seq, intake, |bucket, point| {
+            hot.apply(book, *seq, intake, |bucket, point| {
                 let id = pack(bucket, point);
                 let seen = *sealed.entry(id).or_insert_with(|| {
                     sql::chunk_seq(conn, id)
@@ -129,16 +161,25 @@ fn replay(state: &mut State, hot: &mut Hot) -> rusqlite::Result<()> {
             }
         }
     }
+    Ok((hot, damaged))
+}
+
+fn set_aside(conn: &mut Connection, damaged: &[(u64, GapRow)]) -> rusqlite::Result<()> {
     if damaged.is_empty() {
         return Ok(());
     }
-    let tx = state.conn.transaction()?;
-    for (seq, gap) in &damaged {
+    let tx = conn.transaction()?;
+    for (seq, gap) in damaged {
         tracing::error!(seq, why = gap.detail, "journal row is damaged");
         sql::put_gap(&tx, gap)?;
         sql::set_journal_aside(&tx, *seq)?;
     }
     tx.commit()
+}
+
+/// The name of a damaged journal row.
+pub(super) fn journal_block(seq: u64) -> String {
+    format!("journal {seq}")
 }
 
 /// The gap of a journal row that cannot be read.

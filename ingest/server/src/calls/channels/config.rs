@@ -16,7 +16,7 @@ const BACKOFF_MS: u64 = 1_000;
 const PER_HOUR: usize = 30;
 
 /// One channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
     /// Its name.
     pub name: String,
@@ -41,7 +41,7 @@ pub struct ChannelConfig {
 }
 
 /// The kinds of channels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Nowhere but into the ledger: for a demo without any provider.
     Log,
@@ -83,7 +83,7 @@ pub enum Way {
 }
 
 /// A provider of SMS or voice over HTTP.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sms {
     /// Where to; `{phone}` … are put in.
     pub url: String,
@@ -99,7 +99,7 @@ pub struct Sms {
 }
 
 /// A mail server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// Where to.
     pub host: String,

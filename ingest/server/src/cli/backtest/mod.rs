@@ -35,7 +35,7 @@ pub struct Args {
     /// 数值列 column of the value
     #[arg(long)]
     value: Option<String>,
-    /// 中心的数据目录（中心须已停止，或为备份） the data folder of a stopped centre, or a backup
+    /// 中心的数据目录，中心可在运行 the data folder of a centre, also of one that runs
     #[arg(long, requires = "point", conflicts_with = "config")]
     data: Option<PathBuf>,
     /// 中心的配置文件 configuration of the centre, in place of --data

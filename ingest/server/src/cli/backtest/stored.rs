@@ -1,15 +1,14 @@
 //! Stored history of one point as a series, a page at a time.
 //!
-//! - The store belongs to one process: a centre that runs is asked to stop, or a backup is read.
+//! - Beside a centre that runs: what was durable when the reading began.
 
 use std::path::{Path, PathBuf};
 
-use fengsui_store::{ConfigDb, Sample, SeriesStore, StoreError, StoreOptions};
+use fengsui_store::{ConfigDb, Sample, SeriesStore, StoreError};
 use fengsui_telemetry::{Reading, TimeMs};
 
 use super::when::Zone;
 use super::{Args, Refusal, Source};
-use crate::cli::Exit;
 use crate::config::Config;
 
 /// Samples of one read: 24 bytes each.
@@ -33,15 +32,8 @@ pub(super) fn read(args: &Args) -> Result<Source, Refusal> {
         return Err(Refusal::usage("--from 必须早于 --to / must be before --to"));
     }
     let point = number_of(&data, tag, args.gateway.as_deref())?;
-    let store = SeriesStore::open(&data, StoreOptions::default()).map_err(|fault| {
-        if matches!(fault, StoreError::InUse { .. }) {
-            let mend =
-                "中心正在运行：请先停止，或对备份目录回放 / stop the centre, or read a backup";
-            Refusal { exit: Exit::Refused, text: format!("{fault}; {mend}") }
-        } else {
-            Refusal::problem(fault.to_string())
-        }
-    })?;
+    let store =
+        SeriesStore::open_beside(&data).map_err(|fault| Refusal::problem(fault.to_string()))?;
     let newest = store.latest(point).map(|sample| sample.te);
     let to = newest.map_or(to, |newest| to.min(newest + 1));
     Ok(Source {

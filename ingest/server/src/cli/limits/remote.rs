@@ -14,17 +14,22 @@ use crate::limits::{diff_json, faults_json};
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A running centre.
-pub(super) struct Remote {
+pub(in crate::cli) struct Remote {
     url: String,
     token: Option<String>,
 }
 
 impl Remote {
-    pub(super) fn new(url: &str, token: Option<&str>) -> Self {
+    pub(in crate::cli) fn new(url: &str, token: Option<&str>) -> Self {
         Self { url: url.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) }
     }
 
-    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
+    pub(in crate::cli) fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Trouble> {
         let unreachable = |why: String| {
             let why = format!("{}：无法连接中心 / the centre does not answer: {why}", self.url);
             Trouble::said(Exit::Unreachable, why)

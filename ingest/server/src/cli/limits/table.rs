@@ -160,7 +160,9 @@ pub(super) fn problem(value: &Value) -> Vec<String> {
             let (field, was) = (text(fault, "field"), text(fault, "value"));
             format!("第 {row} 行 row {row}，{field} = {was:?}：")
         });
-        lines.push(format!("{place}{}", text(fault, "why")));
+        // A roster's faults are words.
+        let why = fault.as_str().unwrap_or_else(|| text(fault, "why"));
+        lines.push(format!("{place}{why}"));
     }
     let fix = text(value, "fix");
     if !fix.is_empty() {

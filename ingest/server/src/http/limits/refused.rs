@@ -46,7 +46,9 @@ pub(super) fn answer_fault(fault: &OfficeFault, english: bool) -> Response {
         | Refusal::Overtaken(_) => {}
     }
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, body.to_string()).into_response()
+    let mut response = (status, kind, body.to_string()).into_response();
+    response.extensions_mut().insert(problem.told());
+    response
 }
 
 fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {

@@ -94,6 +94,21 @@ impl Desk {
 }
 
 #[tokio::test]
+async fn a_file_that_judges_already_is_named_by_the_number_that_judges() {
+    let desk = desk().await;
+    let stricter = FILE.replace("80", "70");
+    for number in [2, 3] {
+        let (_, made) = desk.propose("li", &stricter).await;
+        assert_eq!(made["number"], number);
+    }
+    assert_eq!(desk.post("wang", "/limits/2/approve", json!({})).await.0, 200);
+    let (status, same) = desk.post("wang", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &same["code"]), (409, &json!("no_change")), "{same}");
+    let detail = same["detail"].as_str().unwrap();
+    assert!(detail.contains('2') && !detail.contains('1'), "{detail}");
+}
+
+#[tokio::test]
 async fn a_change_goes_its_way_by_two_persons() {
     let desk = desk().await;
     let stricter = FILE.replace("90", "88");

@@ -1,0 +1,203 @@
+//! What a site may hold and its technician should look at once more: no faults, the site runs.
+//!
+//! Points of one kind are told together: a plant has hundreds of gas detectors.
+
+use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
+use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault};
+use fengsui_telemetry::Point;
+
+/// Tags that a hint names; how many there are it says in any case.
+const TAGS_SHOWN: usize = 5;
+
+/// Every hint, in the order of the files.
+pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
+    let mut hints = unverified(site);
+    hints.extend(references(site));
+    hints.extend(over_range(site, limits));
+    hints
+}
+
+/// Devices whose profile holds something that nobody has checked on an instrument.
+fn unverified(site: &Site) -> Vec<SiteFault> {
+    let used = site.profiles.iter().flatten().filter(|used| !used.profile.verified);
+    let hint = |used: &fengsui_scan::UsedProfile| {
+        let model = &used.profile.model;
+        let problem = Problem::Said(
+            format!(
+                "{model} 的型号库标为未核实（verified = false）；用于报警前请用 fengsui-gateway read 与仪表显示核对"
+            ),
+            format!(
+                "the profile of {model} is marked unverified (verified = false); before alarms \
+                 rely on it compare `fengsui-gateway read` with the instrument's display"
+            ),
+        );
+        let (column, value) = ("device.profile".to_owned(), used.profile.name.clone());
+        let (row, column, value) = (Some(used.row), Some(column), Some(value));
+        SiteFault { row, column, value, ..SiteFault::of_file(&site.file, problem) }
+    };
+    used.map(hint).collect()
+}
+
+/// Addresses that look like the five digits of a manual, 40001 for the first holding register.
+/// A profile's own addresses are what they are.
+fn references(site: &Site) -> Vec<SiteFault> {
+    let mut hints = Vec::new();
+    for (device, _) in site.profiles.iter().enumerate().filter(|(_, used)| used.is_none()) {
+        for (function, first) in
+            [(Function::Discrete, 10_001), (Function::Input, 30_001), (Function::Holding, 40_001)]
+        {
+            let (last, word) = (first + 9_998, function.word());
+            let of_table = |m: &&Mapping| m.device == device && m.function == function;
+            let mappings: Vec<&Mapping> = site.mappings.iter().filter(of_table).collect();
+            let looks = |m: &&Mapping| (first..=last).contains(&m.address);
+            let Some(one) = mappings.first().filter(|_| mappings.iter().all(looks)) else {
+                continue;
+            };
+            let (count, address, wire) = (mappings.len(), one.address, one.address - first);
+            let problem = Problem::Said(
+                format!(
+                    "该设备的 {count} 个 {word} 地址都在 {first} 到 {last} 之间，像 5 位参考编号；若是，请各减 \
+                     {first}（{address} 写 {wire}）"
+                ),
+                format!(
+                    "all {count} {word} addresses of this device lie in {first} to {last} and look \
+                     like five-digit reference numbers; if they are, subtract {first} from each \
+                     ({address} becomes {wire})"
+                ),
+            );
+            hints.push(at_row(site, one, "address", address.to_string(), problem));
+        }
+    }
+    hints
+}
+
+fn at_row(site: &Site, m: &Mapping, column: &str, value: String, problem: Problem) -> SiteFault {
+    let (column, value) = (Some(column.to_owned()), Some(value));
+    SiteFault { row: Some(m.row), column, value, ..SiteFault::of_file(&site.points_file, problem) }
+}
+
+/// Points on which nothing speaks above the range: what lies there is refused, see docs/points.md.
+fn over_range(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
+    let (mut gas, mut at_end) = (Vec::new(), Vec::new());
+    // Points of valves are not measured; they come last.
+    for (point, mapping) in site.catalogue.points.iter().zip(&site.mappings) {
+        let rows: Vec<&PointLimit> = limits.of_tag(point.tag.as_str()).collect();
+        let high = |row: &&&PointLimit| {
+            matches!(row.kind, LimitKind::High | LimitKind::HighHigh) && row.limit.is_finite()
+        };
+        let Some(urgent) = rows.iter().filter(high).map(|row| row.priority.number()).min() else {
+            continue;
+        };
+        let watched = rows.iter().any(|row| {
+            matches!(row.kind, LimitKind::Range | LimitKind::BadQuality)
+                && row.priority.number() <= urgent
+        });
+        let chosen = mapping.rules.as_ref().is_some_and(|rules| rules.margin.is_some());
+        if watched || chosen {
+            continue;
+        }
+        if rows.iter().filter(high).any(|row| row.limit >= point.high) {
+            at_end.push((point, mapping));
+        } else if point.signal.starts_with("gas") {
+            gas.push((point, mapping));
+        }
+    }
+    let hint = |found: &[(&Point, &Mapping)], zh: &str, en: &str| {
+        let (_, first) = found.first()?;
+        let count = found.len();
+        let shown = found.iter().take(TAGS_SHOWN).map(|(point, _)| point.tag.as_str());
+        let mut tags = shown.collect::<Vec<_>>().join(", ");
+        if count > TAGS_SHOWN {
+            tags += " …";
+        }
+        let problem =
+            Problem::Said(format!("{count} 个测点：{zh}"), format!("{count} points: {en}"));
+        Some(at_row(site, first, "high", tags, problem))
+    };
+    let at_end = hint(
+        &at_end,
+        "最高限值就是量程上限，再高的读数被拒收，报警几乎不能触发；请放大量程，或加一行 RANGE 限值（优先级相同，不写延时）",
+        "the highest limit is the end of the range and what lies beyond is refused, so that it can \
+         hardly alarm; widen the range, or add a RANGE limit of the same priority, without delay",
+    );
+    let gas = hint(
+        &gas,
+        "气体读数超出量程即被拒收，H、HH 不会触发；请加一行 RANGE 限值（优先级相同，不写延时），或用 margin 放宽",
+        "gas beyond the range is refused and raises no H or HH; add a RANGE limit of the same \
+         priority, without delay, or widen margin",
+    );
+    at_end.into_iter().chain(gas).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: &str = "[site]\nenterprise = \"示例\"\ngateway = \"GW-01\"\npoints = \"points.csv\"\nlimits = \"limits.csv\"\n\
+        [[installation]]\nname = \"a\"\nkind = \"tank_farm\"\n\
+        [[device]]\nname = \"plc\"\nkind = \"modbus-tcp\"\nhost = \"127.0.0.1\"\n\
+        [[device]]\nname = \"gas\"\nkind = \"modbus-tcp\"\nhost = \"127.0.0.2\"\nprofile = \"waveshare_ai8\"\n";
+    const HEAD: &str = "位号,,,,,,,,,,,,\ntag,name,installation,signal,unit,low,high,device,function,address,type,period_ms,rules\n";
+
+    fn told(rows: &str, limits: &str) -> Vec<String> {
+        let sheet = format!("{HEAD}{rows}");
+        let site = Site::load("site.toml", SITE, &mut |_| Ok(sheet.clone())).unwrap();
+        let limits = format!("tag,kind,limit,priority\n{limits}");
+        let limits = LimitSet::parse_for("limits.csv", &limits, &site.catalogue).unwrap();
+        hints(&site, &limits).iter().map(ToString::to_string).collect()
+    }
+
+    fn check(told: &[String], wanted: &[&[&str]]) {
+        assert_eq!(told.len(), wanted.len(), "{told:#?}");
+        for (told, parts) in told.iter().zip(wanted) {
+            assert!(parts.iter().all(|part| told.contains(part)), "{parts:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_device_with_an_unverified_profile_is_named_once_and_its_line_with_it() {
+        let told = told("A,n,a,level,%,0,100,plc,holding,0,u16,500,\n", "A,H,80,P2\n");
+        check(
+            &told,
+            &[&["site.toml:13 [device.profile] \"waveshare_ai8\"", "未核实", "unverified"]],
+        );
+    }
+
+    #[test]
+    fn addresses_that_look_like_reference_numbers_are_told_with_the_mend() {
+        let row = |tag: &str, address: u32| {
+            format!("{tag},n,a,level,%,0,100,plc,holding,{address},u16,500,\n")
+        };
+        let told_of = |rows: &[String]| told(&rows.concat(), "");
+        let wanted = [
+            "points.csv:3 [address] \"40011\"",
+            "2 个 holding 地址",
+            "40011 写 10",
+            "40011 becomes 10",
+        ];
+        let numbers = told_of(&[row("A", 40_011), row("B", 40_012)]);
+        check(&numbers, &[&["unverified"], &wanted]);
+        check(&told_of(&[row("A", 40_011), row("B", 12)]), &[&["unverified"]]);
+    }
+
+    #[test]
+    fn points_on_which_nothing_speaks_above_the_range_are_told() {
+        let rows = "A,n,a,gas_toxic,ppm,0,100,plc,holding,0,u16,500,\n\
+            B,n,a,gas_combustible,%,0,100,plc,holding,1,u16,500,\n\
+            C,n,a,gas_toxic,ppm,0,100,plc,holding,2,u16,500,margin=100\n\
+            D,n,a,level,%,0,100,plc,holding,3,u16,500,\n\
+            E,n,a,level,%,0,100,plc,holding,4,u16,500,\n";
+        let limits =
+            "A,HH,50,P1\nA,H,25,P2\nB,H,25,P2\nB,RANGE,,P2\nC,H,25,P2\nD,H,100,P2\nE,H,90,P2\n";
+        check(
+            &told(rows, limits),
+            &[
+                &["unverified"],
+                &["points.csv:6 [high] \"D\"", "量程上限", "RANGE"],
+                &["points.csv:3 [high] \"A\"", "1 个测点：气体", "raises no H or HH"],
+            ],
+        );
+        let weaker = "A,HH,50,P1\nA,RANGE,,P3\n";
+        check(&told(rows, weaker), &[&["unverified"], &["[high] \"A\"", "气体"]]);
+    }
+}

@@ -1,0 +1,38 @@
+//! Cells of a point sheet that say what they should not: slips so common that each has its own words.
+
+use super::Problem;
+use crate::register::Function;
+
+/// What spreadsheet programs show where a formula has no result.
+const ERROR_CELLS: [&str; 8] =
+    ["#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#DATA!"];
+
+/// What a formula without a result left.
+pub(super) fn error_cell(cell: &str) -> Option<Problem> {
+    ERROR_CELLS.contains(&cell).then(|| {
+        Problem::Said(
+            format!("错误单元格 {cell}；请改正公式，或直接填写内容"),
+            format!("error cell {cell}; mend the formula, or write the content"),
+        )
+    })
+}
+
+/// Six digits as manuals write them: the first names the table, the rest counts from 1.
+pub(super) fn reference_number(cell: &str) -> Option<Problem> {
+    let number: u32 = cell.parse().ok()?;
+    let function = match number / 100_000 {
+        1 => Function::Discrete,
+        3 => Function::Input,
+        4 => Function::Holding,
+        _ => return None,
+    };
+    let wire = (number % 100_000).checked_sub(1).filter(|wire| *wire < 65_536)?;
+    let word = function.word();
+    Some(Problem::Said(
+        format!("像 6 位参考编号；线上地址从 0 起，请写 {wire}，功能写 {word}"),
+        format!(
+            "looks like a six-digit reference number; the address on the wire counts from 0: \
+             write {wire}, function {word}"
+        ),
+    ))
+}
