@@ -124,11 +124,14 @@ describe('verdict', () => {
     ['old_data', { ageMs: 31_000 }],
     ['old_data', { ageMs: null }],
     ['journal', { proof: aProof({ journalOk: false }) }],
+    ['storage', { gateways: [aGateway({ storage: 'full' })] }],
+    ['storage', { gateways: [aGateway({ storage: 'in_memory' })] }],
     ['misread', { misread: 1 }],
   ];
 
   test('empty with every proof is quiet', () => {
     expect(verdict(good).kind).toBe('quiet');
+    expect(verdict({ ...good, gateways: [aGateway({ storage: 'thinning' })] }).kind, 'alarms keep their room').toBe('quiet');
     expect(verdict({ ...good, proof: aProof({ points: 415, reporting: 412, blind: 3 }) }).kind, 'and names the few that are missing').toBe('quiet');
   });
 

@@ -46,6 +46,7 @@ export function aGateway(changes: Partial<Gateway> = {}): Gateway {
     clockSkewMs: 3,
     gaps: 0,
     limitsDiffer: false,
+    storage: 'fine',
     ...changes,
   };
 }

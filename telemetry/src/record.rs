@@ -90,8 +90,10 @@ pub struct LocalTransition {
 /// Why records are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GapCause {
-    /// The spool was full and thinned telemetry.
+    /// The spool was full: these had to go.
     SpoolFull,
+    /// The spool was full and became coarser: between two of these Gaps a reading is kept.
+    Thinned,
     /// Damage on disk.
     Corrupt,
     /// A queue inside the gateway was full.

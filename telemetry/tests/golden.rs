@@ -13,9 +13,9 @@
 
 use fengsui_telemetry::ledger::Durable;
 use fengsui_telemetry::wire::{
-    Ack, Batch, BatchHead, Beat, Birth, DeviceHealth, Entry, Sealed, catalogue_bytes, decode_ack,
-    decode_batch, decode_beat, decode_birth, decode_catalogue, decode_limits, decode_limits_order,
-    decode_record, encode_ack, encode_batch, encode_beat, encode_birth, seal,
+    Ack, Batch, BatchHead, Beat, Birth, DeviceHealth, Entry, Sealed, Storage, catalogue_bytes,
+    decode_ack, decode_batch, decode_beat, decode_birth, decode_catalogue, decode_limits,
+    decode_limits_order, decode_record, encode_ack, encode_batch, encode_beat, encode_birth, seal,
 };
 use fengsui_telemetry::{
     Body, Catalogue, ClockChange, ClockQuality, Doubt, Epoch, Fault, Gap, GapCause, GatewayId,
@@ -230,6 +230,9 @@ fn beat() -> Beat {
         ],
         counter: 17,
         limits_fault: String::new(),
+        storage: Storage::Fine,
+        storage_fault: String::new(),
+        spool_quota: 0,
     }
 }
 

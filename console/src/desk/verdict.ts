@@ -19,6 +19,7 @@ export type Doubted =
   | { readonly kind: 'old_data'; readonly ageMs: number | null }
   | { readonly kind: 'journal' }
   | { readonly kind: 'engine' }
+  | { readonly kind: 'storage'; readonly gateways: readonly Gateway[] }
   | { readonly kind: 'misread'; readonly messages: number };
 
 export type Verdict =
@@ -74,6 +75,8 @@ function doubts(from: Evidence, proof: Proof): readonly Doubted[] {
     reasons.push({ kind: 'points_blind', points: missing });
   }
   if (from.ageMs === null || from.ageMs > DATA_AGE_MAX_MS) reasons.push({ kind: 'old_data', ageMs: from.ageMs });
+  const disks = from.gateways.filter((gateway) => gateway.storage !== 'fine' && gateway.storage !== 'thinning');
+  if (disks.length > 0) reasons.push({ kind: 'storage', gateways: disks });
   if (!proof.journalOk) reasons.push({ kind: 'journal' });
   if (from.misread > 0) reasons.push({ kind: 'misread', messages: from.misread });
   return reasons;

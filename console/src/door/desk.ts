@@ -107,6 +107,9 @@ export interface Alarm {
 
 export type GatewayState = 'online' | 'offline' | 'never_seen';
 
+/** How a gateway's disk does: `thinning` keeps everything that alarms need. */
+export type Disk = 'fine' | 'thinning' | 'full' | 'refusing' | 'in_memory';
+
 export interface Gateway {
   readonly gateway: string;
   readonly enterprise: string;
@@ -121,6 +124,8 @@ export interface Gateway {
   readonly gaps: number;
   /** The gateway judges by other limits than the centre. */
   readonly limitsDiffer: boolean;
+  /** How its disk does, as it says itself. */
+  readonly storage: Disk;
 }
 
 /** What a silence rests on. */
@@ -227,6 +232,7 @@ export const gateway: Door<Gateway> = (value, where) => {
     clockSkewMs: get('clock_skew_ms', orNull(finite)),
     gaps: get('gaps', whole),
     limitsDiffer: get('limits_differ', orNull(flag)) ?? false,
+    storage: get('storage', orNull(oneOf('fine', 'thinning', 'full', 'refusing', 'in_memory'))) ?? 'fine',
   };
 };
 

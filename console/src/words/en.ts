@@ -140,6 +140,7 @@ export const en: Readonly<Record<Key, string>> = {
   doubt_points_blind: '{n} points cannot be seen',
   doubt_old_data: 'the last data are {age} old',
   doubt_no_data: 'no data have come yet',
+  doubt_storage: 'disks of gateways fail: {gateways}',
   doubt_journal: 'the alarm journal cannot be written',
   doubt_misread: '{n} messages could not be read',
   filtered: 'Nothing matches “{query}”; the search hides {n} alarms.',
@@ -182,6 +183,10 @@ export const en: Readonly<Record<Key, string>> = {
   reporting: '{n}/{all} points',
   points_count: '{n} points',
   limits_differ: 'limits differ from the centre',
+  storage_thinning: 'spool nearly full, history is thinned',
+  storage_full: 'disk full',
+  storage_refusing: 'disk refuses',
+  storage_in_memory: 'disk dead, memory only',
 
   act_ack: 'Acknowledge',
   act_ack_many: 'Acknowledge {n}',

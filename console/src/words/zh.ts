@@ -139,6 +139,7 @@ export const zh = {
   doubt_points_blind: '{n} 点看不见',
   doubt_old_data: '最后数据已是 {age} 前',
   doubt_no_data: '还没有收到任何数据',
+  doubt_storage: '网关磁盘有故障: {gateways}',
   doubt_journal: '报警台账写不进去',
   doubt_misread: '有 {n} 条消息读不懂',
   filtered: '搜索“{query}”没有结果；另有 {n} 条报警被搜索藏起。',
@@ -181,6 +182,10 @@ export const zh = {
   reporting: '{n}/{all} 点',
   points_count: '{n} 点',
   limits_differ: '限值与中心不同',
+  storage_thinning: '缓存将满，历史抽稀',
+  storage_full: '磁盘已满',
+  storage_refusing: '磁盘拒绝写入',
+  storage_in_memory: '磁盘失效，仅存内存',
 
   act_ack: '确认',
   act_ack_many: '确认 {n} 条',

@@ -1,17 +1,20 @@
 //! `/healthz` for a person or a probe, `/metrics` for Prometheus. Reading only.
 //!
-//! - Little HTTP on purpose: one request a connection, its head at most [`HEAD_MAX`] bytes, a few
-//!   connections at a time, each with a deadline. A further one waits in the kernel's queue.
+//! - Little HTTP on purpose: one request a connection, its head at most [`HEAD_MAX`] bytes, at most
+//!   [`CONNECTIONS_MAX`] at a time, each with a deadline. One more, and the oldest is dropped: who
+//!   asks is answered at once, so the oldest is one that does not ask.
 //! - Healthy means: the alarm loop has turned within [`STALLED_MS`], and the disk takes records.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use fengsui_telemetry::wire::Storage;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
@@ -22,8 +25,8 @@ use crate::spool::SpoolState;
 
 /// A probe's request has some hundred bytes.
 const HEAD_MAX: usize = 4_096;
-/// A probe, Prometheus, and two people.
-const CONNECTIONS_MAX: usize = 4;
+/// Probes, Prometheus and people are a handful; a descriptor each for those that only hold on.
+const CONNECTIONS_MAX: usize = 32;
 /// Longest time for one request and its answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Pause after the listener refused: descriptors may be short.
@@ -52,8 +55,13 @@ struct Health {
     sounding: usize,
     standing: usize,
     spool_bytes: u64,
+    spool_quota: u64,
     spool_waiting: u64,
+    /// `fine`, `thinning`, `full`, `refusing` or `in_memory`.
+    storage: &'static str,
     spool_fault: Option<String>,
+    #[serde(skip)]
+    sound: bool,
     devices: Vec<Part>,
     outputs: Vec<Part>,
 }
@@ -79,17 +87,22 @@ pub(crate) async fn run(listen: SocketAddr, vitals: Vitals) {
 }
 
 async fn serve(listener: TcpListener, vitals: Vitals) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut held: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
+                held.retain(|one| !one.is_finished());
+                if held.len() >= CONNECTIONS_MAX
+                    && let Some(oldest) = held.pop_front()
+                {
+                    oldest.abort();
+                }
                 let vitals = vitals.clone();
-                tokio::spawn(async move {
+                let answering = tokio::spawn(async move {
                     let done = timeout(DEADLINE, answer(stream, &vitals)).await;
                     debug!(?done, "health request");
-                    drop(place);
                 });
+                held.push_back(answering.abort_handle());
             }
             Err(fault) => {
                 warn!(%fault, "health endpoint");
@@ -159,7 +172,7 @@ impl Vitals {
             all.into_iter().map(part).collect()
         };
         Health {
-            ok: loop_turned_ms < STALLED_MS && state.turns > 0 && spool.failing.is_none(),
+            ok: loop_turned_ms < STALLED_MS && state.turns > 0 && spool.storage.is_sound(),
             loop_turned_ms,
             loop_turns: state.turns,
             centre_silent: *self.alone.borrow(),
@@ -167,8 +180,11 @@ impl Vitals {
             sounding: alarms.alarms.len(),
             standing: alarms.lit.len(),
             spool_bytes: spool.bytes,
+            spool_quota: spool.quota,
             spool_waiting: spool.next.saturating_sub(spool.durable_next),
-            spool_fault: spool.failing,
+            storage: spool.storage.word(),
+            spool_fault: Some(spool.complaint()).filter(|fault| !fault.is_empty()),
+            sound: spool.storage.is_sound(),
             devices: parts(state.devices),
             outputs: parts(state.outputs),
         }
@@ -188,12 +204,19 @@ impl Health {
             ("alarms_sounding", "gauge", "Unacknowledged alarms", self.sounding as u64),
             ("alarms_standing", "gauge", "Alarms to be seen", self.standing as u64),
             ("spool_bytes", "gauge", "Bytes on disk", self.spool_bytes),
+            ("spool_quota_bytes", "gauge", "Bytes that it may have", self.spool_quota),
+            (
+                "spool_thinning",
+                "gauge",
+                "1 while the quota is used and telemetry becomes coarser",
+                (self.storage == Storage::Thinning.word()).into(),
+            ),
             ("spool_waiting", "gauge", "Records that the centre does not have", self.spool_waiting),
             (
                 "spool_failing",
                 "gauge",
-                "1 while nothing is committed",
-                self.spool_fault.is_some().into(),
+                "1 while the disk does not take everything",
+                (!self.sound).into(),
             ),
         ] {
             text += &format!(
@@ -283,10 +306,14 @@ mod tests {
         assert!(ask(at, b"POST /healthz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405"));
         assert!(ask(at, b"GET /etc/passwd HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404"));
         let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS_MAX {
+        for _ in 0..400 {
             silent.push(TcpStream::connect(at).await.unwrap());
         }
-        // They end at their deadline, and then there is room again.
+        // Long before the deadline of any of them.
+        let asked = tokio::time::Instant::now();
         assert!(ask(at, b"GET /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        assert!(asked.elapsed() < DEADLINE / 2, "{:?}", asked.elapsed());
+        let mut first = silent.swap_remove(0);
+        assert_eq!(first.read(&mut [0]).await.unwrap_or(0), 0, "the oldest is dropped");
     }
 }

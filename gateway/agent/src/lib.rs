@@ -16,6 +16,7 @@ mod check;
 mod clock;
 pub mod commission;
 mod config;
+mod fresh;
 mod health;
 mod notify;
 mod orders;

@@ -115,8 +115,9 @@ fn main() -> ExitCode {
         Verb::Guess(args) => commissioned(commission::guess(args)),
         Verb::Spool(verb) => spool_verb(&verb, &mut stdout().lock(), &mut stderr().lock()),
         Verb::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut stdout());
-            FINE
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fengsui-gateway", &mut script);
+            print(&String::from_utf8_lossy(&script), FINE)
         }
     };
     ExitCode::from(code)

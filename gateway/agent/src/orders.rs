@@ -8,7 +8,6 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::Path;
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
@@ -22,14 +21,13 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, revision_of};
+use crate::fresh::{self, Kept};
 
 /// Orders that wait for their check. One is made in a day; when full, the newest is dropped and
 /// the centre sends it again.
 pub(crate) const ORDERS_MAX: usize = 4;
 /// The order in force, as it came.
 const FILE: &str = "limits.order";
-/// Where the next one is written before it takes that name.
-const NEXT: &str = "limits.order.next";
 
 /// The centre's public key, Ed25519, as the gateway's own file gives it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -290,11 +288,7 @@ impl Keeper {
 
 /// On disk under its name, or not at all.
 fn keep(data: &Path, payload: &[u8]) -> std::io::Result<()> {
-    let next = data.join(NEXT);
-    let mut file = File::create(&next)?;
-    file.write_all(payload)?;
-    file.sync_all()?;
-    fs::rename(&next, data.join(FILE))?;
+    fresh::replace(&data.join(FILE), payload, Kept::Durable)?;
     File::open(data)?.sync_all()
 }
 

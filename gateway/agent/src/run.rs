@@ -133,10 +133,9 @@ impl Lasting {
         let (alarms, turns, alone) =
             (self.siren.subscribe(), self.state.subscribe(), self.alone.subscribe());
         if let Some(report) = self.report.take() {
-            let senses = Senses { alarms, turns, alone };
+            let senses = Senses { alarms, turns, alone, spool: shown.subscribe() };
             let (clock, pressed) = (self.clock, self.pressed.clone());
-            let spool = shown.subscribe();
-            self.outputs = Some(surroundings(config, clock, senses, pressed, report, spool));
+            self.outputs = Some(surroundings(config, clock, senses, pressed, report));
         }
         tokio::spawn(async move {
             loop {
@@ -414,18 +413,17 @@ fn surroundings(
     senses: Senses,
     pressed: mpsc::Sender<()>,
     healths: Healths,
-    spool: watch::Receiver<SpoolState>,
 ) -> JoinSet<()> {
     let mut tasks =
         outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
     tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
-    let Senses { alarms, turns, alone } = senses;
+    let Senses { alarms, turns, alone, spool } = senses;
     if let Some(listen) = config.health {
-        let (alarms, alone) = (alarms.clone(), alone.clone());
+        let (alarms, alone, spool) = (alarms.clone(), alone.clone(), spool.clone());
         let vitals = health::Vitals { turns, alarms, spool, alone, clock };
         tokio::spawn(health::run(listen, vitals));
     }
-    tasks.spawn(siren::run(config.data.clone(), alarms, alone, pressed));
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed));
     tasks
 }
 

@@ -118,6 +118,15 @@ async fn the_spool_can_be_looked_at_while_the_gateway_runs() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].to_string())
         .collect();
     assert!(kinds.contains(&"\"alarm\"".to_owned()) && kinds.contains(&"\"sample\"".to_owned()));
+    for form in ["--json", "--tag=TK-101.LT"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fengsui-gateway"));
+        command.args(["spool", "export", form, "--config"]).arg(folder.join("gateway.toml"));
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.stdout(writer).stderr(std::process::Stdio::piped());
+        drop(reader);
+        let said = command.output().unwrap();
+        assert_eq!((said.status.code(), &said.stderr[..]), (Some(0), &b""[..]), "{form}: {said:?}");
+    }
     let nothing = ask(folder, &["export", "--to", "1971-01-01T00:00:00Z"]);
     assert_eq!(String::from_utf8(nothing.stdout).unwrap().lines().count(), 1);
     gateway.kill();

@@ -67,8 +67,10 @@ pub struct LocalRow {
 /// Why something is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GapReason {
-    /// The gateway's spool was full and thinned telemetry.
+    /// The gateway's spool was full: these had to go.
     SpoolFull,
+    /// The gateway's spool was full and became coarser.
+    Thinned,
     /// Damage on the gateway's disk.
     Corrupt,
     /// A queue inside the gateway was full.
@@ -83,8 +85,9 @@ pub enum GapReason {
 
 impl GapReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SpoolFull,
+        Self::Thinned,
         Self::Corrupt,
         Self::QueueFull,
         Self::FreedBefore,
@@ -97,6 +100,7 @@ impl GapReason {
     pub fn word(self) -> &'static str {
         match self {
             Self::SpoolFull => "spool_full",
+            Self::Thinned => "thinned",
             Self::Corrupt => "corrupt",
             Self::QueueFull => "queue_full",
             Self::FreedBefore => "freed_before",
@@ -116,6 +120,7 @@ impl From<GapCause> for GapReason {
     fn from(cause: GapCause) -> Self {
         match cause {
             GapCause::SpoolFull => Self::SpoolFull,
+            GapCause::Thinned => Self::Thinned,
             GapCause::Corrupt => Self::Corrupt,
             GapCause::QueueFull => Self::QueueFull,
             GapCause::FreedBefore => Self::FreedBefore,

@@ -69,6 +69,70 @@ pub struct Beat {
     pub counter: u64,
     /// Why the last order on `limits` was refused, in words; empty = none was.
     pub limits_fault: String,
+    /// How its disk does.
+    pub storage: Storage,
+    /// Why, in words; empty = it is well.
+    pub storage_fault: String,
+    /// Bytes that the spool may have; 0 = not said.
+    pub spool_quota: u64,
+}
+
+/// How the disk of a gateway does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// Everything is kept.
+    #[default]
+    Fine,
+    /// The quota is used, and what the centre does not have becomes coarser.
+    Thinning,
+    /// The disk is full: alarm records take the place of telemetry.
+    Full,
+    /// Nothing can be written; records wait in memory.
+    Refusing,
+    /// The disk is dead; everything is in memory.
+    InMemory,
+}
+
+impl Storage {
+    /// Every state, in the order of its codes.
+    pub const ALL: [Self; 5] =
+        [Self::Fine, Self::Thinning, Self::Full, Self::Refusing, Self::InMemory];
+
+    /// One word, the same everywhere.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Thinning => "thinning",
+            Self::Full => "full",
+            Self::Refusing => "refusing",
+            Self::InMemory => "in_memory",
+        }
+    }
+
+    /// The disk takes what it is given.
+    #[must_use]
+    pub fn is_sound(self) -> bool {
+        match self {
+            Self::Fine | Self::Thinning => true,
+            Self::Full | Self::Refusing | Self::InMemory => false,
+        }
+    }
+
+    fn code(self) -> u32 {
+        match self {
+            Self::Fine => 0,
+            Self::Thinning => 1,
+            Self::Full => 2,
+            Self::Refusing => 3,
+            Self::InMemory => 4,
+        }
+    }
+
+    /// What a later version says is not well, at any rate.
+    fn from_code(code: u32) -> Self {
+        Self::ALL.into_iter().find(|one| one.code() == code).unwrap_or(Self::Refusing)
+    }
 }
 
 /// How one device of a gateway does.
@@ -271,6 +335,9 @@ pub fn encode_beat(beat: &Beat) -> Vec<u8> {
             .collect(),
         counter: beat.counter,
         limits_fault: beat.limits_fault.clone(),
+        storage: beat.storage.code(),
+        storage_fault: beat.storage_fault.clone(),
+        spool_quota: beat.spool_quota,
     }
     .encode_to_vec()
 }
@@ -308,6 +375,9 @@ pub fn decode_beat(bytes: &[u8]) -> Result<Beat, WireFault> {
             .collect(),
         counter: wire.counter,
         limits_fault: wire.limits_fault,
+        storage: Storage::from_code(wire.storage),
+        storage_fault: wire.storage_fault,
+        spool_quota: wire.spool_quota,
     })
 }
 

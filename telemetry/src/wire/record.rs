@@ -36,7 +36,7 @@ pub fn seal(record: &Record) -> Sealed {
 pub fn span(record: &Record) -> u64 {
     match &record.body {
         Body::Gap(gap) => match gap.cause {
-            GapCause::SpoolFull | GapCause::Corrupt => gap.records.max(1),
+            GapCause::SpoolFull | GapCause::Thinned | GapCause::Corrupt => gap.records.max(1),
             GapCause::QueueFull | GapCause::FreedBefore => 1,
         },
         Body::Scan(_) | Body::Transition(_) | Body::Clock(_) => 1,
@@ -64,6 +64,7 @@ fn to_wire(record: &Record) -> proto::Record {
             cause: cause_code(gap.cause),
             point: gap.points.clone(),
             detail: gap.detail.clone(),
+            thinned: gap.cause == GapCause::Thinned,
         }),
         Body::Clock(change) => Wire::Clock(proto::ClockEvent {
             step_ms: change.step_ms,
@@ -99,7 +100,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, WireFault> {
             from: TimeMs(gap.from_ms),
             to: TimeMs(gap.to_ms),
             records: gap.records,
-            cause: cause_from(gap.cause)?,
+            cause: cause_from(gap.cause, gap.thinned)?,
             points: gap.point,
             detail: gap.detail,
         }),
@@ -119,17 +120,19 @@ fn letter(name: &'static str, code: u32) -> Result<char, WireFault> {
         .ok_or_else(|| field("transition", name, format!("{code} is no state letter A..I")))
 }
 
+/// A thinned stretch is a full spool to a centre of before, so that it counts the same offsets.
 fn cause_code(cause: GapCause) -> u32 {
     match cause {
-        GapCause::SpoolFull => 1,
+        GapCause::SpoolFull | GapCause::Thinned => 1,
         GapCause::Corrupt => 2,
         GapCause::QueueFull => 3,
         GapCause::FreedBefore => 4,
     }
 }
 
-fn cause_from(code: u32) -> Result<GapCause, WireFault> {
+fn cause_from(code: u32, thinned: bool) -> Result<GapCause, WireFault> {
     match code {
+        1 if thinned => Ok(GapCause::Thinned),
         1 => Ok(GapCause::SpoolFull),
         2 => Ok(GapCause::Corrupt),
         3 => Ok(GapCause::QueueFull),

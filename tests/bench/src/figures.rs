@@ -50,6 +50,8 @@ pub(crate) mod aims {
         wire_bytes_per_sample = "每样本线路字节，含全部开销", "bytes", 8.0, Lower;
         gateway_rss_mb_1000_points = "网关常驻内存，1000 点", "MB", 12.0, Lower;
         gateway_rss_mb_30000_points = "网关常驻内存，30000 点", "MB", 30.0, Lower;
+        backlog_drain_times_real_time = "补传速度，实时的倍数", "x", 20.0, Higher;
+        backlog_live_p99_times_alone = "补传时实时数据时延，99%，与平时之比", "x", 2.0, Lower;
         gateway_cpu_percent_15000_points_s = "网关处理器，每秒 15000 点", "%", 10.0, Lower;
         line_scan_p99_ratio_3_of_32_dead = "32 站失联 3 站，其余扫描周期 99% 与全好之比，满载", "ratio", 1.2, Lower;
         line_scan_p99_ratio_3_of_32_dead_1_s = "同上，每秒一轮", "ratio", 1.2, Lower;

@@ -14,12 +14,14 @@ use crate::process::{Program, cpu_of, neighbour, rss_mb};
 use crate::{centre, note};
 
 /// One plant.
-struct Load {
-    points: u32,
-    period_ms: u32,
-    limits: &'static [(&'static str, i32)],
+pub(crate) struct Load {
+    pub(crate) points: u32,
+    pub(crate) period_ms: u32,
+    pub(crate) limits: &'static [(&'static str, i32)],
 }
 
+/// Its id.
+pub(crate) const GATEWAY: &str = "GW-RSS";
 const SMALL: Load = Load {
     points: 1_000,
     period_ms: 1_000,
@@ -55,7 +57,7 @@ async fn of(folder: &Path, load: &Load) -> anyhow::Result<(f64, f64)> {
     let plant = Plant::start(PlantConfig::wide(load.points, 1)).await?;
     let device = plant.endpoints().first().context("the plant has no device")?.address;
     write_limits(folder, load)?;
-    let centre = centre::start_with(folder, std::iter::once("GW-RSS"), LIVE_S).await?;
+    let centre = centre::start_with(folder, std::iter::once(GATEWAY), LIVE_S).await?;
     let broker = centre.broker.context("the broker has no address")?;
     write_site(folder, load, device.port(), broker.port())?;
     let args = ["run".into(), "--config".into(), folder.join("gateway.toml").display().to_string()];
@@ -84,7 +86,7 @@ async fn of(folder: &Path, load: &Load) -> anyhow::Result<(f64, f64)> {
     Ok((rss, share))
 }
 
-fn write_limits(folder: &Path, load: &Load) -> anyhow::Result<()> {
+pub(crate) fn write_limits(folder: &Path, load: &Load) -> anyhow::Result<()> {
     let mut text = String::from("位号,类型,限值,回差\ntag,kind,limit,deadband\n");
     for point in 0..load.points {
         for (kind, limit) in load.limits {
@@ -94,9 +96,14 @@ fn write_limits(folder: &Path, load: &Load) -> anyhow::Result<()> {
     Ok(std::fs::write(folder.join("limits.csv"), text)?)
 }
 
-fn write_site(folder: &Path, load: &Load, device: u16, broker: u16) -> anyhow::Result<()> {
+pub(crate) fn write_site(
+    folder: &Path,
+    load: &Load,
+    device: u16,
+    broker: u16,
+) -> anyhow::Result<()> {
     let site = format!(
-        "[site]\nenterprise = \"示例石化有限公司\"\ngateway = \"GW-RSS\"\npoints = \"points.csv\"\nlimits = \"limits.csv\"\n\
+        "[site]\nenterprise = \"示例石化有限公司\"\ngateway = \"{GATEWAY}\"\npoints = \"points.csv\"\nlimits = \"limits.csv\"\n\
          [[installation]]\nname = \"1#罐区\"\nkind = \"tank_farm\"\nhazard_class = 3\n\
          [[device]]\nname = \"wide\"\nkind = \"modbus-tcp\"\nhost = \"127.0.0.1\"\nport = {device}\nunit = 1\n\
          timeout_ms = 500\nmax_registers = 125\ngap_registers = 8\n"

@@ -5,6 +5,7 @@
 //!   or not the goals are reached; a goal that is missed is shown as missed.
 //! - Files are written below the folder of the summary, on the disk that is to be measured.
 
+mod backlog;
 mod backtest;
 mod centre;
 mod clock;
@@ -53,11 +54,12 @@ enum Part {
     Mqtt,
     Latency,
     Gateway,
+    Backlog,
     Line,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Engine,
         Self::Store,
         Self::Backtest,
@@ -65,6 +67,7 @@ impl Part {
         Self::Mqtt,
         Self::Latency,
         Self::Gateway,
+        Self::Backlog,
         Self::Line,
     ];
 
@@ -77,6 +80,7 @@ impl Part {
             Self::Mqtt => "接入（经 MQTT）| ingest over MQTT",
             Self::Latency => "时延与线路 | latency and wire, 5,000 samples/s",
             Self::Gateway => "网关内存 | the gateway's memory",
+            Self::Backlog => "断网一周后的补传 | a week of backlog beside live values",
             Self::Line => "总线 | one RTU line of 32, three of them dead",
         }
     }
@@ -159,6 +163,7 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
         Part::Mqtt => runtime.block_on(ingest_mqtt::measure(work.path())),
         Part::Latency => runtime.block_on(latency::measure(work.path())),
         Part::Gateway => runtime.block_on(gateway::measure(work.path())),
+        Part::Backlog => runtime.block_on(backlog::measure(work.path())),
         Part::Line => line::measure(work.path()),
     }
 }

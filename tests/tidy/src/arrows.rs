@@ -30,7 +30,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fengsui-fuzz", &["fengsui-alerting", "fengsui-scan", "fengsui-telemetry"]),
     (
         "fengsui-bench",
-        &["fengsui", "fengsui-alerting", "fengsui-plant", "fengsui-store", "fengsui-telemetry"],
+        &[
+            "fengsui",
+            "fengsui-alerting",
+            "fengsui-gateway",
+            "fengsui-plant",
+            "fengsui-store",
+            "fengsui-telemetry",
+        ],
     ),
     (
         "fengsui-e2e",

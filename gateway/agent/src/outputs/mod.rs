@@ -32,6 +32,7 @@ use tracing::{error, info};
 
 use crate::alarm::LoopState;
 use crate::clock::Clock;
+use crate::spool::SpoolState;
 use config::{Button, Does, Output, OutputPlan, Wiring};
 use drive::{Drive, DriveFault, Hand};
 use siren::SirenState;
@@ -53,6 +54,8 @@ pub(crate) struct Senses {
     pub(crate) turns: watch::Receiver<LoopState>,
     /// The centre is silent.
     pub(crate) alone: watch::Receiver<bool>,
+    /// The disk.
+    pub(crate) spool: watch::Receiver<SpoolState>,
 }
 
 /// How each output does, for the heartbeat.
@@ -241,6 +244,7 @@ impl Task {
         let own = format!("output/{}", self.output.name);
         let lost = |health: &DeviceHealth| !health.fault.is_empty() && health.name != own;
         let trouble = *self.senses.alone.borrow()
+            || !self.senses.spool.borrow().storage.is_sound()
             || state.devices.iter().any(lost)
             || state.outputs.iter().any(lost);
         drop(state);

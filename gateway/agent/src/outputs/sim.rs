@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::drive::{Drive, DriveFault};
+use crate::fresh::{self, Kept};
 
 /// One file.
 pub(super) struct Sim {
@@ -22,10 +23,8 @@ impl Drive for Sim {
     fn set(&mut self, energised: bool) -> Result<(), DriveFault> {
         let folder = self.file.parent().map_or(Ok(()), fs::create_dir_all);
         let text = if energised { "1\n" } else { "0\n" };
-        let beside = self.file.with_extension("new");
         folder
-            .and_then(|()| fs::write(&beside, text))
-            .and_then(|()| fs::rename(&beside, &self.file))
+            .and_then(|()| fresh::replace(&self.file, text.as_bytes(), Kept::Shown))
             .map_err(|fault| DriveFault::Missing(format!("{}: {fault}", self.file.display())))
     }
 

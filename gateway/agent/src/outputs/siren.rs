@@ -4,8 +4,6 @@
 //!   way to it is one value, not a queue.
 //! - Its acknowledge button is a file, `siren.ack`: whoever makes it has pressed.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +11,9 @@ use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
+
+use crate::fresh::{self, Kept};
+use crate::spool::SpoolState;
 
 /// What sounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +27,8 @@ pub(crate) struct SirenState {
     pub(crate) lit: Vec<Lit>,
     /// The centre is silent: its light, not its horn.
     pub(crate) alone: bool,
+    /// How the disk does, one word.
+    pub(crate) storage: &'static str,
 }
 
 /// An alarm that is to be seen.
@@ -46,6 +49,7 @@ pub(crate) async fn run(
     folder: PathBuf,
     mut state: watch::Receiver<SirenState>,
     mut alone: watch::Receiver<bool>,
+    spool: watch::Receiver<SpoolState>,
     pressed: mpsc::Sender<()>,
 ) {
     let button = folder.join("siren.ack");
@@ -55,10 +59,17 @@ pub(crate) async fn run(
     loop {
         let mut now = state.borrow_and_update().clone();
         now.alone = *alone.borrow_and_update();
+        now.storage = spool.borrow().storage.word();
         if shown.as_ref() != Some(&now) {
             if said.as_ref() != Some(&now) {
                 let alarms = now.alarms.len();
-                info!(sounding = now.sounding, alarms, alone = now.alone, "siren");
+                info!(
+                    sounding = now.sounding,
+                    alarms,
+                    alone = now.alone,
+                    storage = now.storage,
+                    "siren"
+                );
                 said = Some(now.clone());
             }
             let file = folder.join("siren.json");
@@ -94,10 +105,6 @@ pub(crate) async fn run(
 
 /// Whole or not at all: readers never see half a file.
 fn write(file: &Path, state: &SirenState) -> std::io::Result<()> {
-    let beside = file.with_extension("json.new");
-    let mut out = fs::File::create(&beside)?;
-    out.write_all(serde_json::to_string(state)?.as_bytes())?;
-    out.write_all(b"\n")?;
-    drop(out);
-    fs::rename(beside, file)
+    let text = serde_json::to_string(state)? + "\n";
+    fresh::replace(file, text.as_bytes(), Kept::Shown)
 }

@@ -1,6 +1,8 @@
 //! Outputs as files, and lines that are not there.
 
 use super::*;
+use crate::spool::SpoolHandle;
+use fengsui_telemetry::wire::Storage;
 use siren::Lit;
 use tempfile::TempDir;
 
@@ -9,6 +11,7 @@ struct Bench {
     alarms: watch::Sender<SirenState>,
     turns: watch::Sender<LoopState>,
     alone: watch::Sender<bool>,
+    disk: watch::Sender<SpoolState>,
     healths: watch::Receiver<Vec<DeviceHealth>>,
     tasks: JoinSet<()>,
     pressed: mpsc::Receiver<()>,
@@ -22,9 +25,10 @@ fn bench(text: &str) -> Bench {
     let (alone, is_alone) = watch::channel(false);
     let (healths, health) = watch::channel(Vec::new());
     let (press, pressed) = mpsc::channel(1);
-    let senses = Senses { alarms: seen, turns: turned, alone: is_alone };
+    let (disk, spool) = watch::channel(SpoolHandle::double(1).0.state().borrow().clone());
+    let senses = Senses { alarms: seen, turns: turned, alone: is_alone, spool };
     let tasks = start(&plan, folder.path(), Clock::start(), &senses, &press, healths);
-    Bench { folder, alarms, turns, alone, healths: health, tasks, pressed }
+    Bench { folder, alarms, turns, alone, disk, healths: health, tasks, pressed }
 }
 
 impl Bench {
@@ -140,13 +144,19 @@ async fn the_watchdog_rests_while_the_loop_stands() {
 }
 
 #[tokio::test]
-async fn a_silent_centre_and_the_end_release_the_trouble_relay() {
+async fn a_silent_centre_a_full_disk_and_the_end_release_the_trouble_relay() {
     let mut bench = bench(CABINET);
     until("begun", || bench.level("trouble") == "1").await;
     bench.alone.send_replace(true);
     until("silent centre", || bench.level("trouble") == "0").await;
     bench.alone.send_replace(false);
     until("the centre is back", || bench.level("trouble") == "1").await;
+    bench.disk.send_modify(|spool| spool.storage = Storage::Full);
+    bench.turns.send_modify(|state| state.turns += 1);
+    until("a full disk", || bench.level("trouble") == "0").await;
+    bench.disk.send_modify(|spool| spool.storage = Storage::Thinning);
+    bench.turns.send_modify(|state| state.turns += 1);
+    until("a disk that takes everything", || bench.level("trouble") == "1").await;
     drop(std::mem::replace(&mut bench.alarms, watch::channel(SirenState::default()).0));
     drop(std::mem::replace(&mut bench.turns, watch::channel(LoopState::default()).0));
     until("the end", || bench.level("trouble") == "0").await;

@@ -4,13 +4,14 @@
 //!   is dead the projection goes on without: live values are worth more than a number.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::warn;
+
+use crate::fresh::{self, Kept};
 
 const FILE: &str = "sparkplug-bdseq.txt";
 /// How long a disk may take to keep three digits.
@@ -58,13 +59,8 @@ pub(super) async fn keep(data: &Path, number: u8) {
 }
 
 /// Whole or not at all.
-fn write(path: &PathBuf, number: u8) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut out = fs::File::create(&beside)?;
-    writeln!(out, "{number}")?;
-    out.sync_all()?;
-    drop(out);
-    fs::rename(beside, path)
+fn write(path: &Path, number: u8) -> std::io::Result<()> {
+    fresh::replace(path, format!("{number}\n").as_bytes(), Kept::Durable)
 }
 
 #[cfg(test)]

@@ -182,6 +182,7 @@ pub fn spool_verify(data: &Path) -> anyhow::Result<SpoolCheck> {
 fn cause(cause: GapCause) -> &'static str {
     match cause {
         GapCause::SpoolFull => "spool_full",
+        GapCause::Thinned => "thinned",
         GapCause::Corrupt => "corrupt",
         GapCause::QueueFull => "queue_full",
         GapCause::FreedBefore => "freed_before",

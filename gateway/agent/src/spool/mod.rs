@@ -7,6 +7,7 @@
 
 mod db;
 mod export;
+mod thin;
 mod verbs;
 mod writer;
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use fengsui_telemetry::wire::{Sealed, decode_catalogue};
+use fengsui_telemetry::wire::{Sealed, Storage, decode_catalogue};
 use fengsui_telemetry::{Catalogue, Epoch, Offset, Record, Revision, TimeMs};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -80,6 +81,35 @@ pub(crate) struct SpoolState {
     pub(crate) unacked_since: Option<TimeMs>,
     /// Why nothing is being committed, if so.
     pub(crate) failing: Option<String>,
+    /// How the disk does.
+    pub(crate) storage: Storage,
+    /// Bytes that it may hold.
+    pub(crate) quota: u64,
+}
+
+impl SpoolState {
+    /// What is wrong with the disk, in words for people; empty = nothing.
+    pub(crate) fn complaint(&self) -> String {
+        let words = match self.storage {
+            Storage::Fine => return String::new(),
+            Storage::Thinning => {
+                "缓存配额已用完，中心尚未收到的历史数据按时间抽稀  |  the spool's quota is used: what the centre \
+                 does not have becomes coarser"
+            }
+            Storage::Full => {
+                "磁盘已满，报警记录优先，遥测数据抽稀  |  the disk is full: alarm records take the place of \
+                 telemetry"
+            }
+            Storage::Refusing => {
+                "磁盘拒绝写入，记录暂存内存  |  the disk refuses: records wait in memory"
+            }
+            Storage::InMemory => {
+                "磁盘不可用，记录只在内存中  |  the disk is dead: records are in memory only"
+            }
+        };
+        let why = self.failing.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
+        format!("{words}{why}")
+    }
 }
 
 /// Consecutive records, as the spool holds them.
@@ -146,6 +176,8 @@ impl SpoolHandle {
             bytes: 0,
             unacked_since: None,
             failing: None,
+            storage: Storage::Fine,
+            quota: 0,
         };
         (Self { jobs, state: watch::channel(state).1 }, inbox)
     }

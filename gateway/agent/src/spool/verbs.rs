@@ -67,8 +67,9 @@ pub fn spool_verb(verb: &SpoolVerb, out: &mut dyn Write, complain: &mut dyn Writ
         SpoolVerb::Status(which) | SpoolVerb::Verify(which) => which,
         SpoolVerb::Export { which, .. } => which,
     };
+    let mut out = Piped { out, gone: false };
     let done = match Config::load(&which.config) {
-        Ok(config) => answer(verb, &config, which.json, out),
+        Ok(config) => answer(verb, &config, which.json, &mut out),
         Err(faults) => {
             let said: std::io::Result<()> =
                 faults.iter().try_for_each(|fault| writeln!(complain, "{fault}"));
@@ -77,12 +78,7 @@ pub fn spool_verb(verb: &SpoolVerb, out: &mut dyn Write, complain: &mut dyn Writ
     };
     done.unwrap_or_else(|fault| {
         // A reader that has gone (`| head`) is no fault of ours.
-        let gone = fault.chain().any(|cause| {
-            cause
-                .downcast_ref()
-                .is_some_and(|e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe)
-        });
-        if gone {
+        if out.gone {
             return FINE;
         }
         // Nobody reads the complaint either: the code says it.
@@ -113,6 +109,31 @@ fn answer(
             spool_export(&config.data, &wanted, out)?;
             Ok(FINE)
         }
+    }
+}
+
+/// Remembers that its reader has gone: what writes through it may wrap the error beyond recognition.
+struct Piped<'a> {
+    out: &'a mut dyn Write,
+    gone: bool,
+}
+
+impl Piped<'_> {
+    fn note<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        self.gone |= done.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+        done
+    }
+}
+
+impl Write for Piped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.out.write(bytes);
+        self.note(done)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.out.flush();
+        self.note(done)
     }
 }
 

@@ -3,27 +3,28 @@
 //! - Telemetry waits a moment for company, alarms do not.
 //! - A commit that fails is not tried again on the same handle: the file is set aside and what was
 //!   not committed goes into a new one. A full disk is the exception: SQLite rolls that back, so
-//!   room is made, and until there is room on the disk again the spool grows no more: alarm
-//!   records take the place of old telemetry.
+//!   room is made, and until there is room on the disk again the file grows no more: what is old
+//!   becomes coarser, and alarm records take its place.
 //! - While nothing can be written, records wait in memory up to a limit; then the oldest telemetry
 //!   gives way to a Gap.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use std::{fs, io};
 
+use fengsui_telemetry::wire::Storage;
 use fengsui_telemetry::{Body, Gap, GapCause, Offset, Record, Revision, TimeMs};
 use rusqlite::ErrorCode;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::db::{Db, Incoming, Kind, RESERVE_FILE, is_full};
+use super::db::{Db, Evicted, Haste, Incoming, Kind, RESERVE_FILE, is_full};
 use super::{Job, SpoolConfig, SpoolFault, SpoolState};
 use crate::clock::Clock;
+use crate::fresh;
 
 /// Bytes that end the waiting for company.
 const COMMIT_BYTES: u64 = 64 << 10;
@@ -41,6 +42,15 @@ const RESERVE_BYTES: usize = 1 << 20;
 const ROOM_BYTES: usize = 2 * RESERVE_BYTES;
 /// Between two questions whether there is room again.
 const ROOM_ASKED_MS: u64 = 2_000;
+/// Passes that make what is old coarser before a commit; then what is oldest goes, so that no
+/// alarm waits for more than some ten milliseconds of it.
+const PATIENT_PASSES: u32 = 16;
+/// And so long at most.
+const PATIENCE_MS: u64 = 250;
+/// What a full file keeps free beside what waits: the pages that a commit and a pass may split.
+const FREE_BYTES: u64 = 128 << 10;
+/// Thinning is over when this part of the quota is free.
+const THINNING_ENDS: u64 = 8;
 /// Pause after room was made.
 const MADE_ROOM_MS: u64 = 50;
 
@@ -62,8 +72,10 @@ pub(super) struct Writer {
     failing: Option<String>,
     /// The last commit failed.
     refused: bool,
-    /// The disk is full: bytes that the spool may hold, and when room is asked for, monotonic ms.
-    full: Option<(u64, u64)>,
+    /// The quota is used, and what the centre does not have becomes coarser.
+    thinning: bool,
+    /// The disk is full: when room is asked for, monotonic ms.
+    full: Option<u64>,
 }
 
 impl Writer {
@@ -88,6 +100,7 @@ impl Writer {
             commit_at: None,
             failing: None,
             refused: false,
+            thinning: false,
             full: None,
         }
     }
@@ -214,10 +227,10 @@ impl Writer {
 
     /// Says so, mends what can be mended, and tries again after a pause.
     fn fail(&mut self, fault: &SpoolFault) {
-        let again = std::mem::replace(&mut self.refused, true);
+        self.refused = true;
         let mut pause = RETRY_MS;
         if is_full(fault) {
-            if self.disk_is_full(&fault.to_string()) && !again {
+            if self.disk_is_full(&fault.to_string()) {
                 pause = MADE_ROOM_MS;
             }
         } else {
@@ -244,7 +257,7 @@ impl Writer {
     }
 
     /// Makes room for the alarm that says that there is no room, and lets the spool grow no more.
-    /// False: nothing could be done.
+    /// False: nothing gave way.
     fn disk_is_full(&mut self, why: &str) -> bool {
         if self.full.is_none() {
             error!(fault = why, "disk is full; telemetry gives way to alarms");
@@ -253,15 +266,21 @@ impl Writer {
         self.free_reserve();
         // First the log into the file, which grows into the reserve's place; from then on the
         // spool lives in the room that it has.
-        let freed = self.db.restart_log().and_then(|()| {
-            self.db.evict(self.clock.wall(), self.config.bytes_max)?;
-            self.db.restart_log()
+        let freed = self.db.restart_log().and_then(|()| self.db.hold_size()).and_then(|()| {
+            let mut evicted = Evicted::default();
+            for pass in 0..=PATIENT_PASSES {
+                evicted = self.evict(pass)?;
+                if !evicted.looks_on {
+                    break;
+                }
+            }
+            Ok(evicted.freed + evicted.lost > 0)
         });
         if let Err(fault) = &freed {
             warn!(%fault, "no room could be made");
         }
-        self.full = Some((self.db.bytes(), self.clock.mono_ms() + ROOM_ASKED_MS));
-        freed.is_ok()
+        self.full = Some(self.clock.mono_ms() + ROOM_ASKED_MS);
+        freed.unwrap_or(false)
     }
 
     fn free_reserve(&self) {
@@ -275,13 +294,16 @@ impl Writer {
 
     /// After a full disk: as soon as the reserve can be laid down again, there is room.
     fn ask_for_room(&mut self, now: u64) {
-        let Some((bytes, at)) = self.full else { return };
+        let Some(at) = self.full else { return };
         if now < at {
             return;
         }
         if self.make_reserve().is_err() {
-            self.full = Some((bytes, now + ROOM_ASKED_MS));
+            self.full = Some(now + ROOM_ASKED_MS);
             return;
+        }
+        if let Err(fault) = self.db.let_grow() {
+            warn!(%fault, "the spool cannot grow");
         }
         self.full = None;
         if !self.refused {
@@ -322,17 +344,37 @@ impl Writer {
         let urgent = self.pending.iter().any(|one| one.kind == Kind::Alarm);
         let quota = self.config.bytes_max;
         let quota = if urgent { quota } else { quota - quota / ALARM_RESERVE };
-        let quota = self.full.map_or(quota, |(bytes, _)| quota.min(bytes));
-        while self.db.bytes() + self.pending_bytes > quota {
-            match self.db.evict(self.clock.wall(), self.config.bytes_max) {
-                Ok(evicted) if evicted.freed + evicted.lost > 0 => {}
-                Ok(_) => return,
+        self.thinning &= self.db.bytes() + self.pending_bytes > quota - quota / THINNING_ENDS;
+        let hurry_at = self.clock.mono_ms() + PATIENCE_MS;
+        let mut pass = 0;
+        while self.db.bytes() + self.pending_bytes > quota || self.is_tight() {
+            let evicted = self.evict(pass);
+            pass = if self.clock.mono_ms() < hurry_at { pass + 1 } else { PATIENT_PASSES };
+            match evicted {
+                Ok(Evicted { freed: 0, lost: 0, looks_on: false }) => return,
+                Ok(evicted) => self.thinning |= evicted.lost > 0,
                 Err(fault) => {
                     warn!(%fault, "no room could be made");
                     return;
                 }
             }
         }
+    }
+
+    /// On a full disk: what waits does not fit into the file as it is.
+    fn is_tight(&self) -> bool {
+        let needed = 2 * self.pending_bytes + FREE_BYTES;
+        self.full.is_some() && self.db.free_bytes().is_ok_and(|free| free < needed)
+    }
+
+    /// One pass. On a full disk the log must not grow: what changed something begins it again.
+    fn evict(&mut self, pass: u32) -> Result<Evicted, SpoolFault> {
+        let haste = if pass < PATIENT_PASSES { Haste::Grain } else { Haste::Now };
+        let evicted = self.db.evict(self.clock.wall(), self.config.bytes_max, haste)?;
+        if self.full.is_some() && evicted.freed + evicted.lost > 0 {
+            self.db.restart_log()?;
+        }
+        Ok(evicted)
     }
 
     /// Lays the reserve down, where it is not: real bytes, since a hole reserves nothing.
@@ -342,7 +384,7 @@ impl Writer {
         };
         let new = reserve.with_extension("new");
         let lay_down = || {
-            let mut file = File::create(&new)?;
+            let mut file = fresh::create(&new)?;
             file.write_all(&vec![0x5a; ROOM_BYTES])?;
             file.set_len(RESERVE_BYTES as u64)?;
             file.sync_all()?;
@@ -356,7 +398,16 @@ impl Writer {
     }
 
     fn tell(&self) {
-        let state = SpoolState { failing: self.failing.clone(), ..self.db.state() };
+        let state = self.db.state();
+        let storage = match (state.storage, &self.failing) {
+            (Storage::InMemory, _) => Storage::InMemory,
+            (_, Some(_)) if self.full.is_some() => Storage::Full,
+            (_, Some(_)) => Storage::Refusing,
+            (_, None) if self.thinning => Storage::Thinning,
+            (_, None) => Storage::Fine,
+        };
+        let (failing, quota) = (self.failing.clone(), self.config.bytes_max);
+        let state = SpoolState { failing, storage, quota, ..state };
         debug!(epoch = state.epoch.0, next = state.next, "committed");
         self.publish.send_replace(state);
     }

@@ -409,6 +409,9 @@ impl Task {
             devices: alarms.devices.into_iter().chain(alarms.outputs).collect(),
             counter: self.beats,
             limits_fault: self.fault(),
+            storage: self.state.storage,
+            storage_fault: self.state.complaint(),
+            spool_quota: self.state.quota,
         };
         if !self.send(Channel::Beat, false, encode_beat(&beat)) {
             debug!("no room for a beat");

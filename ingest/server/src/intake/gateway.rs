@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fengsui_store::{GapReason, GapRow, Intake, LocalRow};
 use fengsui_telemetry::ledger::Ledger;
-use fengsui_telemetry::wire::{Ack, Batch, Beat, Birth, Entry};
+use fengsui_telemetry::wire::{Ack, Batch, Beat, Birth, Entry, Storage};
 use fengsui_telemetry::{Body, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
 use tracing::warn;
 
@@ -62,11 +62,22 @@ pub(super) struct Watched {
     gaps: u64,
     limits: Option<Revision>,
     limits_fault: String,
+    /// What its last beat said of its disk.
+    storage: Disk,
     /// What the disk holds of both.
     remembered: Option<Running>,
     pub(super) sending: Sending,
     caught_up: bool,
     unsettled: Option<Instant>,
+}
+
+/// A gateway's disk, as it says itself.
+#[derive(Default)]
+struct Disk {
+    state: Storage,
+    fault: String,
+    bytes: u64,
+    quota: u64,
 }
 
 impl Watched {
@@ -90,6 +101,7 @@ impl Watched {
             gaps: 0,
             limits: None,
             limits_fault: String::new(),
+            storage: Disk::default(),
             remembered: None,
             sending: Sending::new(None),
             caught_up: false,
@@ -355,6 +367,16 @@ impl Watched {
             warn!(gateway = %self.id, fault = beat.limits_fault, "the gateway refuses limits");
         }
         self.limits_fault.clone_from(&beat.limits_fault);
+        if beat.storage != self.storage.state {
+            let (storage, why) = (beat.storage.word(), &beat.storage_fault);
+            warn!(gateway = %self.id, storage, why, "the gateway's disk");
+        }
+        self.storage = Disk {
+            state: beat.storage,
+            fault: beat.storage_fault.clone(),
+            bytes: beat.spool_bytes,
+            quota: beat.spool_quota,
+        };
         if self.epoch == Some(beat.epoch) {
             self.next = self.next.max(beat.next);
         }
@@ -434,6 +456,10 @@ impl Watched {
             limits_differ: self.runs_other_limits(gateway.limits_revision),
             limits_running: self.limits,
             limits_fault: self.limits_fault.clone(),
+            storage: self.storage.state,
+            storage_fault: self.storage.fault.clone(),
+            spool_bytes: self.storage.bytes,
+            spool_quota: self.storage.quota,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How one gateway does, as screens show it.
 
+use fengsui_telemetry::wire::Storage;
 use fengsui_telemetry::{Revision, TimeMs};
 use serde::Serialize;
 
@@ -30,6 +31,14 @@ pub struct GatewayState {
     pub limits_running: Option<Revision>,
     /// Why it refused the last limits that it was sent; empty = it did not.
     pub limits_fault: String,
+    /// How its disk does.
+    pub storage: Storage,
+    /// Why, in words; empty = it is well.
+    pub storage_fault: String,
+    /// Bytes of its spool, and how many it may have; 0 = not said.
+    pub spool_bytes: u64,
+    /// See `spool_bytes`.
+    pub spool_quota: u64,
 }
 
 /// The wire form.
@@ -45,6 +54,10 @@ pub struct GatewayJson<'a> {
     clock_skew_ms: Option<i64>,
     gaps: u64,
     limits_differ: bool,
+    storage: &'static str,
+    storage_fault: &'a str,
+    spool_bytes: u64,
+    spool_quota: u64,
 }
 
 impl GatewayState {
@@ -61,6 +74,7 @@ impl GatewayState {
             || self.points != other.points
             || self.gaps != other.gaps
             || self.limits_differ != other.limits_differ
+            || self.storage != other.storage
             || backlog_shown(self.backlog) != backlog_shown(other.backlog)
             || self.enterprise != other.enterprise
     }
@@ -79,6 +93,10 @@ impl GatewayState {
             clock_skew_ms: self.clock_skew_ms,
             gaps: self.gaps,
             limits_differ: self.limits_differ,
+            storage: self.storage.word(),
+            storage_fault: &self.storage_fault,
+            spool_bytes: self.spool_bytes,
+            spool_quota: self.spool_quota,
         }
     }
 }

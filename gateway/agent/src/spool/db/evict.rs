@@ -1,22 +1,25 @@
 //! Making room.
 //!
 //! - First goes what the centre has, oldest first, but for its newest part: a centre that lost it
-//!   again is offered it. Then the oldest telemetry, whoever has it, with a Gap that stands for its
-//!   offsets. This is the only freeing before an acknowledgement.
+//!   again is offered it. Then telemetry becomes coarser ([`super::super::thin`] says which), with
+//!   Gaps that stand for the offsets. This is the only freeing before an acknowledgement.
 //! - An alarm record is kept for thirty days, and in any case until the centre has it.
 
 use fengsui_telemetry::wire::decode_record;
-use fengsui_telemetry::{Body, GapCause, Offset, TimeMs};
+use fengsui_telemetry::{Body, GapCause, Offset, Record, TimeMs};
 use rusqlite::{Connection, OptionalExtension};
 use tracing::warn;
 
 use super::{
-    COLUMNS, Db, SpoolFault, Standing, Stored, cost, from_sql, gap, insert_gap, oldest, stored,
-    to_sql,
+    COLUMNS, Db, Kind, SpoolFault, Standing, Stored, cost, from_sql, gap, insert_gap, is_whole,
+    oldest, stored, to_sql,
 };
+use crate::spool::thin::{Before, Cut, Follows, Memory, Plan, Seen, Step};
 
 /// Rows that one pass looks at: some milliseconds of work between two commits.
 const ROWS: i64 = 1_000;
+/// Bytes that one pass may look at: a quarter of the log, which on a full disk cannot grow.
+const PASS_BYTES: u64 = 256 << 10;
 /// How long an alarm record is kept after the centre has it.
 const ALARM_KEPT_MS: i64 = 30 * 86_400_000;
 /// Acknowledged records that are kept to be offered again, and the time that they must cover: a
@@ -33,6 +36,17 @@ pub(in crate::spool) struct Evicted {
     pub(in crate::spool) freed: u64,
     /// Offsets that it had not.
     pub(in crate::spool) lost: u64,
+    /// It found nothing to free, but a next pass may.
+    pub(in crate::spool) looks_on: bool,
+}
+
+/// How a pass makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::spool) enum Haste {
+    /// What is oldest becomes coarser.
+    Grain,
+    /// What is oldest goes: somebody waits.
+    Now,
 }
 
 /// Rows in a row, all acknowledged or all not.
@@ -45,30 +59,53 @@ struct Run {
     cost: u64,
 }
 
+/// What is to go in one pass.
+struct Planned {
+    cuts: Vec<Cut>,
+    up_to: Offset,
+    /// Of the rows that were looked at.
+    bytes: u64,
+}
+
 impl Db {
-    /// One pass, in a spool of so many bytes. Nothing evicted means that nothing may be.
+    /// One pass, in a spool of so many bytes. Nothing done means that nothing may be.
     pub(in crate::spool) fn evict(
         &mut self,
         now: TimeMs,
         quota: u64,
+        haste: Haste,
     ) -> Result<Evicted, SpoolFault> {
         let aged = now - ALARM_KEPT_MS;
-        let old = "(alarm = 0 OR (alarm = 1 AND te < ?1 AND offset < ?2))";
-        let mut runs =
-            self.runs(&format!("{old} AND offset < ?3"), aged, self.keep_from(quota)?)?;
-        if runs.is_empty() {
-            runs = self.runs(&format!("{old} AND offset < ?3"), aged, Offset::MAX)?;
+        let old = "offset < ?2 AND (alarm = 0 OR (alarm = 1 AND te < ?1))";
+        let spare = self.keep_from(quota)?;
+        for below in [spare, Offset::MAX] {
+            let runs = self.runs(&format!("{old} AND offset < ?3"), aged, below)?;
+            if !runs.is_empty() {
+                return self.replace_all(&runs);
+            }
         }
-        if runs.is_empty() {
-            // Alarms alone fill the spool: those that the centre has go before their time.
-            let acked = "alarm = 1 AND te < ?1 AND offset < ?2 AND offset < ?3";
-            runs = self.runs(acked, TimeMs::MAX, Offset::MAX)?;
+        self.zones.freed(self.durable_next, 0);
+        let step = match haste {
+            Haste::Grain => self.zones.coarsen(self.next),
+            Haste::Now => self.zones.evict(self.next),
+        };
+        // What an alarm needs of telemetry goes last.
+        if let Some(step) = step.or_else(|| self.zones.strip(self.next)) {
+            return self.coarsen(&step);
         }
+        // Alarms alone fill the spool: those that the centre has go before their time.
+        let acked = "alarm = 1 AND te < ?1 AND offset < ?2 AND offset < ?3";
+        let runs = self.runs(acked, TimeMs::MAX, Offset::MAX)?;
+        self.replace_all(&runs)
+    }
+
+    /// Puts Gaps in the places of these.
+    fn replace_all(&mut self, runs: &[Run]) -> Result<Evicted, SpoolFault> {
         let mut evicted = Evicted::default();
         let mut bytes = self.bytes;
         let at = self.standing();
         let tx = self.sql.transaction()?;
-        for run in &runs {
+        for run in runs {
             bytes = bytes.saturating_add(replace(&tx, run)?).saturating_sub(run.cost);
             let count = run.end - run.first;
             if run.acked {
@@ -81,11 +118,75 @@ impl Db {
         Standing { bytes, ..at }.write(&tx)?;
         let oldest = oldest(&tx)?.unwrap_or(self.next);
         tx.commit()?;
+        self.zones.freed(self.durable_next, self.bytes.saturating_sub(bytes));
         (self.bytes, self.oldest) = (bytes, oldest);
         if evicted.lost > 0 {
             warn!(records = evicted.lost, "spool is full: telemetry gave way to a gap");
         }
         Ok(evicted)
+    }
+
+    /// One pass of a step.
+    fn coarsen(&mut self, step: &Step) -> Result<Evicted, SpoolFault> {
+        let mut memory = std::mem::take(self.zones.memory(step));
+        let planned = self.look_over(step, &mut memory);
+        *self.zones.memory(step) = memory;
+        let Planned { cuts, up_to, bytes: before } = planned?;
+        if cuts.is_empty() {
+            self.zones.stepped(step, up_to, before, before);
+            return Ok(Evicted { freed: 0, lost: 0, looks_on: true });
+        }
+        let at = self.standing();
+        let tx = self.sql.transaction()?;
+        let (mut gone, mut added) = (0, 0);
+        for Cut { first, end, cost, gap, .. } in &cuts {
+            let range = [to_sql(*first), to_sql(*end)];
+            tx.execute("DELETE FROM record WHERE offset >= ?1 AND offset < ?2", range)?;
+            let record = Record { te: gap.to, body: Body::Gap(gap.clone()) };
+            (gone, added) = (gone + cost, added + insert_gap(&tx, *first, &record)?);
+        }
+        let bytes = self.bytes.saturating_add(added).saturating_sub(gone);
+        Standing { bytes, ..at }.write(&tx)?;
+        tx.commit()?;
+        self.bytes = bytes;
+        self.zones.stepped(step, up_to, before, before.saturating_add(added).saturating_sub(gone));
+        let lost = cuts.iter().map(|cut| cut.rows).sum();
+        if lost > 0 {
+            warn!(records = lost, grain = ?step.grain, "spool is full: telemetry is thinned");
+        }
+        Ok(Evicted { freed: 0, lost, looks_on: lost == 0 })
+    }
+
+    /// The rows of a step that fit into one pass, and where the next one begins: at the last Gap,
+    /// so that it grows.
+    fn look_over(&self, step: &Step, memory: &mut Memory) -> Result<Planned, SpoolFault> {
+        let from = self.row_holding(step.from)?;
+        let mut plan = Plan::new(step.grain, memory, self.before(from)?);
+        // Indexes mean something only under one catalogue.
+        let to = step.to.min(self.catalogue_at(step.from)?.1.max(step.from + 1));
+        let (mut bytes, mut count, mut end) = (0, 0, from);
+        let query =
+            format!("{COLUMNS} WHERE offset >= ?1 AND offset < ?2 ORDER BY offset LIMIT {ROWS}");
+        let mut select = self.sql.prepare_cached(&query)?;
+        let mut rows = select.query([to_sql(from), to_sql(to)])?;
+        let mut cut_short = false;
+        while let Some(row) = rows.next()? {
+            let row = stored(row)?;
+            let record = if is_whole(&row) { decode_record(&row.sealed.bytes).ok() } else { None };
+            let cost = cost(row.sealed.bytes.len());
+            let (first, record) = (row.offset, record.as_ref());
+            plan.meet(Seen { first, end: row.end(), cost, record });
+            (bytes, count, end) = (bytes + cost, count + 1, row.end());
+            // Three at least: a Gap, what it takes in, and what the next row decides about.
+            cut_short = count == ROWS || (count > 2 && bytes > PASS_BYTES);
+            if cut_short {
+                break;
+            }
+        }
+        let (cuts, undecided) = plan.end(if cut_short { Follows::More } else { Follows::Nothing });
+        let end = undecided.unwrap_or(end);
+        let grows = cuts.last().filter(|cut| cut.end == end).map_or(end, |cut| cut.first);
+        Ok(Planned { up_to: if cut_short { grows } else { to }, cuts, bytes })
     }
 
     /// Acknowledged records from here on are kept as long as there is anything else to free.
@@ -138,6 +239,17 @@ impl Db {
             }
         }
         Ok(runs)
+    }
+
+    fn before(&self, offset: Offset) -> Result<Before, SpoolFault> {
+        let alarm = self
+            .sql
+            .prepare_cached(
+                "SELECT alarm FROM record WHERE offset < ?1 ORDER BY offset DESC LIMIT 1",
+            )?
+            .query_row([to_sql(offset)], |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(if alarm == Some(Kind::Alarm.code()) { Before::Alarm } else { Before::Other })
     }
 
     /// Bytes that the rows take.

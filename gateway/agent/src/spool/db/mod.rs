@@ -12,19 +12,22 @@ mod heal;
 mod names;
 mod outside;
 mod reading;
+mod room;
 mod standing;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use fengsui_telemetry::wire::{self, Sealed, decode_record, seal};
+use fengsui_telemetry::wire::{self, Sealed, Storage, decode_record, seal};
 use fengsui_telemetry::{Body, Epoch, Gap, GapCause, Offset, Record, Revision, TimeMs};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tracing::{error, warn};
 
+use super::thin::Zones;
 use super::{SpoolFault, SpoolState};
+pub(super) use evict::{Evicted, Haste};
 use file::{connect, lay_out, verify};
 pub(super) use outside::{Met, Outside};
 use standing::Standing;
@@ -35,8 +38,6 @@ pub(super) const RESERVE_FILE: &str = "reserve";
 /// A row's share of pages, index and header beside its bytes.
 const ROW_OVERHEAD: u64 = 40;
 
-/// What [`Db::take_room`] takes: as much as the log holds before it is emptied.
-const ROOM_BYTES: u64 = 1 << 20;
 /// The same query everywhere, so that [`stored`] fits.
 const COLUMNS: &str = "SELECT offset, span, te, crc, bytes, alarm FROM record";
 
@@ -160,13 +161,19 @@ pub(super) struct Db {
     durable_next: Offset,
     bytes: u64,
     catalogue: Revision,
+    zones: Zones,
 }
 
 impl Db {
     pub(super) fn open(folder: &Path, now: TimeMs) -> Result<Self, SpoolFault> {
         let file_fault = |e| SpoolFault::File(folder.to_owned(), e);
         fs::create_dir_all(folder).map_err(file_fault)?;
-        let lock = File::create(folder.join("lock")).map_err(file_fault)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(folder.join("lock"))
+            .map_err(file_fault)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(SpoolFault::InUse(folder.to_owned())),
@@ -209,6 +216,7 @@ impl Db {
             durable_next: 0,
             bytes: 0,
             catalogue: Revision(0),
+            zones: Zones::default(),
         };
         db.load()?;
         Ok(db)
@@ -217,27 +225,6 @@ impl Db {
     /// Where its files are; none in memory.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.lock.as_ref().map(|_| self.folder.as_path())
-    }
-
-    /// Moves the log into the file and begins it again. Its room stays with it: given back, on a
-    /// full disk somebody else would have it.
-    pub(super) fn restart_log(&self) -> Result<(), SpoolFault> {
-        Ok(self.sql.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?)
-    }
-
-    /// Lays down room that a full disk cannot take away: the log at the length that it is used
-    /// to, and as many free pages in the file.
-    pub(super) fn take_room(&mut self) -> Result<(), SpoolFault> {
-        let log = fs::metadata(self.folder.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
-        if self.lock.is_none() || log >= ROOM_BYTES {
-            return Ok(());
-        }
-        self.sql.execute(
-            "INSERT OR REPLACE INTO room VALUES (1, zeroblob(?1))",
-            [to_sql(ROOM_BYTES)],
-        )?;
-        self.sql.execute("DELETE FROM room", [])?;
-        self.restart_log()
     }
 
     /// After a failed write: sets the file aside and goes on in a new one, in a new epoch.
@@ -255,11 +242,15 @@ impl Db {
 
     fn load(&mut self) -> Result<(), SpoolFault> {
         let at = Standing::read(&self.sql)?.ok_or(SpoolFault::Implausible("no standing"))?;
+        let known = self.epoch == at.epoch;
         self.epoch = at.epoch;
         self.next = at.next;
         self.durable_next = at.durable_next;
         self.bytes = at.bytes;
         self.oldest = oldest(&self.sql)?.unwrap_or(self.next);
+        if !known {
+            self.zones = Zones::raw(self.oldest, self.bytes);
+        }
         Ok(())
     }
 
@@ -281,6 +272,8 @@ impl Db {
             bytes: self.bytes,
             unacked_since: self.unacked_since().unwrap_or(None),
             failing: None,
+            storage: if self.lock.is_some() { Storage::Fine } else { Storage::InMemory },
+            quota: 0,
         }
     }
 
@@ -327,6 +320,11 @@ impl Db {
         let durable_next = durable.unwrap_or(self.durable_next).min(next);
         Standing { epoch: self.epoch, next, durable_next, bytes }.write(&tx)?;
         tx.commit()?;
+        self.zones.added(bytes - self.bytes);
+        if durable_next < self.durable_next {
+            // The centre has lost what it had: all of it counts again.
+            self.zones = Zones::raw(self.oldest, bytes);
+        }
         (self.next, self.bytes, self.durable_next) = (next, bytes, durable_next);
         Ok(())
     }

@@ -138,31 +138,117 @@ fn acknowledged_telemetry_goes_first_and_without_a_trace() {
     let mut db = open(folder.path());
     append(&mut db, &[scan(0), scan(1), scan(2)]);
     db.append(&[], None, Some(3)).unwrap();
-    let evicted = db.evict(NOW, 1 << 20).unwrap();
+    let evicted = db.evict(NOW, 1 << 20, Haste::Grain).unwrap();
     assert_eq!((evicted.freed, evicted.lost), (3, 0));
     assert_eq!((db.oldest, db.next, db.bytes), (3, 3, 0));
     check(&mut db, &[]);
+}
+
+/// Until nothing more may go.
+fn evict_all(db: &mut Db, haste: Haste) -> (u64, u64) {
+    let (mut freed, mut lost) = (0, 0);
+    loop {
+        let evicted = db.evict(NOW, 1 << 20, haste).unwrap();
+        (freed, lost) = (freed + evicted.freed, lost + evicted.lost);
+        if evicted == Evicted::default() {
+            return (freed, lost);
+        }
+    }
 }
 
 #[test]
 fn what_must_go_early_is_named_by_a_gap_and_alarms_stay() {
     let folder = TempDir::new().unwrap();
     let mut db = open(folder.path());
-    append(&mut db, &[scan(0), scan(1), alarm(2), scan(3), scan(4), scan(5), alarm(6)]);
+    append(&mut db, &[scan(0), scan(1), alarm(2), scan(3), scan(4), scan(5), scan(6), alarm(7)]);
     db.append(&[], None, Some(4)).unwrap();
-    let evicted = db.evict(NOW, 1 << 20).unwrap();
-    assert_eq!((evicted.freed, evicted.lost), (3, 2));
-    check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6"]);
-    append(&mut db, &[scan(7), scan(8)]);
-    db.evict(NOW, 1 << 20).unwrap();
-    check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6", "7+2 gap SpoolFull"]);
-    append(&mut db, &[scan(9)]);
-    db.evict(NOW, 1 << 20).unwrap();
-    check(&mut db, &["2 alarm 2", "3+3 gap SpoolFull", "6 alarm 6", "7+3 gap SpoolFull"]);
-    db.append(&[], None, Some(10)).unwrap();
-    db.evict(NOW, 1 << 20).unwrap();
+    let evicted = db.evict(NOW, 1 << 20, Haste::Now).unwrap();
+    assert_eq!((evicted.freed, evicted.lost), (3, 0), "first what the centre has");
+    let evicted = db.evict(NOW, 1 << 20, Haste::Now).unwrap();
+    assert_eq!((evicted.freed, evicted.lost), (0, 2), "then what no alarm needs");
+    let gap = "3 gap SpoolFull";
+    check(&mut db, &["2 alarm 2", gap, "4+2 gap SpoolFull", "6 6", "7 alarm 7"]);
+    append(&mut db, &[scan(8), scan(9), scan(10)]);
+    let evicted = db.evict(NOW, 1 << 20, Haste::Now).unwrap();
+    assert_eq!((evicted.freed, evicted.lost), (0, 2));
+    let gap = "4+2 gap SpoolFull";
+    let after = ["7 alarm 7", "8 8", "9+2 gap SpoolFull"];
+    check(&mut db, &[&["2 alarm 2", "3 gap SpoolFull", gap, "6 6"][..], &after].concat());
+    // What alarms need, last of all what the centre has of them; never what it has not.
+    assert_eq!(evict_all(&mut db, Haste::Now), (1, 2));
+    check(&mut db, &["4+3 gap SpoolFull", "7 alarm 7", "8+3 gap SpoolFull"]);
+    db.append(&[], None, Some(11)).unwrap();
+    assert_eq!(evict_all(&mut db, Haste::Now), (1, 0));
     check(&mut db, &[]);
-    assert_eq!(db.oldest, 10);
+    assert_eq!(db.oldest, 11);
+}
+
+/// Hours of two groups, one of which changes its quality, with an alarm in the middle.
+#[test]
+fn an_outage_becomes_coarser_step_by_step_and_every_record_is_accounted_for() {
+    let folder = TempDir::new().unwrap();
+    let mut db = open(folder.path());
+    let mut written = Vec::new();
+    for part in 0..36 {
+        let mut records: Vec<_> = (part * 200..(part + 1) * 200).map(scan).collect();
+        if part == 18 {
+            records.push(alarm(part * 200 + 199));
+        }
+        append(&mut db, &records);
+        written.extend(records);
+    }
+    let (before, mut grains) = (db.bytes, Vec::new());
+    while evict_all_of(&mut db, before / 40) {
+        grains.push(kept(&mut db).iter().filter(|line| !line.contains("gap")).count());
+    }
+    assert!(grains.windows(2).all(|pair| pair[1] <= pair[0]), "{grains:?}");
+    assert!(db.bytes <= before / 40, "{} of {before}", db.bytes);
+    let mut at = 0;
+    let (mut scans, mut spans) = (0_u64, 0_u64);
+    while let Some(chunk) = db.read(at, db.next, 1 << 16).unwrap() {
+        for sealed in &chunk.sealed {
+            let record = decode_record(&sealed.bytes).unwrap();
+            let span = wire::span(&record);
+            let covered =
+                &written[usize::try_from(at).unwrap()..usize::try_from(at + span).unwrap()];
+            if let Body::Gap(gap) = &record.body {
+                let te = (covered[0].te, covered.last().unwrap().te);
+                assert_eq!((gap.from, gap.to, gap.records), (te.0, te.1, span), "at {at}");
+                assert!(covered.iter().all(|r| matches!(r.body, Body::Scan(_))), "an alarm went");
+                if gap.cause == GapCause::Thinned {
+                    assert_eq!(gap.points, [0], "at {at}");
+                }
+                spans += span;
+            } else {
+                assert_eq!([record], *covered, "at {at}");
+                scans += 1;
+            }
+            at += span;
+        }
+    }
+    assert_eq!((at, scans + spans), (db.next, written.len() as u64));
+    let said = kept(&mut db);
+    let place = said.iter().position(|line| line.contains("alarm")).unwrap();
+    assert!(!said[place - 1].contains("gap"), "the reading that raised it: {said:?}");
+    assert!(said.iter().filter(|line| line.contains("Thinned")).count() > 4, "{said:?}");
+    assert!(said[0].ends_with(" 0") || said[0].contains("SpoolFull"), "{said:?}");
+    assert!(said.last().unwrap().ends_with(" 7199") || db.bytes < before / 50, "{said:?}");
+}
+
+/// One pass, while there are more bytes than this.
+fn evict_all_of(db: &mut Db, quota: u64) -> bool {
+    db.bytes > quota && db.evict(NOW, quota, Haste::Grain).unwrap() != Evicted::default()
+}
+
+#[test]
+fn what_a_centre_lost_again_counts_as_not_delivered() {
+    let folder = TempDir::new().unwrap();
+    let mut db = open(folder.path());
+    append(&mut db, &(0..1_000).map(scan).collect::<Vec<_>>());
+    db.append(&[], None, Some(1_000)).unwrap();
+    db.append(&[], None, Some(100)).unwrap();
+    let (freed, lost) = evict_all(&mut db, Haste::Grain);
+    assert_eq!((freed, freed + lost), (100, 1_000));
 }
 
 /// A day of one group a second: all of it has been acknowledged but the end.
@@ -177,14 +263,14 @@ fn what_the_centre_has_is_kept_for_ten_thousand_records_as_long_as_there_is_room
     let quota = 8 * 2 * db.bytes;
     let mut freed = 0;
     while db.oldest < 19_000 {
-        freed += db.evict(NOW, quota).unwrap().freed;
+        freed += db.evict(NOW, quota, Haste::Grain).unwrap().freed;
     }
     assert_eq!((db.oldest, freed), (19_000, 19_000), "ten thousand are left");
     // Only when there is nothing else do they go as well, before what nobody has.
-    let evicted = db.evict(NOW, quota).unwrap();
+    let evicted = db.evict(NOW, quota, Haste::Grain).unwrap();
     assert_eq!((evicted.freed, evicted.lost, db.oldest), (1_000, 0, 20_000));
     // In a small spool they are an eighth.
-    let evicted = db.evict(NOW, db.bytes).unwrap();
+    let evicted = db.evict(NOW, db.bytes, Haste::Grain).unwrap();
     assert_eq!((evicted.freed, evicted.lost), (1_000, 0));
 }
 
@@ -193,7 +279,7 @@ fn a_gap_is_read_whole_even_from_its_middle() {
     let folder = TempDir::new().unwrap();
     let mut db = open(folder.path());
     append(&mut db, &[scan(0), scan(1), scan(2)]);
-    db.evict(NOW, 1 << 20).unwrap();
+    evict_all(&mut db, Haste::Now);
     append(&mut db, &[scan(3)]);
     let chunk = db.read(1, 4, 1_000).unwrap().unwrap();
     assert_eq!((chunk.first, chunk.end, chunk.sealed.len()), (0, 4, 2));
@@ -369,7 +455,8 @@ fn whatever_happens_every_offset_is_accounted_for() {
                     db.append(&[], None, Some(durable)).unwrap();
                 }
                 5 => {
-                    db.evict(NOW, 1 << 20).unwrap();
+                    let haste = if n % 2 == 0 { Haste::Grain } else { Haste::Now };
+                    db.evict(NOW, 1 << 20, haste).unwrap();
                 }
                 6 => {
                     drop(db);
