@@ -11,9 +11,7 @@ use fengsui::intake::GatewayState;
 use fengsui::link::Incoming;
 use fengsui::{Centre, Extras, clock};
 use fengsui_store::{EngineInput, StoredRow};
-use fengsui_telemetry::wire::{
-    Beat, Birth, Channel, Topic, catalogue_bytes, encode_beat, encode_birth,
-};
+use fengsui_telemetry::wire::{Beat, Birth, Channel, Storage, Topic, catalogue_bytes, encode_beat, encode_birth};
 use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Installation, Point, Revision, Tag, TimeMs};
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
@@ -123,6 +121,9 @@ impl Gateway<'_> {
             oldest: 0,
             durable_next: 0,
             spool_bytes: 0,
+            spool_quota: 0,
+            storage: Storage::default(),
+            storage_fault: String::new(),
             oldest_unacked_ms: 0,
             catalogue_revision: revision(&catalogue_bytes(&catalogue())),
             limits_revision: OTHERS,

@@ -1,18 +1,18 @@
-//! One Modbus TCP connection.
+//! One Modbus TCP connection for a person who tries things out: a scan asks many units over one
+//! connection, needs function 43, and must go on after a unit that stays silent.
 //!
 //! - A reply counts only if transaction, unit and length are those of the request, and if it came
 //!   after it: bytes that lie there before a request is sent are nobody's answer, and the
 //!   connection is made anew before asking.
-//! - Transaction numbers begin anywhere and go on by a step of their own on each connection, so
-//!   that a stale or invented reply bears the next one by chance alone.
-//! - tokio-modbus numbers from 1 and takes what lies in the socket, hence this.
+//! - A reply with another number is a late one and is thrown away; everything else must match.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::guard::{both, chance, is_quiet, step};
 
 /// A person's patience with a connection: a switch that learns an address needs a second.
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
@@ -20,16 +20,6 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 const HEAD: usize = 7;
 /// Unit and PDU of one message, at most (Modbus messaging on TCP/IP 1.0b: 260 bytes in all).
 const LENGTH_MAX: usize = 254;
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// A person who tries things out: a scan asks many units over one connection and must go on
-    /// after one that stays silent. A reply to an earlier request is thrown away.
-    Trying,
-    /// The gateway: the connection survives a clean answer alone.
-    Strict,
-}
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +38,6 @@ pub(crate) enum Trouble {
 pub(crate) struct Mbap {
     host: String,
     port: u16,
-    manner: Manner,
     open: Option<Open>,
 }
 
@@ -62,8 +51,8 @@ struct Open {
 }
 
 impl Mbap {
-    pub(crate) fn new(host: &str, port: u16, manner: Manner) -> Self {
-        Self { host: host.to_owned(), port, manner, open: None }
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, open: None }
     }
 
     /// Sends one PDU and gives back the PDU that answers it.
@@ -74,24 +63,17 @@ impl Mbap {
         patience: Duration,
     ) -> Result<Vec<u8>, Trouble> {
         if !self.open.as_ref().is_some_and(Open::is_quiet) {
-            let patience = match self.manner {
-                Manner::Trying => CONNECT,
-                Manner::Strict => patience,
-            };
-            self.connect(patience).await?;
+            self.connect(CONNECT).await?;
         }
         let Some(open) = &mut self.open else {
             return Err(Trouble::Unreachable("no connection".to_owned()));
         };
-        let done = timeout(patience, open.transact(unit, pdu, self.manner)).await;
+        let done = timeout(patience, open.transact(unit, pdu)).await;
         let answer = done.unwrap_or(Err(Trouble::Timeout));
-        match (&answer, self.manner) {
+        match &answer {
             // What comes late is known by its transaction number.
-            (Ok(_), Manner::Strict | Manner::Trying) | (Err(Trouble::Timeout), Manner::Trying) => {}
-            (Err(Trouble::Timeout), Manner::Strict)
-            | (Err(Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::Foreign(_)), _) => {
-                self.close();
-            }
+            Ok(_) | Err(Trouble::Timeout) => {}
+            Err(Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::Foreign(_)) => self.close(),
         }
         answer
     }
@@ -119,31 +101,18 @@ fn unreachable(fault: std::io::Error) -> Trouble {
     Trouble::Unreachable(fault.to_string())
 }
 
-/// A number that nobody can guess from the one before.
-fn chance() -> u16 {
-    let [low, high, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
-    u16::from_le_bytes([low, high])
-}
-
 impl Open {
     fn new(stream: TcpStream) -> std::io::Result<Self> {
-        // Small requests must not wait for company; without it they are only slower.
-        drop(stream.set_nodelay(true));
-        let own = stream.into_std()?;
-        let socket = own.try_clone()?;
-        // Odd, so that every number comes once before one comes twice.
-        let step = (chance() | 1).max(3);
-        let stream = TcpStream::from_std(own)?;
-        Ok(Self { stream, socket, inbox: Vec::new(), transaction: chance(), step })
+        let (stream, socket) = both(stream)?;
+        Ok(Self { stream, socket, inbox: Vec::new(), transaction: chance(), step: step() })
     }
 
     /// Nothing has come that nobody asked for, and the other end has not hung up.
     fn is_quiet(&self) -> bool {
-        let nothing = |fault: std::io::Error| fault.kind() == std::io::ErrorKind::WouldBlock;
-        self.inbox.is_empty() && self.socket.peek(&mut [0]).is_err_and(nothing)
+        self.inbox.is_empty() && is_quiet(&self.socket)
     }
 
-    async fn transact(&mut self, unit: u8, pdu: &[u8], manner: Manner) -> Result<Vec<u8>, Trouble> {
+    async fn transact(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, Trouble> {
         if !self.is_quiet() {
             return Err(Trouble::Foreign("it speaks before it is asked".to_owned()));
         }
@@ -160,13 +129,7 @@ impl Open {
         loop {
             while let Some((transaction, from, reply)) = take(&mut self.inbox)? {
                 if transaction != self.transaction {
-                    match manner {
-                        Manner::Trying => continue,
-                        Manner::Strict => {
-                            let why = format!("reply {transaction} for {}", self.transaction);
-                            return Err(Trouble::Foreign(why));
-                        }
-                    }
+                    continue;
                 }
                 if from != unit {
                     return Err(Trouble::Foreign(format!("unit {from} answered for {unit}")));

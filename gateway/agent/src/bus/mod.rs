@@ -5,6 +5,7 @@
 //!   clock and the waiting.
 //! - A reader that panics makes its points `Bad(ReaderFailed)` and begins anew after a pause.
 
+mod guard;
 pub(crate) mod mbap;
 mod serial;
 pub(crate) mod shared;

@@ -1,68 +1,131 @@
-//! Modbus TCP, one connection a device: after anything but a clean answer it is dropped and made
-//! anew.
+//! Modbus TCP, one connection a device.
+//!
+//! tokio-modbus has no deadline of its own, and after a late reply every further call fails with a
+//! header mismatch. So each call has its deadline here, and after anything but a clean answer the
+//! connection is dropped and made anew; so is one on which something came that nobody asked for.
 
 use std::fmt;
 use std::time::Duration;
 
-use fengsui_scan::{Outcome, ReadRequest, Reply, parse_reply, request_pdu};
+use fengsui_scan::{Function, Outcome, Payload, ReadRequest, check};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::slave::SlaveContext;
+use tokio_modbus::{Error, Request, Response, Slave};
 use tracing::debug;
 
-use super::mbap::{Manner, Mbap, Trouble};
+use super::guard::{Guarded, is_quiet};
 
 /// The connection to one device.
 pub(crate) struct Tcp {
-    name: String,
-    mbap: Mbap,
+    host: String,
+    port: u16,
+    open: Option<Open>,
+}
+
+struct Open {
+    context: Context,
+    /// The same socket, to look at before the next request.
+    socket: std::net::TcpStream,
 }
 
 impl fmt::Debug for Tcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tcp({})", self.name)
+        write!(f, "Tcp({}:{})", self.host, self.port)
     }
 }
 
 impl Tcp {
     pub(super) fn new(host: &str, port: u16) -> Self {
-        Self { name: format!("{host}:{port}"), mbap: Mbap::new(host, port, Manner::Strict) }
+        Self { host: host.to_owned(), port, open: None }
     }
 
     /// The next question makes a new connection.
     pub(super) fn close(&mut self) {
-        self.mbap.close();
+        self.open = None;
     }
 
-    /// Asks once.
+    /// Asks once. The connection survives only a clean answer.
     pub(super) async fn transact(
         &mut self,
         unit: u8,
         request: ReadRequest,
         patience: Duration,
     ) -> Outcome {
-        let address = self.name.as_str();
-        let reply = match self.mbap.exchange(unit, &request_pdu(request), patience).await {
-            Ok(reply) => reply,
-            Err(Trouble::Timeout) => return Outcome::Timeout,
-            Err(Trouble::Unreachable(fault)) => {
-                debug!(address, fault, "no connection");
-                return Outcome::Unreachable;
-            }
-            Err(Trouble::Lost(fault)) => {
-                debug!(address, fault, "connection ended");
-                return Outcome::Lost;
-            }
-            Err(Trouble::Foreign(fault)) => {
-                debug!(address, fault, "foreign reply");
-                return Outcome::BadFrame;
-            }
+        let quiet = self.open.take().filter(|open| is_quiet(&open.socket));
+        let mut open = match quiet {
+            Some(open) => open,
+            None => match self.connect(patience).await {
+                Some(open) => open,
+                None => return Outcome::Unreachable,
+            },
         };
-        match parse_reply(request, &reply) {
-            Ok(Reply::Data(payload)) => Outcome::Data(payload),
-            Ok(Reply::Exception(code)) => Outcome::Exception(code),
-            Err(fault) => {
-                debug!(address, %fault, "foreign reply");
-                self.mbap.close();
+        let context = &mut open.context;
+        context.set_slave(Slave(unit));
+        let outcome = match timeout(patience, context.call(ask(request))).await {
+            Err(_) => Outcome::Timeout,
+            Ok(Err(Error::Protocol(fault))) => {
+                debug!(%fault, "foreign reply");
                 Outcome::BadFrame
             }
+            Ok(Err(Error::Transport(fault))) => {
+                debug!(%fault, "connection ended");
+                if fault.kind() == std::io::ErrorKind::InvalidData {
+                    Outcome::BadFrame
+                } else {
+                    Outcome::Lost
+                }
+            }
+            Ok(Ok(Err(exception))) => Outcome::Exception(u8::from(exception)),
+            Ok(Ok(Ok(response))) => taken(request, response),
+        };
+        match outcome {
+            Outcome::Data(_) | Outcome::Exception(_) => self.open = Some(open),
+            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {}
+        }
+        outcome
+    }
+
+    async fn connect(&mut self, patience: Duration) -> Option<Open> {
+        let address = (self.host.as_str(), self.port);
+        let made = match timeout(patience, TcpStream::connect(address)).await {
+            Ok(stream) => stream.and_then(Guarded::new),
+            Err(_) => return None,
+        };
+        match made {
+            Ok((stream, socket)) => Some(Open { context: tcp::attach(stream), socket }),
+            Err(fault) => {
+                debug!(host = self.host, port = self.port, %fault, "no connection");
+                None
+            }
+        }
+    }
+}
+
+fn ask(request: ReadRequest) -> Request<'static> {
+    let ReadRequest { function, first, count } = request;
+    match function {
+        Function::Coil => Request::ReadCoils(first, count),
+        Function::Discrete => Request::ReadDiscreteInputs(first, count),
+        Function::Holding => Request::ReadHoldingRegisters(first, count),
+        Function::Input => Request::ReadInputRegisters(first, count),
+    }
+}
+
+fn taken(request: ReadRequest, response: Response) -> Outcome {
+    let payload = match (request.function, response) {
+        (Function::Coil, Response::ReadCoils(bits))
+        | (Function::Discrete, Response::ReadDiscreteInputs(bits)) => Payload::Bits(bits),
+        (Function::Holding, Response::ReadHoldingRegisters(words))
+        | (Function::Input, Response::ReadInputRegisters(words)) => Payload::Words(words),
+        _ => return Outcome::BadFrame,
+    };
+    match check(request, &payload) {
+        Ok(()) => Outcome::Data(payload),
+        Err(fault) => {
+            debug!(%fault, "foreign reply");
+            Outcome::BadFrame
         }
     }
 }

@@ -9,7 +9,7 @@ use fengsui_scan::{
     parse_reply, request_pdu,
 };
 
-use crate::bus::mbap::{CONNECT, Manner, Mbap, Trouble};
+use crate::bus::mbap::{CONNECT, Mbap, Trouble};
 use crate::bus::wire::Wire;
 use crate::clock::Clock;
 
@@ -103,7 +103,7 @@ impl LineArgs {
     pub(super) async fn open(&self, clock: Clock) -> Result<Line, String> {
         let Place { tcp, serial, rtu_tcp } = &self.place;
         if let Some((host, port)) = tcp {
-            let mut mbap = Mbap::new(host, *port, Manner::Trying);
+            let mut mbap = Mbap::new(host, *port);
             mbap.connect(CONNECT).await.map_err(|trouble| said(&trouble))?;
             return Ok(Line::Tcp(mbap));
         }
@@ -165,7 +165,7 @@ impl Line {
     /// The line of a device in a site file.
     pub(super) fn of(site: &Site, device: &Device, clock: Clock) -> Self {
         match &device.link {
-            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port, Manner::Trying)),
+            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port)),
             Link::Rtu { bus } => {
                 let spec = site.buses.get(*bus).expect("a line that the site was checked to have");
                 Self::Wire(Wire::on(spec, clock))

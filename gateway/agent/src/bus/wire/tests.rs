@@ -2,7 +2,7 @@
 //! things out takes them for an answer.
 
 use super::*;
-use crate::bus::mbap::{Manner, Mbap};
+use crate::bus::mbap::Mbap;
 use fengsui_scan::{Function, Payload, Reply, parse_reply, request_pdu};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,10 +70,7 @@ enum Asker {
 impl Asker {
     fn both(port: u16) -> [Self; 2] {
         let host = "127.0.0.1";
-        [
-            Self::Gateway(Wire::tcp(host, port, Clock::start())),
-            Self::Person(Mbap::new(host, port, Manner::Trying)),
-        ]
+        [Self::Gateway(Wire::tcp(host, port, Clock::start())), Self::Person(Mbap::new(host, port))]
     }
 
     /// The register, or none where the exchange failed.
