@@ -14,6 +14,8 @@ mod sheet;
 mod shutoff;
 mod system;
 
+use std::sync::Arc;
+
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
 pub use bus::{BusKind, BusSpec};
@@ -76,7 +78,8 @@ pub struct Device {
     pub response: Option<Required>,
 }
 
-/// Where a point's value stands and how it is read.
+/// Where a point's value stands and how it is read. A gateway has some 30,000 of these: what is the
+/// same for many is shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
     /// Index of the point in the catalogue.
@@ -92,9 +95,9 @@ pub struct Mapping {
     /// In which order its bytes stand.
     pub order: WordOrder,
     /// Raw to unit.
-    pub scaling: Scaling,
+    pub scaling: Arc<Scaling>,
     /// Raw values by which the instrument says that it has none.
-    pub sentinels: Vec<Raw>,
+    pub sentinels: Arc<[Raw]>,
     /// Lower end of the range.
     pub low: f64,
     /// Upper end of the range.
