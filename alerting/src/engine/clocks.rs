@@ -23,7 +23,7 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let Some(id) = self.clock_of(gateway) else { return };
-        let Condition::Clock { limit_ms } = self.spec(id).condition else { return };
+        let Condition::Clock { limit_ms } = *self.spec(id).condition else { return };
         let bad = !synchronised || skew_ms.saturating_abs() > limit_ms;
         if let Some(state) = self.gateway_mut(gateway) {
             state.clock_bad = bad;
@@ -67,7 +67,7 @@ impl Engine {
     /// Limits that must be there and are not: at the first event, and after a change of the plan.
     pub(crate) fn show_unset(&mut self, out: &mut Out<'_>) {
         for id in (0_u32..).map(AlarmId).take(self.alarms.len()) {
-            if self.spec(id).condition == Condition::Unset && !self.is_active(id) {
+            if *self.spec(id).condition == Condition::Unset && !self.is_active(id) {
                 self.set_silent(id, true);
                 let edge = Edge { te: out.now.0, value: None, flags: Flags::default() };
                 self.come_on(id, edge, out);

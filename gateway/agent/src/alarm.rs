@@ -41,6 +41,9 @@ const OWN: GatewayRef = GatewayRef(0);
 /// Transitions that wait for a full spool: an hour of three a second. Beyond it the oldest is
 /// dropped with an error: then the disk has refused for a long time.
 const TRANSITIONS_MAX: usize = 10_000;
+/// Samples that the engine keeps for late ones, of all points together: a megabyte. Late are here
+/// only those of devices with a clock of their own; what is older is asked of the spool.
+const HELD_SAMPLES: usize = 65_536;
 /// The loop turns at least this often, so that a standing count of turns means a stalled engine.
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
@@ -118,7 +121,7 @@ impl AlarmLoop {
         clock: Clock,
         out: Outputs,
     ) -> Self {
-        let revision = engine.plan().revision;
+        let revision = engine.revision();
         let health = |name: &String| DeviceHealth {
             name: name.clone(),
             last_good: TimeMs(0),
@@ -126,7 +129,7 @@ impl AlarmLoop {
         };
         let (ask, answers) = mpsc::channel(RECALLS_MAX);
         Self {
-            engine,
+            engine: engine.keeping(HELD_SAMPLES),
             numbers,
             clock,
             out,
@@ -429,8 +432,7 @@ impl AlarmLoop {
     }
 
     fn key(&self, alarm: AlarmId) -> String {
-        let place = usize::try_from(alarm.0).unwrap_or(usize::MAX);
-        self.engine.plan().alarms.get(place).map_or_else(String::new, |spec| spec.key.clone())
+        self.engine.spec_of(alarm).map_or_else(String::new, |spec| spec.key.to_owned())
     }
 
     /// The spool answers by and by; the engine waits for it, nobody else does.
