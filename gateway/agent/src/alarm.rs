@@ -14,6 +14,7 @@ mod show;
 mod valves;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
@@ -89,7 +90,7 @@ pub(crate) struct Outputs {
 pub(crate) struct AlarmLoop {
     engine: Engine,
     /// The engine's number of each point of the catalogue.
-    numbers: Vec<u32>,
+    numbers: Arc<[u32]>,
     clock: Clock,
     out: Outputs,
     revision: Revision,
@@ -116,7 +117,7 @@ pub(crate) struct AlarmLoop {
 impl AlarmLoop {
     pub(crate) fn new(
         engine: Engine,
-        numbers: Vec<u32>,
+        numbers: Arc<[u32]>,
         devices: &[String],
         clock: Clock,
         out: Outputs,

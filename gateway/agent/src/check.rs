@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
 use crate::reach::{self, Reach};
+use crate::spreadsheet;
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
@@ -96,7 +97,7 @@ pub fn check(path: &Path) -> Report {
         faults: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.plan(), files.site))
+        SiteFiles::load(path, &mut spreadsheet::bytes).map(|files| (files.plan(), files.site))
     } else {
         Config::load(path).map(|config| (config.plan(), config.site))
     };
@@ -128,7 +129,7 @@ pub fn check(path: &Path) -> Report {
 /// The site of a gateway's own file or of a site file, whichever it is.
 pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
     if is_site(path) {
-        SiteFiles::load(path).map(|files| files.site)
+        SiteFiles::load(path, &mut spreadsheet::bytes).map(|files| files.site)
     } else {
         Config::load(path).map(|config| config.site)
     }
