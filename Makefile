@@ -63,7 +63,8 @@ soak: setup web
 
 bench:
 	$(CARGO) build $(LOCKED) --release --workspace --bins
-	$(CARGO) run $(LOCKED) --release -p fengsui-bench
+	$(CARGO) build $(LOCKED) --profile dist -p fengsui-gateway
+	$(CARGO) run $(LOCKED) --release -p fengsui-bench -- --gateway $(NATIVE)/fengsui-gateway
 
 # Cross compilers and qemu, from Debian. Root.
 dist-setup:

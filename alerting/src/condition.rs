@@ -10,8 +10,9 @@ use fengsui_telemetry::Revision;
 
 use crate::derived::Threshold;
 use crate::held::{Sample, Trust};
-use crate::model::{AlarmSpec, Condition};
+use crate::model::Condition;
 use crate::mutant::{Mutant, planted};
+use crate::specs::SpecRef;
 
 /// No deadline, no freeze.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -31,8 +32,8 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// The rule of a limit or derived alarm; none for alarms about silence, clocks, gaps.
-    pub(crate) fn of(spec: &AlarmSpec) -> Option<Self> {
-        let (mirrored, limit, deadband) = match &spec.condition {
+    pub(crate) fn of(spec: SpecRef<'_>) -> Option<Self> {
+        let (mirrored, limit, deadband) = match spec.condition {
             Condition::High { limit, deadband, .. } => (false, *limit, *deadband),
             Condition::Low { limit, deadband, .. } => (true, *limit, *deadband),
             Condition::Derived(derived) => {

@@ -15,6 +15,9 @@ const OUT_OF_RANGE: f64 = f64::INFINITY;
 /// Times beyond this (36 million years) are cut to it.
 const TIME_MAX: i64 = i64::MAX >> 3;
 
+/// Room for the first samples of a point.
+const FIRST: usize = 4;
+
 /// How a sample counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
@@ -164,8 +167,14 @@ impl Held {
 
     /// Appends a sample later than all others and drops the oldest beyond `most`.
     pub(crate) fn push(&mut self, sample: Sample, most: usize) {
+        // The oldest go first, so that the buffer never grows beyond what it keeps.
+        self.trim(most.saturating_sub(1));
+        let len = self.samples.len();
+        if len == self.samples.capacity() {
+            let twice = len.max(FIRST);
+            self.samples.reserve_exact(twice.min(most.saturating_sub(len)).max(1));
+        }
         self.samples.push_back(sample);
-        self.trim(most);
     }
 
     /// Puts a sample in its place.

@@ -34,6 +34,7 @@ mod refusal;
 mod settlement;
 mod signal;
 mod snapshot;
+mod specs;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -62,3 +63,4 @@ pub use model::{
 };
 pub use plan::{ALARMS_MAX, PlanFault, REFS_MAX, RestoreFault};
 pub use refusal::SHELVES_MAX;
+pub use specs::{SpecRef, Terms};

@@ -204,16 +204,22 @@ pub struct AlarmSpec {
 impl AlarmSpec {
     /// True where the alarm depends on others of the plan.
     pub(crate) fn looks_at_alarms(&self) -> bool {
-        let looks = match &self.condition {
-            Condition::Derived(derived) => !derived.alarms().is_empty(),
-            Condition::High { .. }
-            | Condition::Low { .. }
-            | Condition::Stale { .. }
-            | Condition::GatewayOffline { .. }
-            | Condition::Clock { .. }
-            | Condition::Unset => false,
-        };
-        looks || self.suppressed_by.is_some()
+        self.condition.looks_at_alarms() || self.suppressed_by.is_some()
+    }
+}
+
+impl Condition {
+    /// True where other alarms decide as well.
+    pub(crate) fn looks_at_alarms(&self) -> bool {
+        match self {
+            Self::Derived(derived) => !derived.alarms().is_empty(),
+            Self::High { .. }
+            | Self::Low { .. }
+            | Self::Stale { .. }
+            | Self::GatewayOffline { .. }
+            | Self::Clock { .. }
+            | Self::Unset => false,
+        }
     }
 }
 

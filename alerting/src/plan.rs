@@ -182,6 +182,14 @@ pub enum RestoreFault {
     Damaged(usize),
 }
 
+impl Plan {
+    /// Everything for which [`crate::Engine::new`] would refuse it; nothing is laid out.
+    #[must_use]
+    pub fn faults(&self) -> Vec<PlanFault> {
+        faults(self)
+    }
+}
+
 /// Every fault of a plan; empty when the engine may take it.
 pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
     let mut faults = Vec::new();

@@ -38,7 +38,7 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     let requests: Vec<_> = engine.requests.iter().collect();
     w.count(requests.len());
     for (alarm, request) in requests {
-        w.text(engine.plan.alarms.get(*alarm as usize).map_or("", |spec| spec.key.as_str()));
+        w.text(engine.specs.get(AlarmId(*alarm)).map_or("", |spec| spec.key));
         w.text(request);
     }
     w.count(engine.gateways.len());
@@ -52,8 +52,8 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
         write_point(&mut w, point);
     }
     w.count(engine.alarms.len());
-    for (spec, alarm) in engine.plan.alarms.iter().zip(&engine.alarms) {
-        w.text(&spec.key);
+    for (spec, alarm) in engine.specs.iter().zip(&engine.alarms) {
+        w.text(spec.key);
         w.flag(alarm.silent);
         w.signed(alarm.armed);
         w.signed(alarm.realarm);
@@ -272,7 +272,7 @@ fn write_story(w: &mut Writer, story: &Story) {
 pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, RestoreFault> {
     let mut r = Reader::open(bytes, MAGIC, VERSION)?;
     let places: BTreeMap<String, usize> =
-        engine.plan.alarms.iter().enumerate().map(|(at, spec)| (spec.key.clone(), at)).collect();
+        engine.specs.iter().enumerate().map(|(at, spec)| (spec.key.to_owned(), at)).collect();
     engine.last_tick = r.signed()?;
     engine.latest = r.signed()?;
     let watch_from = r.maybe()?.map(TimeMs);
@@ -331,7 +331,7 @@ fn forget_places(engine: &mut Engine) {
         gateway.late_points.clear();
         gateway.asking.clear();
         (gateway.quiet_at, gateway.ask_at) = (None, None);
-        let covered = engine.plan.alarms.iter().zip(&engine.alarms).zip(0_u32..);
+        let covered = engine.specs.iter().zip(&engine.alarms).zip(0_u32..);
         let covered = covered.filter(|((spec, alarm), _)| {
             let parent = alarm.story.as_ref().is_some_and(|story| story.overlays.parent);
             parent && spec.gateway.0 == number

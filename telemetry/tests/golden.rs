@@ -15,7 +15,8 @@ use fengsui_telemetry::ledger::Durable;
 use fengsui_telemetry::wire::{
     Ack, Batch, BatchHead, Beat, Birth, DeviceHealth, Entry, Sealed, Storage, catalogue_bytes,
     decode_ack, decode_batch, decode_beat, decode_birth, decode_catalogue, decode_limits,
-    decode_limits_order, decode_record, encode_ack, encode_batch, encode_beat, encode_birth, seal,
+    decode_limits_order, decode_record, encode_ack, encode_batch, encode_beat, encode_birth,
+    encode_birth_around, seal,
 };
 use fengsui_telemetry::{
     Body, Catalogue, ClockChange, ClockQuality, Doubt, Epoch, Fault, Gap, GapCause, GatewayId,
@@ -301,6 +302,15 @@ fn birth_and_will_are_read_and_packed_again() {
         assert_eq!(decode_birth(&encoded).as_ref(), Ok(&value), "{name}");
         assert_eq!(decode_birth(&bytes_of(golden)), Ok(value), "{name}: now\n{}", hex_of(&encoded));
     }
+}
+
+/// A gateway keeps its catalogue as bytes: its birth must be the one that the points would make.
+#[test]
+fn a_birth_around_the_bytes_of_a_catalogue_is_the_same_birth() {
+    let birth = birth();
+    let catalogue = catalogue_bytes(birth.catalogue.as_ref().unwrap());
+    let head = Birth { catalogue: None, ..birth.clone() };
+    assert_eq!(encode_birth_around(&head, &catalogue), encode_birth(&birth));
 }
 
 #[test]

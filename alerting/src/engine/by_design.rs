@@ -65,7 +65,7 @@ impl Engine {
         out: &Out<'_>,
     ) -> Note {
         let note = Note::at(cause, self.current(id), self.letter(id), te, out.now);
-        let key = &self.spec(parent).key;
+        let key = self.spec(parent).key;
         Note { te: None, ..note }.saying(format!("按设计 / by design: {key}"))
     }
 }

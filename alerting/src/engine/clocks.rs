@@ -25,7 +25,7 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let Some(id) = self.clock_of(gateway) else { return };
-        let Condition::Clock { limit_ms } = self.spec(id).condition else { return };
+        let Condition::Clock { limit_ms } = *self.spec(id).condition else { return };
         let Some(state) = self.gateway_mut(gateway) else { return };
         let allowed = if state.clock_bad { limit_ms / 2 } else { limit_ms };
         state.clock_bad = !synchronised || skew_ms.saturating_abs() > allowed;
@@ -70,7 +70,7 @@ impl Engine {
     /// Limits that must be there and are not: at the first event, and after a change of the plan.
     pub(crate) fn show_unset(&mut self, out: &mut Out<'_>) {
         for id in (0_u32..).map(AlarmId).take(self.alarms.len()) {
-            if self.spec(id).condition == Condition::Unset && !self.is_active(id) {
+            if *self.spec(id).condition == Condition::Unset && !self.is_active(id) {
                 self.set_silent(id, true);
                 let edge = Edge { te: out.now.0, value: None, flags: Flags::default() };
                 self.come_on(id, edge, out);

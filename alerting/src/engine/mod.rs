@@ -23,7 +23,7 @@ mod transitions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fengsui_telemetry::TimeMs;
+use fengsui_telemetry::{Revision, TimeMs};
 
 pub(crate) use self::commands::Requests;
 pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
@@ -35,6 +35,7 @@ use crate::model::{
 use crate::plan::{PlanFault, RestoreFault, faults};
 use crate::signal::Signal;
 use crate::snapshot;
+use crate::specs::{SpecRef, Specs};
 
 /// R7: after a restart a gateway's ticks wait for its live lane, at most this long (Q29).
 pub(crate) const RELEASE_MS: i64 = 5_000;
@@ -51,7 +52,7 @@ pub(crate) const UNCOVER_MAX_MS: i64 = 600_000;
 /// The alarm engine of one host.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) plan: Plan,
+    pub(crate) specs: Specs,
     pub(crate) alarms: Vec<Alarm>,
     /// Limit alarms, those of one point side by side, second levels first.
     pub(crate) hot: Vec<Hot>,
@@ -192,10 +193,27 @@ impl Engine {
         }
     }
 
-    /// The plan.
+    /// The plan, put together anew: for whoever needs all of it.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Plan {
+        self.specs.plan()
+    }
+
+    /// Names the plan.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.specs.revision()
+    }
+
+    /// The alarms of the plan, in order of [`AlarmId`].
+    pub fn specs(&self) -> impl Iterator<Item = SpecRef<'_>> {
+        self.specs.iter()
+    }
+
+    /// One alarm of the plan; none where the plan does not have it.
+    #[must_use]
+    pub fn spec_of(&self, alarm: AlarmId) -> Option<SpecRef<'_>> {
+        self.specs.get(alarm)
     }
 
     /// How one alarm stands. An alarm that the plan does not have stands in A.

@@ -10,8 +10,9 @@ use crate::command::Command;
 use crate::condition::NEVER;
 use crate::deadlines::Reason;
 use crate::engine::{Engine, NONE, Out};
-use crate::model::{Action, AlarmId, AlarmSpec, Cause, Flags, Letter, Occurrence, Row};
+use crate::model::{Action, AlarmId, Cause, Flags, Letter, Occurrence, Row};
 use crate::mutant::{Mutant, planted};
+use crate::specs::SpecRef;
 use crate::story::Story;
 
 /// Notes about one point's samples in one minute (repeats, impossible stamps). More than this is
@@ -96,9 +97,8 @@ impl Note {
 
 impl Engine {
     /// The specification of an alarm that is in the plan.
-    #[expect(clippy::indexing_slicing, reason = "ids are checked where they come in")]
-    pub(crate) fn spec(&self, id: AlarmId) -> &AlarmSpec {
-        &self.plan.alarms[id.0 as usize]
+    pub(crate) fn spec(&self, id: AlarmId) -> SpecRef<'_> {
+        self.specs.get(id).expect("ids are checked where they come in")
     }
 
     pub(crate) fn story(&self, id: AlarmId) -> Option<&Story> {
@@ -147,7 +147,7 @@ impl Engine {
             self.rearm_realarm(id);
         }
         let bounds = self.bounds(id, note.occurrence);
-        let key = &self.spec(id).key;
+        let key = self.spec(id).key;
         let row = Row {
             id: format!("{key}#{}/{}@{}", note.occurrence, note.cause.word(), note.mark),
             alarm: id,

@@ -75,9 +75,9 @@ impl Engine {
     /// gateway.
     fn gravest_behind(&self, id: AlarmId) -> Priority {
         let spec = self.spec(id);
-        match &spec.condition {
+        match spec.condition {
             Condition::GatewayOffline { .. } => {
-                let behind = self.plan().alarms.iter().filter(|a| a.gateway == spec.gateway);
+                let behind = self.specs.iter().filter(|a| a.gateway == spec.gateway);
                 behind.map(|alarm| alarm.priority).min().unwrap_or(spec.priority)
             }
             Condition::High { .. }

@@ -35,7 +35,7 @@ impl Engine {
         for place in 0..self.alarms.len() {
             let Ok(number) = u32::try_from(place) else { continue };
             let id = AlarmId(number);
-            match &self.spec(id).condition {
+            match self.spec(id).condition {
                 Condition::Stale { .. } => self.watch(id, Reason::Stale(id)),
                 Condition::GatewayOffline { .. } => self.watch(id, Reason::Offline(id)),
                 Condition::High { .. }
@@ -66,7 +66,7 @@ impl Engine {
         if self.alarms.get(id.0 as usize)?.silent {
             return None;
         }
-        match (&spec.condition, spec.subject) {
+        match (spec.condition, spec.subject) {
             (Condition::Stale { after_ms }, Subject::Point(point)) => {
                 let fresh = self.points.get(point.0 as usize)?.fresh;
                 let known = if fresh == i64::MIN { from } else { fresh };
@@ -203,7 +203,7 @@ impl Engine {
             return;
         };
         debug_assert!(alarm.hot == NONE, "STALE is no limit alarm");
-        let Condition::Stale { after_ms } = self.spec(id).condition else { return };
+        let Condition::Stale { after_ms } = *self.spec(id).condition else { return };
         if out.now.since(te) >= after_ms {
             return;
         }
@@ -218,7 +218,7 @@ impl Engine {
             alarm.silent = on;
         }
         if let (Condition::Stale { .. }, Subject::Point(point)) =
-            (&self.spec(id).condition, self.spec(id).subject)
+            (self.spec(id).condition, self.spec(id).subject)
             && let Some(state) = self.point_mut(point)
         {
             state.stale_on = on;

@@ -12,14 +12,15 @@ use crate::condition::{Judgement, NEVER, Rule};
 use crate::deadlines::Deadlines;
 use crate::engine::{Engine, Requests};
 use crate::held::{Held, Sample};
-use crate::model::{AlarmId, AlarmSpec, Condition, GatewayRef, Level, Plan, Subject, TimeRules};
+use crate::model::{AlarmId, Condition, GatewayRef, Level, Plan, Subject, TimeRules};
 use crate::signal::Signal;
+use crate::specs::Specs;
 use crate::story::Story;
 
 /// No alarm, no place.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Samples kept by all points together, 16 bytes each. A late sample older than what its point
+/// Samples kept by all points together, where the host says nothing else, 16 bytes each. A late sample older than what its point
 /// keeps costs a [`crate::Action::Recall`].
 const HELD_TOTAL: usize = 262_144;
 /// At least this many per point, so that a repeat of the newest is recognised.
@@ -237,8 +238,9 @@ struct Placed {
 impl Engine {
     /// Lays out a plan without faults.
     pub(crate) fn lay_out(plan: Plan) -> Self {
+        let specs = Specs::of(plan);
         let mut engine = Self {
-            alarms: Vec::with_capacity(plan.alarms.len()),
+            alarms: Vec::with_capacity(specs.len()),
             hot: Vec::new(),
             points: Vec::new(),
             gateways: Vec::new(),
@@ -261,23 +263,31 @@ impl Engine {
             children: BTreeMap::new(),
             touched: Vec::new(),
             realarms: Vec::new(),
-            plan,
+            specs,
         };
         let mut placed = Vec::new();
-        for id in 0..engine.plan.alarms.len() {
+        for id in (0_u32..).map(AlarmId).take(engine.specs.len()) {
             placed.extend(engine.lay_alarm(id));
         }
         placed.sort_by_key(|p| (p.point, p.level == Level::First, p.side, p.alarm));
         engine.lay_hot(&placed);
         engine.lay_signals();
-        let points = engine.points.len().max(1);
-        engine.keep = (HELD_TOTAL / points).clamp(HELD_MIN, HELD_MAX);
-        engine
+        // Grown as they came: a gateway has no memory for what doubled last.
+        engine.points.shrink_to_fit();
+        engine.hot.shrink_to_fit();
+        engine.keeping(HELD_TOTAL)
     }
 
-    fn lay_alarm(&mut self, place: usize) -> Option<Placed> {
-        let spec = self.plan.alarms.get(place)?;
-        let id = u32::try_from(place).ok()?;
+    /// The same, keeping about so many samples of all points together, 16 bytes each: a host with
+    /// little memory asks its store earlier.
+    #[must_use]
+    pub fn keeping(mut self, samples: usize) -> Self {
+        self.keep = (samples / self.points.len().max(1)).clamp(HELD_MIN, HELD_MAX);
+        self
+    }
+
+    fn lay_alarm(&mut self, AlarmId(id): AlarmId) -> Option<Placed> {
+        let spec = self.specs.get(AlarmId(id))?;
         let (subject, condition, times) = (spec.subject, spec.condition.clone(), spec.times);
         let (gateway, rule) = (spec.gateway.0, Rule::of(spec));
         self.alarms.push(Alarm {
@@ -333,18 +343,17 @@ impl Engine {
     /// Lays out the derived alarms, and who looks at whom.
     fn lay_signals(&mut self) {
         self.plain = self.hot.len();
-        let looks = self.plan.alarms.iter().any(AlarmSpec::looks_at_alarms);
-        let named = (0_u32..).map(AlarmId).zip(&self.plan.alarms).filter(|_| looks);
+        let looks = self.specs.iter().any(|spec| spec.looks_at_alarms());
+        let named = (0_u32..).map(AlarmId).zip(self.specs.iter()).filter(|_| looks);
         let keys: BTreeMap<String, AlarmId> =
-            named.map(|(id, spec)| (spec.key.clone(), id)).collect();
+            named.map(|(id, spec)| (spec.key.to_owned(), id)).collect();
         let mut feeds: Vec<(u32, usize, usize)> = Vec::new();
-        for (id, spec) in (0_u32..).map(AlarmId).zip(&self.plan.alarms) {
+        for (id, spec) in (0_u32..).map(AlarmId).zip(self.specs.iter()) {
             if let Some(parent) = spec.suppressed_by.as_deref().and_then(|key| keys.get(key)) {
                 self.watched.insert(*parent);
                 self.children.entry(*parent).or_default().push(id);
             }
-            let (Condition::Derived(derived), Subject::Point(own)) =
-                (&spec.condition, spec.subject)
+            let (Condition::Derived(derived), Subject::Point(own)) = (spec.condition, spec.subject)
             else {
                 continue;
             };

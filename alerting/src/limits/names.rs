@@ -15,7 +15,8 @@ impl LimitSet {
     pub(crate) fn check_names(&self, catalogue: &Catalogue) -> Vec<LimitFault> {
         let points: BTreeMap<&str, &Point> =
             catalogue.points.iter().map(|p| (p.tag.as_str(), p)).collect();
-        let alarms = self.alarm_names(catalogue);
+        let named = self.rows.iter().any(|row| !row.limit.detail.alarms().is_empty());
+        let alarms = if named { self.alarm_names(catalogue) } else { BTreeSet::new() };
         let mut faults = Vec::new();
         for row in &self.rows {
             let mut fault = |value: &str, trouble| {
@@ -59,16 +60,15 @@ impl LimitSet {
 /// Rows that look at themselves by way of others.
 pub(crate) fn circles(rows: &[LimitRow]) -> Vec<(&LimitRow, String)> {
     let name = |row: &LimitRow| format!("{}/{}", row.tag, row.limit.kind.key());
-    let names: Vec<String> = rows.iter().map(name).collect();
-    let lookers: BTreeMap<&str, Vec<&str>> = names
+    let looking: Vec<(String, &LimitRow)> = rows
         .iter()
-        .zip(rows)
-        .map(|(name, row)| (name.as_str(), row.limit.detail.alarms()))
-        .filter(|(_, alarms)| !alarms.is_empty())
+        .filter(|row| !row.limit.detail.alarms().is_empty())
+        .map(|row| (name(row), row))
         .collect();
-    let back = names
+    let lookers: BTreeMap<&str, Vec<&str>> =
+        looking.iter().map(|(name, row)| (name.as_str(), row.limit.detail.alarms())).collect();
+    let back = looking
         .iter()
-        .zip(rows)
-        .filter_map(|(name, row)| way_back(name, &lookers).map(|way| (row, way.join(" -> "))));
+        .filter_map(|(name, row)| way_back(name, &lookers).map(|way| (*row, way.join(" -> "))));
     back.collect()
 }

@@ -110,10 +110,6 @@ impl LimitSet {
         point_ref_of: &dyn Fn(u32) -> PointRef,
         revision: Revision,
     ) -> Vec<AlarmSpec> {
-        let mut by_tag: BTreeMap<&str, Vec<PointLimit>> = BTreeMap::new();
-        for row in &self.rows {
-            by_tag.entry(row.tag.as_str()).or_default().push(row.limit.clone());
-        }
         let inputs = self.inputs(catalogue, point_ref_of);
         let around = Around { gateway: gateway_name, points: &inputs };
         let common = Common { gateway, revision };
@@ -124,8 +120,7 @@ impl LimitSet {
             if !seen.insert(tag) {
                 continue;
             }
-            let mut limits = by_tag.remove(tag).unwrap_or_default();
-            with_stale(&mut limits, point);
+            let limits = self.of_point(point);
             let subject = Subject::Point(point_ref_of(index));
             for limit in limits {
                 let Some(condition) = condition(&limit, point, &around) else { continue };
@@ -135,7 +130,8 @@ impl LimitSet {
                 alarms.push(spec(key, subject, condition, &limit, times, &common, &around));
             }
         }
-        let mut of_gateway = by_tag.remove("").unwrap_or_default();
+        let of_gateway = self.rows.iter().filter(|row| row.tag.is_empty());
+        let mut of_gateway: Vec<PointLimit> = of_gateway.map(|row| row.limit.clone()).collect();
         if !of_gateway.iter().any(|row| row.kind == LimitKind::Offline) {
             of_gateway.push(silence(LimitKind::Offline, OFFLINE_DEFAULT_MS));
         }

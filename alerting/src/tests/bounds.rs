@@ -65,7 +65,7 @@ fn requests_are_remembered_and_a_repeat_has_no_effect() {
     let Some(Action::Record(row)) = actions.first() else { panic!("{actions:?}") };
     assert_eq!((row.by.as_deref(), row.comment.as_str()), (Some("duty"), "seen"));
     assert_eq!(row.command.as_ref(), Some(&command));
-    let mut engine = Engine::restore(engine.plan().clone(), &engine.snapshot()).unwrap();
+    let mut engine = Engine::restore(engine.plan(), &engine.snapshot()).unwrap();
     let mut actions = Vec::new();
     engine.handle(Event::Command(command), TimeMs(2), &mut actions);
     assert_eq!(actions, []);
@@ -79,19 +79,19 @@ fn a_damaged_snapshot_is_refused_and_never_a_panic() {
         sample(&mut engine, n * 1000, 75.0 + (n % 10) as f64, Lane::Live, n * 1000);
     }
     let good = engine.snapshot();
-    assert_eq!(Engine::restore(engine.plan().clone(), &good).unwrap().snapshot(), good);
+    assert_eq!(Engine::restore(engine.plan(), &good).unwrap().snapshot(), good);
     let mut dice = Dice::new(7);
     for length in 0..good.len() {
-        assert!(Engine::restore(engine.plan().clone(), &good[..length]).is_err());
+        assert!(Engine::restore(engine.plan(), &good[..length]).is_err());
         let mut bad = good.clone();
         bad[length] ^= 1 << dice.below(8);
-        assert!(Engine::restore(engine.plan().clone(), &bad).is_err(), "byte {length}");
+        assert!(Engine::restore(engine.plan(), &bad).is_err(), "byte {length}");
         // The same under a right checksum: refused or taken, but no panic.
         if length >= 8 && length < good.len() - 4 {
             let body = good.len() - 4;
             let check = crc32c::crc32c(&bad[..body]);
             bad[body..].copy_from_slice(&check.to_le_bytes());
-            match Engine::restore(engine.plan().clone(), &bad) {
+            match Engine::restore(engine.plan(), &bad) {
                 Ok(engine) => assert!(engine.snapshot().len() > 8),
                 Err(fault) => assert!(matches!(fault, RestoreFault::Damaged(_)), "{fault}"),
             }

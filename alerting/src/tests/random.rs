@@ -229,7 +229,7 @@ impl Shift {
             self.saved = (self.engine.snapshot(), Vec::new());
         }
         let (bytes, since) = self.saved.clone();
-        self.engine = Engine::restore(self.engine.plan().clone(), &bytes).unwrap();
+        self.engine = Engine::restore(self.engine.plan(), &bytes).unwrap();
         (self.engine.keep, self.engine.keep_asked) = self.keep;
         // What the old engine had asked died with it.
         self.asked.clear();

@@ -370,7 +370,7 @@ impl Shift {
 
     fn restart(&mut self) {
         let (bytes, since) = self.saved.clone();
-        self.engine = Engine::restore(self.engine.plan().clone(), &bytes).unwrap();
+        self.engine = Engine::restore(self.engine.plan(), &bytes).unwrap();
         self.asked.clear();
         for (event, then, answers) in since {
             let mut actions = Vec::new();
@@ -457,7 +457,7 @@ impl Shift {
             let judged = signal.pending.is_none_or(|te| te > trusted);
             assert!(judged, "seed {}: {signal:?}", self.seed);
         }
-        let plan = self.engine.plan().clone();
+        let plan = self.engine.plan();
         let wanted = wanted(&plan, walks, self.now - plan.alarms[0].times.hold_lag_ms);
         for (id, spec) in (0..).map(AlarmId).zip(&plan.alarms) {
             let Some(wanted) = wanted.get(&spec.key) else { continue };

@@ -83,7 +83,7 @@ impl Told {
             "wake" => self.handle(Event::Wake, now),
             "caught-up" => self.handle(Event::CaughtUp { gateway: GATEWAY }, now),
             "restart" => {
-                let plan = self.engine.plan().clone();
+                let plan = self.engine.plan();
                 self.engine = Engine::restore(plan, &self.engine.snapshot()).unwrap();
                 self.handle(Event::Restarted, now);
             }

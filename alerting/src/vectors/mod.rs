@@ -144,7 +144,7 @@ impl Player {
     /// Down, and up again with what the snapshot holds.
     fn restart(&mut self, now: TimeMs) -> Result<(), String> {
         let snapshot = self.engine.snapshot();
-        let plan = self.engine.plan().clone();
+        let plan = self.engine.plan();
         self.engine = Engine::restore(plan, &snapshot).map_err(|fault| fault.to_string())?;
         self.handle(Event::Restarted, now);
         self.handle(Event::CaughtUp { gateway: GATEWAY }, now);

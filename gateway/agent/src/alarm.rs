@@ -14,6 +14,7 @@ mod show;
 mod valves;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
@@ -41,6 +42,9 @@ const OWN: GatewayRef = GatewayRef(0);
 /// Transitions that wait for a full spool: an hour of three a second. Beyond it the oldest is
 /// dropped with an error: then the disk has refused for a long time.
 const TRANSITIONS_MAX: usize = 10_000;
+/// Samples that the engine keeps for late ones, of all points together: a megabyte. Late are here
+/// only those of devices with a clock of their own; what is older is asked of the spool.
+const HELD_SAMPLES: usize = 65_536;
 /// The loop turns at least this often, so that a standing count of turns means a stalled engine.
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
@@ -86,7 +90,7 @@ pub(crate) struct Outputs {
 pub(crate) struct AlarmLoop {
     engine: Engine,
     /// The engine's number of each point of the catalogue.
-    numbers: Vec<u32>,
+    numbers: Arc<[u32]>,
     clock: Clock,
     out: Outputs,
     revision: Revision,
@@ -113,12 +117,12 @@ pub(crate) struct AlarmLoop {
 impl AlarmLoop {
     pub(crate) fn new(
         engine: Engine,
-        numbers: Vec<u32>,
+        numbers: Arc<[u32]>,
         devices: &[String],
         clock: Clock,
         out: Outputs,
     ) -> Self {
-        let revision = engine.plan().revision;
+        let revision = engine.revision();
         let health = |name: &String| DeviceHealth {
             name: name.clone(),
             last_good: TimeMs(0),
@@ -126,7 +130,7 @@ impl AlarmLoop {
         };
         let (ask, answers) = mpsc::channel(RECALLS_MAX);
         Self {
-            engine,
+            engine: engine.keeping(HELD_SAMPLES),
             numbers,
             clock,
             out,
@@ -429,8 +433,7 @@ impl AlarmLoop {
     }
 
     fn key(&self, alarm: AlarmId) -> String {
-        let place = usize::try_from(alarm.0).unwrap_or(usize::MAX);
-        self.engine.plan().alarms.get(place).map_or_else(String::new, |spec| spec.key.clone())
+        self.engine.spec_of(alarm).map_or_else(String::new, |spec| spec.key.to_owned())
     }
 
     /// The spool answers by and by; the engine waits for it, nobody else does.

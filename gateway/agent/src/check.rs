@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
 use crate::reach::{self, Reach};
+use crate::spreadsheet;
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
@@ -108,7 +109,8 @@ pub fn check(path: &Path) -> Report {
         hints: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path).map(|files| (files.plan(), files.site, files.limits))
+        SiteFiles::load(path, &mut spreadsheet::bytes)
+            .map(|files| (files.plan(), files.site, files.limits))
     } else {
         Config::load(path).map(|config| (config.plan(), config.site, config.limits))
     };
@@ -142,7 +144,7 @@ pub fn check(path: &Path) -> Report {
 /// The site of a gateway's own file or of a site file, whichever it is.
 pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
     if is_site(path) {
-        SiteFiles::load(path).map(|files| files.site)
+        SiteFiles::load(path, &mut spreadsheet::bytes).map(|files| files.site)
     } else {
         Config::load(path).map(|config| config.site)
     }

@@ -10,11 +10,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
-use fengsui_alerting::{
-    AlarmSpec, Condition, Engine, GatewayRef, Plan, PlanFault, PointRef, Subject,
-};
+use fengsui_alerting::{AlarmSpec, Condition, GatewayRef, Plan, PlanFault, PointRef, Subject};
 use fengsui_scan::{Problem, Site, SiteFault};
-use fengsui_telemetry::Revision;
+use fengsui_telemetry::{Catalogue, GatewayId, Revision};
 use serde::Deserialize;
 
 use crate::orders::CentreKey;
@@ -22,7 +20,7 @@ use crate::outputs::config::OutputPlan;
 use crate::reach;
 use crate::sparkplug::SparkplugConfig;
 pub use crate::spool::SpoolConfig;
-use crate::spreadsheet;
+use crate::spreadsheet::{self, Reading};
 
 /// Everything that a gateway runs by. Checked; a demonstration may change endpoints and ports.
 #[derive(Clone, Debug)]
@@ -113,12 +111,20 @@ impl Config {
     /// # Errors
     /// Every fault.
     pub fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
-        let text = read(path).map_err(|fault| vec![fault])?;
+        Self::load_from(path, &mut spreadsheet::bytes)
+    }
+
+    /// The same, with the bytes of each file from elsewhere.
+    pub(crate) fn load_from(
+        path: &Path,
+        bytes: &mut Reading<'_>,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        let text = read(path, bytes).map_err(|fault| vec![fault])?;
         let (file, mut wrong) = (path.display().to_string(), Vec::new());
         let own = own::read(&file, &text, &mut wrong);
         let base = path.parent().unwrap_or(Path::new("."));
         let files = match &own.site {
-            Some(site) => SiteFiles::load(&base.join(site)),
+            Some(site) => SiteFiles::load(&base.join(site), bytes),
             None => Err(Vec::new()),
         };
         if let Ok(SiteFiles { site, .. }) = &files {
@@ -159,58 +165,86 @@ impl Config {
     /// silence is for the centre to notice.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &PointRef))
+        self.ground().plan(&self.limits, self.limits_revision, &PointRef)
     }
 
     /// The same, with points numbered as the spool numbers them.
     pub(crate) fn plan_numbered(&self, numbers: &[u32]) -> Plan {
-        let number = |index: u32| {
-            let place = usize::try_from(index).unwrap_or(usize::MAX);
-            PointRef(numbers.get(place).copied().unwrap_or(index))
-        };
-        self.timed(plan_of(&self.site, &self.limits, self.limits_revision, &number))
+        self.ground().plan(&self.limits, self.limits_revision, &numbered(numbers))
     }
 
-    fn timed(&self, mut plan: Plan) -> Plan {
-        for AlarmSpec { times, .. } in &mut plan.alarms {
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        let Site { gateway, catalogue, .. } = &self.site;
+        Ground { gateway, catalogue, alarm: self.alarm }
+    }
+}
+
+/// What limits are made into alarms with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) gateway: &'a GatewayId,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) alarm: AlarmSettings,
+}
+
+impl Ground<'_> {
+    pub(crate) fn plan(
+        &self,
+        limits: &LimitSet,
+        revision: Revision,
+        number: &dyn Fn(u32) -> PointRef,
+    ) -> Plan {
+        let name = self.gateway.as_str();
+        let mut alarms = limits.plan(name, GatewayRef(0), self.catalogue, number, revision);
+        alarms.retain(|spec| match spec.subject {
+            Subject::Point(_) => true,
+            Subject::Gateway(_) => matches!(spec.condition, Condition::Clock { .. }),
+        });
+        for AlarmSpec { times, .. } in &mut alarms {
             times.live_ms = self.alarm.live_ms.unwrap_or(times.live_ms);
             times.late_horizon_ms = self.alarm.late_horizon_ms.unwrap_or(times.late_horizon_ms);
         }
-        plan
+        Plan { revision, alarms }
     }
 }
 
 impl SiteFiles {
     /// Reads a site file, its points and its limits.
-    pub(crate) fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
-        let text = read(path).map_err(|fault| vec![fault])?;
+    pub(crate) fn load(path: &Path, bytes: &mut Reading<'_>) -> Result<Self, Vec<ConfigFault>> {
+        let text = read(path, bytes).map_err(|fault| vec![fault])?;
         let base = path.parent().unwrap_or(Path::new("."));
         let name = path.display().to_string();
-        let site = Site::load(&name, &text, &mut |file| spreadsheet::read_table(&base.join(file)))
-            .map_err(|faults| {
+        let mut table = |file: &str| spreadsheet::read_table(&base.join(file), bytes);
+        let site = match Site::load(&name, &text, &mut table) {
+            Ok(site) => site,
+            Err(faults) => {
                 let faults = faults.into_iter().map(ConfigFault::Site);
-                faults.chain(limit_faults(&text, base)).collect::<Vec<_>>()
-            })?;
+                return Err(faults.chain(limit_faults(&text, base, bytes)).collect());
+            }
+        };
         let file = base.join(&site.limits_file);
-        let limits_text = read(&file).map_err(|fault| vec![fault])?;
+        let limits_text = read(&file, bytes).map_err(|fault| vec![fault])?;
         let to_faults = |faults: Vec<LimitFault>| faults.into_iter().map(ConfigFault::Limit);
         let limits = LimitSet::parse_for(&site.limits_file, &limits_text, &site.catalogue)
             .map_err(|faults| to_faults(faults).collect::<Vec<_>>())?;
         let limits_revision = revision_of(limits_text.as_bytes());
-        let plan = plan_of(&site, &limits, limits_revision, &PointRef);
-        let (_, slow) = reach::reaches(&name, &site, &plan);
+        let files = Self { site, limits, limits_revision };
+        let plan = files.plan();
+        let Self { site, .. } = &files;
+        let (_, slow) = reach::reaches(&name, site, &plan);
         if !slow.is_empty() {
             return Err(slow.into_iter().map(ConfigFault::Site).collect());
         }
-        if let Err(faults) = Engine::new(plan) {
-            return Err(faults.iter().map(|fault| of_plan(&site, &limits, fault)).collect());
+        let faults = plan.faults();
+        if !faults.is_empty() {
+            return Err(faults.iter().map(|fault| of_plan(site, &files.limits, fault)).collect());
         }
-        Ok(Self { site, limits, limits_revision })
+        Ok(files)
     }
 }
 
 /// The faults of the limits beside a site that does not load: as far as they can be read alone.
-fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
+fn limit_faults(site: &str, base: &Path, bytes: &mut Reading<'_>) -> Vec<ConfigFault> {
     #[derive(Deserialize)]
     struct Head {
         site: Limits,
@@ -220,7 +254,7 @@ fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
         limits: PathBuf,
     }
     let Ok(Head { site: Limits { limits } }) = toml::from_str(site) else { return Vec::new() };
-    match read(&base.join(&limits)) {
+    match read(&base.join(&limits), bytes) {
         Ok(text) => match LimitSet::parse(&limits.display().to_string(), &text) {
             Ok(_) => Vec::new(),
             Err(faults) => faults.into_iter().map(ConfigFault::Limit).collect(),
@@ -231,23 +265,18 @@ fn limit_faults(site: &str, base: &Path) -> Vec<ConfigFault> {
 
 impl SiteFiles {
     pub(crate) fn plan(&self) -> Plan {
-        plan_of(&self.site, &self.limits, self.limits_revision, &PointRef)
+        let Site { gateway, catalogue, .. } = &self.site;
+        let ground = Ground { gateway, catalogue, alarm: AlarmSettings::default() };
+        ground.plan(&self.limits, self.limits_revision, &PointRef)
     }
 }
 
-fn plan_of(
-    site: &Site,
-    limits: &LimitSet,
-    revision: Revision,
-    number: &dyn Fn(u32) -> PointRef,
-) -> Plan {
-    let name = site.gateway.as_str();
-    let alarms = limits.plan(name, GatewayRef(0), &site.catalogue, number, revision);
-    let of_points = |spec: &AlarmSpec| match spec.subject {
-        Subject::Point(_) => true,
-        Subject::Gateway(_) => matches!(spec.condition, Condition::Clock { .. }),
-    };
-    Plan { revision, alarms: alarms.into_iter().filter(of_points).collect() }
+/// Points by the numbers that the spool gave them.
+pub(crate) fn numbered(numbers: &[u32]) -> impl Fn(u32) -> PointRef {
+    |index| {
+        let place = usize::try_from(index).unwrap_or(usize::MAX);
+        PointRef(numbers.get(place).copied().unwrap_or(index))
+    }
 }
 
 /// The head of the SHA-256 of these bytes.
@@ -257,12 +286,12 @@ pub(crate) fn revision_of(bytes: &[u8]) -> Revision {
     Revision(head)
 }
 
-fn read(path: &Path) -> Result<String, ConfigFault> {
+fn read(path: &Path, bytes: &mut Reading<'_>) -> Result<String, ConfigFault> {
     let fault = |why: String| {
         let file = path.display().to_string();
         ConfigFault::Site(SiteFault::of_file(&file, Problem::Unreadable(why)))
     };
-    let bytes = spreadsheet::bytes(path).map_err(|error| fault(error.to_string()))?;
+    let bytes = bytes(path).map_err(|error| fault(error.to_string()))?;
     spreadsheet::utf8(bytes).map_err(fault)
 }
 

@@ -21,6 +21,7 @@ mod health;
 mod notify;
 mod orders;
 mod outputs;
+mod packed;
 mod reach;
 mod reload;
 mod run;
@@ -34,7 +35,7 @@ pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, U
 pub use orders::CentreKey;
 pub use outputs::config::OutputPlan;
 pub use reach::Reach;
-pub use reload::run_reloading;
+pub use reload::{Loaded, run_reloading};
 pub use run::run;
 pub use sparkplug::SparkplugConfig;
 pub use spool::{

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
-use fengsui_gateway::{Config, Report, SpoolVerb, check, run_reloading, spool_verb};
+use fengsui_gateway::{Loaded, Report, SpoolVerb, check, run_reloading, spool_verb};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -226,8 +226,8 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     } else {
         logs.init();
     }
-    let config = match Config::load(path) {
-        Ok(config) => config,
+    let loaded = match Loaded::load(path) {
+        Ok(loaded) => loaded,
         Err(faults) => {
             for fault in &faults {
                 error!(%fault, "configuration is refused");
@@ -245,7 +245,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
                 return PROBLEMS;
             }
         };
-    let ended = runtime.block_on(until_stopped(path, config));
+    let ended = runtime.block_on(until_stopped(loaded));
     // A file that hangs must not hold the end.
     runtime.shutdown_timeout(END_MAX);
     match ended {
@@ -257,7 +257,7 @@ fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
     }
 }
 
-async fn until_stopped(path: &std::path::Path, config: Config) -> anyhow::Result<()> {
+async fn until_stopped(loaded: Loaded) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -268,5 +268,5 @@ async fn until_stopped(path: &std::path::Path, config: Config) -> anyhow::Result
         info!("stopping");
         stop.send_replace(true);
     });
-    run_reloading(path, config, stopped).await
+    run_reloading(loaded, stopped).await
 }

@@ -8,20 +8,24 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
-use fengsui_alerting::{Engine, Plan, PlanFault};
+use fengsui_alerting::{Plan, PlanFault, PointRef};
 use fengsui_scan::Problem;
-use fengsui_telemetry::wire::{LimitsOrder, WireFault, decode_limits, decode_limits_order};
+use fengsui_telemetry::wire::{
+    LimitsOrder, WireFault, decode_catalogue, decode_limits, decode_limits_order,
+};
 use fengsui_telemetry::{GatewayId, Revision, TimeMs};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, revision_of};
+use crate::config::{AlarmSettings, Config, Ground, numbered, revision_of};
 use crate::fresh::{self, Kept};
+use crate::packed::Packed;
 
 /// Orders that wait for their check. One is made in a day; when full, the newest is dropped and
 /// the centre sends it again.
@@ -115,6 +119,9 @@ pub(crate) enum Refusal {
         /// Every fault.
         faults: Vec<LimitFault>,
     },
+    /// Our own points cannot be read.
+    #[error("本网关的测点无法读出 / this gateway's own points cannot be read: {0}")]
+    Catalogue(String),
     /// The engine.
     #[error("第 {number} 版不能用于判断 / number {number} cannot be judged by: {}", first(.faults))]
     Plan {
@@ -147,7 +154,7 @@ pub(crate) enum Checked {
 pub(crate) fn check(
     payload: &[u8],
     key: CentreKey,
-    config: &Config,
+    ground: &Ground<'_>,
     held: Option<&LimitsOrder>,
 ) -> Result<Checked, Refusal> {
     let signed = decode_limits(payload)?;
@@ -155,7 +162,7 @@ pub(crate) fn check(
         .verify(&signed.order.message(), &signed.signature)
         .map_err(|_| Refusal::Signature)?;
     let order = decode_limits_order(&signed.order)?;
-    if order.gateway != config.site.gateway {
+    if order.gateway != *ground.gateway {
         return Err(Refusal::OtherGateway(order.gateway));
     }
     if revision_of(order.csv.as_bytes()) != order.revision {
@@ -171,7 +178,7 @@ pub(crate) fn check(
     let name = format!("limits #{number}");
     let faults = |faults| Refusal::Limits { number, faults };
     let limits = LimitSet::parse(&name, &order.csv).map_err(faults)?;
-    let misfits = limits.check_against(&config.site.catalogue);
+    let misfits = limits.check_against(ground.catalogue);
     if !misfits.is_empty() {
         return Err(faults(misfits));
     }
@@ -207,13 +214,14 @@ pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet)>, R
         );
         return Ok(None);
     };
-    let (order, limits) = match check(&payload, key, config, None)? {
+    let (order, limits) = match check(&payload, key, &config.ground(), None)? {
         Checked::New { order, limits } => (order, limits),
         Checked::Again => return Ok(None),
     };
     let LimitsOrder { number, revision, .. } = order;
-    let judged = Config { limits: limits.clone(), limits_revision: revision, ..config.clone() };
-    if let Err(faults) = Engine::new(judged.plan()) {
+    let plan = config.ground().plan(&limits, revision, &PointRef);
+    let faults = plan.faults();
+    if !faults.is_empty() {
         return Err(Refusal::Plan { number, faults });
     }
     Ok(Some((order, limits)))
@@ -221,10 +229,15 @@ pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet)>, R
 
 /// Takes orders until nobody can send any.
 pub(crate) struct Keeper {
-    /// As in force.
-    pub(crate) config: Config,
+    pub(crate) key: CentreKey,
+    pub(crate) gateway: GatewayId,
+    /// Where the order in force is kept.
+    pub(crate) data: PathBuf,
+    pub(crate) alarm: AlarmSettings,
+    /// Canonical bytes of what this gateway measures: unpacked for an order, which are rare.
+    pub(crate) catalogue: Packed,
     /// The engine's number of each point.
-    pub(crate) numbers: Vec<u32>,
+    pub(crate) numbers: Arc<[u32]>,
     /// The order in force.
     pub(crate) held: Option<LimitsOrder>,
     /// The alarm loop.
@@ -237,9 +250,8 @@ impl Keeper {
     /// Runs beside the alarm loop: a check may take long, a disk longer.
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Vec<u8>>) {
         while let Some(payload) = orders.recv().await {
-            let Some(key) = self.config.centre_key else { continue };
             let work = tokio::task::spawn_blocking(move || {
-                let taken = self.take(&payload, key);
+                let taken = self.take(&payload);
                 (self, taken)
             });
             let taken;
@@ -265,23 +277,28 @@ impl Keeper {
     }
 
     /// The plan to judge by from now on; none where it is in force already.
-    fn take(&mut self, payload: &[u8], key: CentreKey) -> Result<Option<Plan>, Refusal> {
-        let (order, limits) = match check(payload, key, &self.config, self.held.as_ref())? {
+    fn take(&mut self, payload: &[u8]) -> Result<Option<Plan>, Refusal> {
+        let catalogue = self.catalogue.plain().map_err(|fault| fault.to_string());
+        let catalogue =
+            catalogue.and_then(|bytes| decode_catalogue(&bytes).map_err(|fault| fault.to_string()));
+        let catalogue = catalogue.map_err(Refusal::Catalogue)?;
+        let (gateway, alarm) = (&self.gateway, self.alarm);
+        let ground = Ground { gateway, catalogue: &catalogue, alarm };
+        let (order, limits) = match check(payload, self.key, &ground, self.held.as_ref())? {
             Checked::Again => return Ok(None),
             Checked::New { order, limits } => (order, limits),
         };
         let LimitsOrder { number, revision, .. } = order;
-        let next = Config { limits, limits_revision: revision, ..self.config.clone() };
-        let plan = next.plan_numbered(&self.numbers);
-        // The engine's own check; what it would build is thrown away.
-        if let Err(faults) = Engine::new(plan.clone()) {
+        let plan = ground.plan(&limits, revision, &numbered(&self.numbers));
+        let faults = plan.faults();
+        if !faults.is_empty() {
             return Err(Refusal::Plan { number, faults });
         }
-        if let Err(fault) = keep(&self.config.data, payload) {
+        if let Err(fault) = keep(&self.data, payload) {
             error!(%fault, number, "limits of the centre are not on disk: they judge until the next restart");
         }
         info!(number, %revision, "limits of the centre are taken");
-        (self.config, self.held) = (next, Some(order));
+        self.held = Some(order);
         Ok(Some(plan))
     }
 }

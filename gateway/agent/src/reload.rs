@@ -10,6 +10,8 @@
 mod change;
 mod settle;
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,9 +20,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigFault};
 use crate::orders;
+use crate::packed::Packed;
 use crate::run::{Reloads, run_with};
+use crate::spreadsheet;
 use settle::{Print, Settling};
 
 /// How often the files are looked at: a person who saves a sheet waits so long twice.
@@ -28,23 +32,59 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Lines of a difference that go to the log one by one; the rest is counted.
 const LINES_MAX: usize = 50;
 
-/// Runs a gateway by the file at `path`, which was loaded as `config`, and follows its changes.
+/// A configuration and the files that it was read from: they tell later what has changed.
+#[derive(Debug)]
+pub struct Loaded {
+    path: PathBuf,
+    config: Config,
+    files: Files,
+}
+
+impl Loaded {
+    /// As [`Config::load`].
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
+        let mut files = Files::default();
+        let config = Config::load_from(path, &mut |file| files.read(file))?;
+        Ok(Self { path: path.to_owned(), config, files })
+    }
+}
+
+/// Files as they were read, packed: a configuration in use is many times as large, and what it
+/// was is asked only when it changes.
+#[derive(Debug, Default)]
+struct Files(BTreeMap<PathBuf, Packed>);
+
+impl Files {
+    fn read(&mut self, file: &Path) -> io::Result<Vec<u8>> {
+        let bytes = spreadsheet::bytes(file)?;
+        self.0.insert(file.to_owned(), Packed::of(&bytes)?);
+        Ok(bytes)
+    }
+
+    /// The configuration that was read from them.
+    fn config(&self, path: &Path) -> Result<Config, Vec<ConfigFault>> {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        Config::load_from(path, &mut |file| self.0.get(file).ok_or_else(missing)?.plain())
+    }
+}
+
+/// Runs a gateway by what was loaded, and follows the changes of its files.
 ///
 /// # Errors
 /// As [`crate::run`].
-pub async fn run_reloading(
-    path: &Path,
-    config: Config,
-    shutdown: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+pub async fn run_reloading(loaded: Loaded, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let Loaded { path, config, files } = loaded;
     let hangup = signal(SignalKind::hangup())?;
     // One at a time: the next is looked for when this one runs.
     let (to_run, next) = mpsc::channel(1);
     let fault = watch::channel(String::new()).0;
     let watcher = Watcher {
-        path: path.to_owned(),
-        files: settle::files(path, &[]),
-        current: config.clone(),
+        files: settle::files(&path, &[]),
+        path,
+        current: files,
         to_run,
         fault: fault.clone(),
     };
@@ -57,7 +97,8 @@ pub async fn run_reloading(
 struct Watcher {
     path: PathBuf,
     files: Vec<PathBuf>,
-    current: Config,
+    /// Of the configuration in force.
+    current: Files,
     to_run: mpsc::Sender<Config>,
     fault: watch::Sender<String>,
 }
@@ -113,28 +154,31 @@ impl Watcher {
         }
     }
 
-    /// The new configuration, or everything that is wrong with it.
-    fn load(&self) -> Result<Config, Vec<String>> {
-        let text = |fault: &dyn ToString| fault.to_string();
-        let next = Config::load(&self.path)
-            .map_err(|faults| faults.iter().map(|fault| text(fault)).collect::<Vec<_>>())?;
-        let fixed = change::fixed(&self.current, &next);
+    /// The new configuration and what is different in it, or everything that is wrong with it.
+    fn load(&self) -> Result<(Loaded, Vec<String>), Vec<String>> {
+        let texts = |faults: Vec<ConfigFault>| -> Vec<String> {
+            faults.iter().map(ToString::to_string).collect()
+        };
+        let next = Loaded::load(&self.path).map_err(texts)?;
+        let old = self.current.config(&self.path).map_err(texts)?;
+        let fixed = change::fixed(&old, &next.config);
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        orders::kept(&next).map_err(|refusal| {
+        orders::kept(&next.config).map_err(|refusal| {
             vec![format!(
                 "中心下发的限值与新点表不符；请先在中心改限值，或恢复点表  |  the centre's limits do not \
                  fit the new points; change them there first, or put the points back: {refusal}"
             )]
         })?;
-        Ok(next)
+        let lines = change::lines(&old, &next.config);
+        Ok((next, lines))
     }
 
     /// False: nobody runs any more.
-    async fn take(&mut self, loaded: Result<Config, Vec<String>>) -> bool {
-        let next = match loaded {
-            Ok(next) => next,
+    async fn take(&mut self, loaded: Result<(Loaded, Vec<String>), Vec<String>>) -> bool {
+        let (next, lines) = match loaded {
+            Ok(loaded) => loaded,
             Err(faults) => {
                 for fault in &faults {
                     error!(fault, "reload is refused");
@@ -149,7 +193,6 @@ impl Watcher {
             }
         };
         self.fault.send_replace(String::new());
-        let lines = change::lines(&self.current, &next);
         if lines.is_empty() {
             info!("nothing has changed");
             return true;
@@ -161,7 +204,7 @@ impl Watcher {
             info!(changes = lines.len() - LINES_MAX, "reload: more changes");
         }
         info!(changes = lines.len(), "reload begins");
-        self.current = next.clone();
-        self.to_run.send(next).await.is_ok()
+        self.current = next.files;
+        self.to_run.send(next.config).await.is_ok()
     }
 }

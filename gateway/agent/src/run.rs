@@ -7,7 +7,6 @@ use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
 use fengsui_scan::{BusSpec, Link};
 use fengsui_telemetry::wire::DeviceHealth;
-use fengsui_telemetry::{Catalogue, Offset};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -18,7 +17,7 @@ use crate::bus::shared::{Member, SharedBus};
 use crate::bus::{Bus, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::orders::{self, Keeper, ORDERS_MAX};
+use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
 use crate::reach::alarmed;
@@ -165,17 +164,28 @@ async fn once(
     let clock = lasting.clock;
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
+    let config = Arc::new(config);
     let (alarm_loop, spool, thread, begun) = {
-        let config = config.clone();
+        let config = Arc::clone(&config);
         let out = (lasting.siren.clone(), lasting.state.clone(), lasting.healths.clone());
         let begin = move || begin(&config, clock, out);
         tokio::task::spawn_blocking(begin).await.context("start")??
     };
-    let Begun { old_catalogues, numbers, in_memory } = begun;
+    let Begun { identity, numbers, in_memory } = begun;
     let (to_loop, limits) = mpsc::channel(1);
     let (fault, limits_fault) = watch::channel(String::new());
-    let keeper = Keeper { config: config.clone(), numbers, held, to_loop, fault };
-    let orders = start_keeper(keeper);
+    let catalogue = identity.catalogue.clone();
+    let orders = start_keeper(&config, |key| Keeper {
+        key,
+        gateway: config.site.gateway.clone(),
+        data: config.data.clone(),
+        alarm: config.alarm,
+        catalogue,
+        numbers,
+        held,
+        to_loop,
+        fault,
+    });
     lasting.surround(&config, &spool);
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
@@ -191,8 +201,7 @@ async fn once(
     let faults = [limits_fault, reloads.fault.subscribe()];
     let (state, alone) = (lasting.state.subscribe(), lasting.alone.clone());
     let uplink = config.uplink.clone().map(|uplink| {
-        // One for all starts of the uplink: a catalogue may be megabytes.
-        let identity = Arc::new(identity_of(&config, old_catalogues));
+        let identity = Arc::new(identity);
         let spool = spool.clone();
         tokio::spawn(keep_uplink(move || {
             let inputs = Inputs {
@@ -305,8 +314,8 @@ fn lit_and_gone(siren: &SirenState, next: &Config) -> Option<String> {
 }
 
 struct Begun {
-    old_catalogues: Vec<(Offset, Catalogue)>,
-    numbers: Vec<u32>,
+    identity: Identity,
+    numbers: Arc<[u32]>,
     /// The disk could not be used.
     in_memory: bool,
 }
@@ -347,17 +356,18 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
         error!(records = unread, "kept records could not be replayed");
     }
     info!(from, records = kept.len(), next = spool.state().next, "spool opened");
-    let old_catalogues = spool.old_catalogues();
+    let identity = Identity::of(site, spool.old_catalogues()).context("catalogue")?;
+    let numbers: Arc<[u32]> = numbers.into();
     let (spool, thread) = spool.start().context("spool thread")?;
     let names: Vec<String> = site.devices.iter().map(|device| device.name.clone()).collect();
     let (siren, state, healths) = out;
     let out = Outputs { siren, state, healths, spool: spool.clone() };
-    let mut alarm_loop = AlarmLoop::new(engine, numbers.clone(), &names, clock, out)
+    let mut alarm_loop = AlarmLoop::new(engine, Arc::clone(&numbers), &names, clock, out)
         .watching(Valves::new(&site.valves));
     for record in kept {
         alarm_loop.replay(record);
     }
-    Ok((alarm_loop, spool, thread, Begun { old_catalogues, numbers, in_memory }))
+    Ok((alarm_loop, spool, thread, Begun { identity, numbers, in_memory }))
 }
 
 fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
@@ -379,6 +389,9 @@ fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
 
 fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
     let site = &config.site;
+    if site.buses.is_empty() {
+        return Vec::new();
+    }
     let alarms = alarmed(&config.plan());
     let member = |index: usize| Member {
         index,
@@ -393,16 +406,6 @@ fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
     };
     let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());
     site.buses.iter().enumerate().map(line).filter(has_points).collect()
-}
-
-fn identity_of(config: &Config, old_catalogues: Vec<(Offset, Catalogue)>) -> Identity {
-    let catalogue = config.site.catalogue.clone();
-    Identity {
-        gateway: config.site.gateway.clone(),
-        catalogue_revision: uplink::catalogue_revision(&catalogue),
-        catalogue,
-        old_catalogues,
-    }
 }
 
 /// What stands around the alarm loop and follows it: outputs, the siren's state, service manager.
@@ -428,15 +431,18 @@ fn surroundings(
 }
 
 /// Limits of the centre are taken only where a key is configured.
-fn start_keeper(keeper: Keeper) -> Option<mpsc::Sender<Vec<u8>>> {
-    if keeper.config.centre_key.is_none() {
-        if keeper.config.uplink.is_some() {
+fn start_keeper(
+    config: &Config,
+    keeper: impl FnOnce(CentreKey) -> Keeper,
+) -> Option<mpsc::Sender<Vec<u8>>> {
+    let Some(key) = config.centre_key else {
+        if config.uplink.is_some() {
             info!("no [centre] public_key: limits of the centre are not taken");
         }
         return None;
-    }
+    };
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
-    tokio::spawn(keeper.run(inbox));
+    tokio::spawn(keeper(key).run(inbox));
     Some(orders)
 }
 

@@ -25,27 +25,35 @@ const ROWS_MAX: u32 = 200_000;
 /// Columns: three times what a point sheet has.
 const COLUMNS_MAX: u32 = 64;
 
+/// Where the bytes of a file come from: the disk, or what was kept of it.
+pub(crate) type Reading<'a> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'a;
+
 /// What a file holds. A pipe or a device would be waited for without end.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_file() {
-        fs::read(path)
-    } else {
-        Err(io::Error::other("不是普通文件 / is no regular file"))
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(io::Error::other("不是普通文件 / is no regular file"));
     }
+    if is_packed(&ending(path)) && about.len() > FILE_MAX {
+        return Err(io::Error::other(too_large(about.len(), FILE_MAX)));
+    }
+    fs::read(path)
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase()
+}
+
+fn is_packed(ending: &str) -> bool {
+    matches!(ending, "xlsx" | "xlsm")
 }
 
 /// The text of a file that is a table, as CSV.
-pub(crate) fn read_table(path: &Path) -> Result<String, String> {
+pub(crate) fn read_table(path: &Path, bytes: &mut Reading<'_>) -> Result<String, String> {
     let of_file = |e: io::Error| format!("{}: {e}", path.display());
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let ending = ending(path);
     match ending.as_str() {
-        "xlsx" | "xlsm" => {
-            let size = fs::metadata(path).map_err(of_file)?.len();
-            if size > FILE_MAX {
-                return Err(too_large(size, FILE_MAX));
-            }
-            csv_of(bytes(path).map_err(of_file)?)
-        }
+        packed if is_packed(packed) => csv_of(bytes(path).map_err(of_file)?),
         "xls" | "et" | "ods" | "numbers" => {
             Err(format!("不能读取 .{ending}，请另存为 .xlsx 或 CSV UTF-8 / save it as .xlsx"))
         }

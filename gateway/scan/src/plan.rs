@@ -6,6 +6,8 @@
 //! - A device with a time register has one block: points and time come from one reply.
 //! - Refused blocks are split in halves until the refused register stands alone.
 
+use std::sync::Arc;
+
 use crate::pdu::ReadRequest;
 use crate::register::Function;
 use crate::site::{Device, Mapping, TIME_WORDS, time_span};
@@ -24,10 +26,29 @@ pub struct Item {
     pub words: u16,
 }
 
-impl Item {
-    /// True where it is no point, but read for the sake of points.
-    pub(crate) fn is_auxiliary(self, mappings: &[Mapping]) -> bool {
-        mappings.get(self.mapping).is_some_and(|m| m.point == AUXILIARY)
+/// What a device is read for: its points, which the device's readers share, and behind them the
+/// auxiliary registers.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) points: Arc<[Mapping]>,
+    pub(crate) auxiliary: Vec<Mapping>,
+}
+
+impl Places {
+    pub(crate) fn get(&self, place: usize) -> Option<&Mapping> {
+        let behind = || self.auxiliary.get(place.checked_sub(self.points.len())?);
+        self.points.get(place).or_else(behind)
+    }
+
+    /// True where an item is no point, but read for the sake of points.
+    pub(crate) fn is_auxiliary(&self, item: Item) -> bool {
+        self.get(item.mapping).is_some_and(|m| m.point == AUXILIARY)
+    }
+
+    /// Plans the device.
+    pub(crate) fn plan(&self, device: &Device) -> Vec<Block> {
+        let all: Vec<&Mapping> = self.points.iter().chain(&self.auxiliary).collect();
+        plan_all(device, &all)
     }
 }
 
@@ -47,6 +68,10 @@ pub struct Block {
 /// Plans one device.
 #[must_use]
 pub fn plan(device: &Device, mappings: &[Mapping]) -> Vec<Block> {
+    plan_all(device, &mappings.iter().collect::<Vec<_>>())
+}
+
+fn plan_all(device: &Device, mappings: &[&Mapping]) -> Vec<Block> {
     if let Some(at) = device.time_register {
         return time_block(at, mappings).into_iter().collect();
     }
@@ -109,10 +134,9 @@ impl Block {
     }
 }
 
-fn time_block(at: u16, mappings: &[Mapping]) -> Option<Block> {
+fn time_block(at: u16, mappings: &[&Mapping]) -> Option<Block> {
     let head = mappings.first()?;
-    let all: Vec<_> = mappings.iter().collect();
-    let (first, end) = time_span(at, &all);
+    let (first, end) = time_span(at, mappings);
     let count = u16::try_from(end - u32::from(first)).ok()?;
     let request = ReadRequest { function: head.function, first, count };
     let items = mappings.iter().enumerate().map(|(mapping, m)| Item {

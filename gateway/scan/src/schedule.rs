@@ -10,12 +10,13 @@
 //!   so that a device that was rebuilt is read whole again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 
 use crate::condition::{Cells, Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
-use crate::plan::{Block, Item, plan, split, time_of};
+use crate::plan::{Block, Item, Places, split, time_of};
 use crate::site::{Device, Mapping};
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
@@ -166,8 +167,7 @@ enum Flight {
 #[derive(Clone, Debug)]
 pub struct Scanner {
     device: Device,
-    /// Points first, auxiliary registers behind them.
-    mappings: Vec<Mapping>,
+    places: Places,
     conditions: Conditions,
     /// Points that carry an alarm.
     alarms: BTreeSet<u32>,
@@ -182,12 +182,14 @@ pub struct Scanner {
 impl Scanner {
     /// Plans the device; everything is due at once.
     #[must_use]
-    pub fn new(device: Device, mut mappings: Vec<Mapping>, now: u64) -> Self {
-        let conditions = Conditions::new(&mut mappings);
-        let slots = slots(&device, &mappings, now);
+    pub fn new(device: Device, mappings: impl Into<Arc<[Mapping]>>, now: u64) -> Self {
+        let points = mappings.into();
+        let (conditions, auxiliary) = Conditions::new(&points);
+        let places = Places { points, auxiliary };
+        let slots = slots(&device, &places, now);
         Self {
             device,
-            mappings,
+            places,
             conditions,
             alarms: BTreeSet::new(),
             slots,
@@ -202,7 +204,7 @@ impl Scanner {
     /// The same, told which points carry an alarm: they are read before others that are due.
     #[must_use]
     pub fn with_alarms(mut self, points: &BTreeSet<u32>) -> Self {
-        let own = self.mappings.iter().map(|m| m.point).filter(|point| points.contains(point));
+        let own = self.places.points.iter().map(|m| m.point).filter(|point| points.contains(point));
         self.alarms = own.collect();
         self
     }
@@ -219,7 +221,7 @@ impl Scanner {
     }
 
     fn class_of(&self, slot: &Slot) -> Class {
-        let mut points = slot.block.items.iter().filter_map(|i| self.mappings.get(i.mapping));
+        let mut points = slot.block.items.iter().filter_map(|i| self.places.get(i.mapping));
         match points.any(|m| self.alarms.contains(&m.point)) {
             true => Class::Alarm,
             false => Class::Bulk,
@@ -277,8 +279,7 @@ impl Scanner {
     /// Every point as `Bad`: the device is dead, or its reader failed.
     #[must_use]
     pub fn all_bad(&self, fault: Fault) -> Vec<(u32, Reading)> {
-        let points = self.mappings.iter().enumerate().filter(|(i, _)| self.conditions.is_point(*i));
-        points.map(|(_, m)| (m.point, Reading::Bad(fault))).collect()
+        self.places.points.iter().map(|m| (m.point, Reading::Bad(fault))).collect()
     }
 
     /// What to do now. A request that is not answered is asked again.
@@ -320,7 +321,7 @@ impl Scanner {
     }
 
     fn replan(&mut self, due: u64) {
-        self.slots = slots(&self.device, &self.mappings, due);
+        self.slots = slots(&self.device, &self.places, due);
         self.relearn_at = None;
     }
 
@@ -383,7 +384,7 @@ impl Scanner {
         let mut readings = Vec::new();
         for item in items.unwrap_or_default() {
             self.conditions.failed(item.mapping, fault);
-            let point = self.mappings.get(item.mapping);
+            let point = self.places.get(item.mapping);
             if let Some(m) = point.filter(|_| self.conditions.is_point(item.mapping)) {
                 readings.push((m.point, Reading::Bad(fault)));
             }
@@ -464,7 +465,7 @@ impl Scanner {
             Stamp::Arrival => Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX)),
             Stamp::Source(te) => Moment::Source(te.0),
         };
-        let mut readings = read_block(&mut self.conditions, &self.mappings, block, payload, at);
+        let mut readings = read_block(&mut self.conditions, &self.places, block, payload, at);
         if time == Some(0) {
             doubt_time(&mut readings);
         }
@@ -475,7 +476,7 @@ impl Scanner {
 /// Auxiliary registers first: the points beside them are judged by what this reply says.
 fn read_block(
     conditions: &mut Conditions,
-    mappings: &[Mapping],
+    places: &Places,
     block: &Block,
     payload: &Payload,
     at: Moment,
@@ -490,12 +491,12 @@ fn read_block(
     let (points, auxiliary): (Vec<&Item>, Vec<&Item>) =
         block.items.iter().partition(|item| conditions.is_point(item.mapping));
     for item in auxiliary {
-        if let Some(mapping) = mappings.get(item.mapping) {
+        if let Some(mapping) = places.get(item.mapping) {
             conditions.learn(item.mapping, mapping, cells(item));
         }
     }
     let readings = points.into_iter().filter_map(|item| {
-        let mapping = mappings.get(item.mapping)?;
+        let mapping = places.get(item.mapping)?;
         let reading = conditions.reading(item.mapping, mapping, cells(item), at)?;
         Some((mapping.point, reading))
     });
@@ -512,11 +513,11 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
     }
 }
 
-fn slots(device: &Device, mappings: &[Mapping], due: u64) -> Vec<Slot> {
+fn slots(device: &Device, places: &Places, due: u64) -> Vec<Slot> {
     let slot = |block| Slot { block, due, refused: false, failed: false };
-    let mut blocks = plan(device, mappings);
+    let mut blocks = places.plan(device);
     // What others depend on is read before them.
-    blocks.sort_by_key(|b| !b.items.iter().any(|i| i.is_auxiliary(mappings)));
+    blocks.sort_by_key(|b| !b.items.iter().any(|i| places.is_auxiliary(*i)));
     blocks.into_iter().map(slot).collect()
 }
 

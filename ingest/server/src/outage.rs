@@ -99,12 +99,11 @@ pub fn packages(
     let shown = |row: &&Row| !matches!(row.to, Letter::G | Letter::H | Letter::I);
     let late_on = rows.iter().filter(|row| row.flags.late && row.cause == Cause::On);
     for row in late_on.filter(shown) {
-        let place = usize::try_from(row.alarm.0).unwrap_or(usize::MAX);
-        let (Some(spec), Some(bounds)) = (engine.plan().alarms.get(place), row.bounds) else {
+        let (Some(spec), Some(bounds)) = (engine.spec_of(row.alarm), row.bounds) else {
             continue;
         };
         found.entry(spec.gateway.0).or_default().push(Excursion {
-            alarm: spec.key.clone(),
+            alarm: spec.key.to_owned(),
             occurrence: row.occurrence,
             priority: spec.priority.number(),
             te_on: bounds.on.0,
@@ -149,7 +148,7 @@ pub fn packages(
 
 /// The silence that a back-fill of now belongs to: number, beginning, end.
 fn silence(engine: &Engine, gateway: GatewayRef, now: TimeMs) -> Option<(u64, i64, Option<i64>)> {
-    let place = engine.plan().alarms.iter().position(|alarm| {
+    let place = engine.specs().position(|alarm| {
         alarm.subject == Subject::Gateway(gateway)
             && matches!(alarm.condition, Condition::GatewayOffline { .. })
     })?;

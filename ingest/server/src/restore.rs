@@ -136,8 +136,7 @@ fn fresh(plan: Plan) -> anyhow::Result<Engine> {
 }
 
 fn journaled(engine: &Engine, row: &Row) -> fengsui_store::JournalRow {
-    let place = usize::try_from(row.alarm.0).unwrap_or(usize::MAX);
-    journal_row(row, engine.plan().alarms.get(place).map_or("", |alarm| alarm.key.as_str()))
+    journal_row(row, engine.spec_of(row.alarm).map_or("", |alarm| alarm.key))
 }
 
 /// Names an intake: no two have the same.
@@ -205,8 +204,8 @@ struct Replay<'a> {
 impl<'a> Replay<'a> {
     fn new(engine: Engine, registry: &'a Registry) -> Self {
         let alarms = (0_u32..)
-            .zip(&engine.plan().alarms)
-            .map(|(id, alarm)| (alarm.key.clone(), AlarmId(id)))
+            .zip(engine.specs())
+            .map(|(id, alarm)| (alarm.key.to_owned(), AlarmId(id)))
             .collect();
         Self { engine, registry, alarms, known: HashSet::new(), rows: Vec::new(), samples: 0 }
     }
@@ -297,7 +296,7 @@ pub fn desk_rows(
     journal: &AlarmJournal,
 ) -> anyhow::Result<Vec<AlarmRow>> {
     let facts: Vec<_> =
-        crate::registry::facts(registry, engine.plan()).into_iter().map(Arc::new).collect();
+        crate::registry::facts(registry, &engine.plan()).into_iter().map(Arc::new).collect();
     let mut rows = Vec::new();
     for standing in engine.all_standing() {
         let place = usize::try_from(standing.alarm.0).unwrap_or(usize::MAX);

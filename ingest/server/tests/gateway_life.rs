@@ -11,7 +11,9 @@ use fengsui::intake::GatewayState;
 use fengsui::link::Incoming;
 use fengsui::{Centre, Extras, clock};
 use fengsui_store::{EngineInput, StoredRow};
-use fengsui_telemetry::wire::{Beat, Birth, Channel, Storage, Topic, catalogue_bytes, encode_beat, encode_birth};
+use fengsui_telemetry::wire::{
+    Beat, Birth, Channel, Storage, Topic, catalogue_bytes, encode_beat, encode_birth,
+};
 use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Installation, Point, Revision, Tag, TimeMs};
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};

@@ -162,7 +162,18 @@ pub struct Ack {
 /// The canonical bytes of a catalogue; the head of their SHA-256 is its [`Revision`].
 #[must_use]
 pub fn catalogue_bytes(catalogue: &Catalogue) -> Vec<u8> {
-    catalogue_to_wire(catalogue).encode_to_vec()
+    let Catalogue { enterprise, installations, points } = catalogue;
+    let (enterprise, installations) = (enterprise.clone(), installations.clone());
+    let head = Catalogue { enterprise, installations, points: Vec::new() };
+    let mut bytes = catalogue_to_wire(&head).encode_to_vec();
+    // Point by point, as a message joined to the one before: a copy of all of them would be the
+    // catalogue a second time.
+    for point in points {
+        let point = vec![point_to_wire(point)];
+        let one = proto::Catalogue { point, ..proto::Catalogue::default() };
+        bytes.extend(one.encode_to_vec());
+    }
+    bytes
 }
 
 fn catalogue_to_wire(catalogue: &Catalogue) -> proto::Catalogue {
@@ -177,21 +188,21 @@ fn catalogue_to_wire(catalogue: &Catalogue) -> proto::Catalogue {
                 kind: i.kind.clone(),
             })
             .collect(),
-        point: catalogue
-            .points
-            .iter()
-            .map(|p| proto::Point {
-                tag: p.tag.as_str().to_owned(),
-                name: p.name.clone(),
-                unit: p.unit.clone(),
-                low: p.low,
-                high: p.high,
-                installation: p.installation,
-                equipment: p.equipment.clone(),
-                period_ms: p.period_ms,
-                signal: p.signal.clone(),
-            })
-            .collect(),
+        point: catalogue.points.iter().map(point_to_wire).collect(),
+    }
+}
+
+fn point_to_wire(p: &Point) -> proto::Point {
+    proto::Point {
+        tag: p.tag.as_str().to_owned(),
+        name: p.name.clone(),
+        unit: p.unit.clone(),
+        low: p.low,
+        high: p.high,
+        installation: p.installation,
+        equipment: p.equipment.clone(),
+        period_ms: p.period_ms,
+        signal: p.signal.clone(),
     }
 }
 
@@ -261,7 +272,36 @@ fn gateway_of(message: &'static str, name: &str) -> Result<GatewayId, WireFault>
 /// # Errors
 /// [`WireFault::TooLarge`] when the catalogue does not fit into a packet.
 pub fn encode_birth(birth: &Birth) -> Result<Vec<u8>, WireFault> {
-    let wire = proto::Birth {
+    pack_birth(&birth_to_wire(birth).encode_to_vec())
+}
+
+/// The same birth from a catalogue in its canonical bytes, which are not unpacked into points; the
+/// birth's own `catalogue` is not looked at.
+///
+/// # Errors
+/// [`WireFault::TooLarge`] when the catalogue does not fit into a packet.
+pub fn encode_birth_around(birth: &Birth, catalogue: &[u8]) -> Result<Vec<u8>, WireFault> {
+    /// Of a field that is a message.
+    const LENGTH_DELIMITED: u64 = 2;
+    let whole = birth_to_wire(&Birth { catalogue: None, ..birth.clone() });
+    // Fields stand in the order of their numbers: those before the catalogue, and those behind it.
+    let head = proto::Birth { limits_revision: 0, software: String::new(), ..whole.clone() };
+    let (limits_revision, software) = (whole.limits_revision, whole.software);
+    let tail = proto::Birth { limits_revision, software, ..proto::Birth::default() };
+    let tail = tail.encode_to_vec();
+    let mut plain = Vec::with_capacity(head.encoded_len() + catalogue.len() + tail.len() + 16);
+    plain.extend(head.encode_to_vec());
+    for number in [BIRTH_CATALOGUE << 3 | LENGTH_DELIMITED, catalogue.len() as u64] {
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        prost::encode_length_delimiter(number, &mut plain).expect("a vector has room");
+    }
+    plain.extend_from_slice(catalogue);
+    plain.extend(tail);
+    pack_birth(&plain)
+}
+
+fn birth_to_wire(birth: &Birth) -> proto::Birth {
+    proto::Birth {
         gateway: birth.gateway.as_str().to_owned(),
         online: birth.online,
         epoch: birth.epoch.0,
@@ -272,10 +312,12 @@ pub fn encode_birth(birth: &Birth) -> Result<Vec<u8>, WireFault> {
         catalogue: birth.catalogue.as_ref().map(catalogue_to_wire),
         limits_revision: birth.limits_revision.0,
         software: birth.software.clone(),
-    };
-    let plain = wire.encode_to_vec();
+    }
+}
+
+fn pack_birth(plain: &[u8]) -> Result<Vec<u8>, WireFault> {
     let packed =
-        zstd::bulk::compress(&plain, 3).map_err(|e| field("birth", "zstd", e.to_string()))?;
+        zstd::bulk::compress(plain, 3).map_err(|e| field("birth", "zstd", e.to_string()))?;
     limit("birth", packed.len(), PACKET_MAX - 4_096)?;
     Ok(packed)
 }

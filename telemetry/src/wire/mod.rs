@@ -25,7 +25,7 @@ use thiserror::Error;
 pub use batch::{Batch, BatchHead, Entry, decode_batch, encode_batch};
 pub use envelope::{
     Ack, Beat, Birth, DeviceHealth, Storage, catalogue_bytes, decode_ack, decode_beat,
-    decode_birth, decode_catalogue, encode_ack, encode_beat, encode_birth,
+    decode_birth, decode_catalogue, encode_ack, encode_beat, encode_birth, encode_birth_around,
 };
 pub use limits::{
     LimitsOrder, OrderBytes, SignedLimits, decode_limits, decode_limits_order, encode_limits,

@@ -65,11 +65,13 @@ pub(crate) struct Figure {
     pub(crate) aim: Aim,
     pub(crate) value: f64,
     pub(crate) peer: Option<(String, f64)>,
+    /// What it consists of.
+    pub(crate) detail: Option<String>,
 }
 
 impl Figure {
     pub(crate) fn new(aim: Aim, value: f64) -> Self {
-        Self { aim, value, peer: None }
+        Self { aim, value, peer: None, detail: None }
     }
 
     /// The goal is reached.
@@ -91,6 +93,8 @@ struct Entry {
     peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 /// Writes the summary: one object of named figures.
@@ -106,6 +110,7 @@ pub(crate) fn write(figures: &[Figure], path: &Path) -> anyhow::Result<()> {
                 better: figure.aim.better,
                 peer,
                 peer_value: peer_value.map(rounded),
+                detail: figure.detail.clone(),
             };
             (figure.aim.name, entry)
         })
@@ -116,8 +121,15 @@ pub(crate) fn write(figures: &[Figure], path: &Path) -> anyhow::Result<()> {
 
 /// A table for people.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let heading =
-        ["指标", "figure", "实测 value", "目标 goal", "单位 unit", "结果 result", "对照 peer"];
+    let heading = [
+        "指标",
+        "figure",
+        "实测 value",
+        "目标 goal",
+        "单位 unit",
+        "结果 result",
+        "对照或其中 peer, or of which",
+    ];
     let mut rows = vec![heading.map(str::to_owned)];
     for figure in figures {
         let sign = match figure.aim.better {
@@ -133,7 +145,9 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             format!("{sign} {}", people(figure.aim.goal)),
             figure.aim.unit.to_owned(),
             result.to_owned(),
-            peer.map_or(String::new(), |(name, value)| format!("{} {name}", people(*value))),
+            peer.map(|(name, value)| format!("{} {name}", people(*value)))
+                .or(figure.detail.clone())
+                .unwrap_or_default(),
         ]);
     }
     let mut widths = [0; 7];

@@ -102,7 +102,7 @@ fn run(folder: &Path, load: &Load) -> anyhow::Result<Found> {
     });
     let log = own.join("gateway.log");
     let args = ["run".into(), "--config".into(), config.display().to_string()];
-    let mut gateway = Program::start(&binary, &args, &log)?;
+    let mut gateway = Program::start(&binary, &args, &[], &log)?;
     thread::sleep(WARM);
     let alive_from = monotonic();
     thread::sleep(ALIVE);

@@ -40,6 +40,9 @@ struct Arguments {
     /// 只测这些 | Only these
     #[arg(long, value_enum)]
     only: Vec<Part>,
+    /// 网关程序；默认为与本程序同目录者 | The gateway's program; if not given, the one beside this
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
     /// 汇总文件 | Where the summary goes
     #[arg(long, default_value = "target/bench/summary.json")]
     out: PathBuf,
@@ -119,7 +122,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             continue;
         }
         note(part.title());
-        match measure(part, &folder) {
+        match measure(part, &folder, arguments.gateway.as_deref()) {
             Ok(figures) => all.extend(figures),
             Err(fault) => {
                 whole = false;
@@ -133,7 +136,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(whole)
 }
 
-fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
+fn measure(part: Part, folder: &Path, gateway: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
     let work = TempDir::with_prefix_in("work-", folder)?;
     let peer_folder = TempDir::with_prefix_in("peer-", folder)?;
     // Its own runtime each, so that nothing of one measurement runs in the next.
@@ -162,7 +165,13 @@ fn measure(part: Part, folder: &Path) -> anyhow::Result<Vec<Figure>> {
         }
         Part::Mqtt => runtime.block_on(ingest_mqtt::measure(work.path())),
         Part::Latency => runtime.block_on(latency::measure(work.path())),
-        Part::Gateway => runtime.block_on(gateway::measure(work.path())),
+        Part::Gateway => {
+            let beside = || process::neighbour("fengsui-gateway");
+            let binary = gateway.map(Path::to_path_buf).or_else(beside).context(
+                "fengsui-gateway is not beside this program; build it, or name it with --gateway",
+            )?;
+            runtime.block_on(gateway::measure(&binary, work.path()))
+        }
         Part::Backlog => runtime.block_on(backlog::measure(work.path())),
         Part::Line => line::measure(work.path()),
     }

@@ -43,21 +43,55 @@ pub(crate) fn own_threads() -> Vec<(String, f64)> {
 
 /// Resident megabytes of a process (10⁶ bytes).
 pub(crate) fn rss_mb(pid: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kb: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-    Ok(kb * 1_024.0 / 1e6)
+    Ok(Memory::of(pid)?.resident)
+}
+
+/// What a process holds of memory, megabytes (10⁶ bytes).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// All in all.
+    pub(crate) resident: f64,
+    /// Its own: heap, stacks, changed data.
+    pub(crate) own: f64,
+    /// Pages of files: the program itself and the C library. The kernel may drop them.
+    pub(crate) of_files: f64,
+    /// The most that was resident at any time.
+    pub(crate) peak: f64,
+}
+
+impl Memory {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let mb = |name: &str| -> anyhow::Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let line = line.with_context(|| format!("no {name}"))?;
+            let kb: f64 = line.split_whitespace().next().context("no number")?.parse()?;
+            Ok(kb * 1_024.0 / 1e6)
+        };
+        Ok(Self {
+            resident: mb("VmRSS:")?,
+            own: mb("RssAnon:")?,
+            of_files: mb("RssFile:")?,
+            peak: mb("VmHWM:")?,
+        })
+    }
 }
 
 /// A program that ends with its value.
 pub(crate) struct Program(Child);
 
 impl Program {
-    /// Starts it; its output goes to a file.
-    pub(crate) fn start(path: &Path, args: &[String], log: &Path) -> anyhow::Result<Self> {
+    /// Starts it with these variables; its output goes to a file.
+    pub(crate) fn start(
+        path: &Path,
+        args: &[String],
+        variables: &[(&str, &str)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let out = std::fs::File::create(log).with_context(|| log.display().to_string())?;
         let child = Command::new(path)
             .args(args)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)

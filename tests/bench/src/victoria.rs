@@ -47,7 +47,7 @@ pub(crate) async fn measure(folder: &Path, form: Form) -> anyhow::Result<Option<
         "-search.latencyOffset=0s".to_owned(),
     ];
     let log = folder.join("victoria.log");
-    let mut peer = Program::start(&binary, &args, &log)?;
+    let mut peer = Program::start(&binary, &args, &[], &log)?;
     let client = reqwest::Client::new();
     ready(&client, &base, &mut peer, &log).await?;
     let begin = clock::now() - i64::from(SECONDS) * 1_000;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fengsui_alerting::{AlarmId, Engine, Plan};
 use tracing::{error, info, warn};
 
-use super::AlarmLoop;
+use super::{AlarmLoop, HELD_SAMPLES};
 
 impl AlarmLoop {
     /// Judges by another plan from the next event on: whole, or not at all. What stands stays as
@@ -20,12 +20,12 @@ impl AlarmLoop {
             }
         };
         let sounding: Vec<String> = self.sounding.iter().map(|alarm| self.key(*alarm)).collect();
-        self.engine = engine;
+        self.engine = engine.keeping(HELD_SAMPLES);
         self.revision = revision;
         self.state.limits = revision;
         let numbers: BTreeMap<&str, AlarmId> = (0..)
-            .zip(&self.engine.plan().alarms)
-            .map(|(number, spec)| (spec.key.as_str(), AlarmId(number)))
+            .zip(self.engine.specs())
+            .map(|(number, spec)| (spec.key, AlarmId(number)))
             .collect();
         self.sounding = sounding
             .iter()
@@ -37,7 +37,7 @@ impl AlarmLoop {
                 number
             })
             .collect();
-        info!(%revision, alarms = self.engine.plan().alarms.len(), "limits in force");
+        info!(%revision, alarms = self.engine.specs().count(), "limits in force");
         self.show();
         // No record tells of the change: a replay must begin after it.
         self.save();

@@ -35,8 +35,7 @@ impl AlarmLoop {
     }
 
     fn lit(&self, one: &Standing) -> Lit {
-        let place = usize::try_from(one.alarm.0).unwrap_or(usize::MAX);
-        let spec = self.engine.plan().alarms.get(place);
+        let spec = self.engine.spec_of(one.alarm);
         Lit {
             key: self.key(one.alarm),
             // An alarm that the plan no longer has is as urgent as any.

@@ -48,7 +48,7 @@ fn bench_with(jobs_max: usize, limits: &str) -> Bench {
     let state = watch::channel(LoopState::default()).0;
     let healths = watch::channel(Vec::new()).1;
     let out = Outputs { siren, state, healths, spool };
-    let alarm_loop = AlarmLoop::new(engine, numbers, &["plc".into()], Clock::start(), out);
+    let alarm_loop = AlarmLoop::new(engine, numbers.into(), &["plc".into()], Clock::start(), out);
     Bench { alarm_loop, jobs, siren: shown, scans: 0 }
 }
 

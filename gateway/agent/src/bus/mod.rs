@@ -66,7 +66,7 @@ impl Bus {
         let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
         let reader = move || bus.clone().read(out.clone(), end.clone());
         let failed = || {
-            let scanner = Scanner::new(self.device.clone(), self.mappings.to_vec(), 0);
+            let scanner = Scanner::new(self.device.clone(), Arc::clone(&self.mappings), 0);
             vec![Scanned {
                 device: self.index,
                 te: self.clock.wall(),
@@ -88,7 +88,7 @@ impl Bus {
         let (unit, patience) =
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut scanner =
-            Scanner::new(self.device.clone(), self.mappings.to_vec(), clock.mono_ms());
+            Scanner::new(self.device.clone(), Arc::clone(&self.mappings), clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
         loop {

@@ -48,7 +48,7 @@ impl SharedBus {
     }
 
     fn failed(&self, member: &Member) -> Scanned {
-        let scanner = Scanner::new(member.device.clone(), member.mappings.to_vec(), 0);
+        let scanner = Scanner::new(member.device.clone(), Arc::clone(&member.mappings), 0);
         Scanned {
             device: member.index,
             te: self.clock.wall(),
@@ -72,7 +72,7 @@ impl SharedBus {
     ) {
         let clock = self.clock;
         let scanner = |member: &Member| {
-            Scanner::new(member.device.clone(), member.mappings.to_vec(), clock.mono_ms())
+            Scanner::new(member.device.clone(), Arc::clone(&member.mappings), clock.mono_ms())
                 .with_alarms(&self.alarms)
         };
         let scanners = self.members.iter().map(scanner).collect();

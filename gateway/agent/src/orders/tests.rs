@@ -1,8 +1,9 @@
 //! Orders of the right and of the wrong hand.
 
 use super::*;
+use fengsui_alerting::Subject;
 use fengsui_scan::Site;
-use fengsui_telemetry::wire::{SignedLimits, encode_limits, encode_limits_order};
+use fengsui_telemetry::wire::{SignedLimits, catalogue_bytes, encode_limits, encode_limits_order};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::config::{AlarmSettings, LocalOutput, SpoolConfig};
@@ -35,7 +36,7 @@ fn signed(seed: u8, order: &LimitsOrder) -> Vec<u8> {
     encode_limits(&SignedLimits { order, signature })
 }
 
-fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>) {
+fn config(data: &Path) -> Config {
     let site = "[site]\nenterprise = \"示例\"\ngateway = \"GW-01\"\npoints = \"points.csv\"\n\
         limits = \"limits.csv\"\n[[installation]]\nname = \"1#罐区\"\nkind = \"tank_farm\"\n\
         hazard_class = 3\n[[device]]\nname = \"plc\"\nkind = \"modbus-tcp\"\n\
@@ -47,7 +48,7 @@ fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>
     let points = format!("{}\n{}\n", heads.join("\n"), tank.replace("plc-tank", "plc"));
     let site = Site::load("site.toml", site, &mut |_| Ok(points.clone())).unwrap();
     let limits = LimitSet::parse("limits.csv", OLD).unwrap();
-    let config = Config {
+    Config {
         site,
         limits,
         limits_revision: revision_of(OLD.as_bytes()),
@@ -61,22 +62,38 @@ fn keeper(data: &Path) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>
         health: None,
         clock_battery: true,
         sparkplug: None,
-    };
+    }
+}
+
+fn keeper(config: &Config) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<String>) {
     let (to_loop, plans) = mpsc::channel(1);
     let (fault, faults) = watch::channel(String::new());
-    (Keeper { config, numbers: vec![7], held: None, to_loop, fault }, plans, faults)
+    let keeper = Keeper {
+        key: key(1),
+        gateway: config.site.gateway.clone(),
+        data: config.data.clone(),
+        alarm: config.alarm,
+        catalogue: Packed::of(&catalogue_bytes(&config.site.catalogue)).unwrap(),
+        numbers: [7].into(),
+        held: None,
+        to_loop,
+        fault,
+    };
+    (keeper, plans, faults)
 }
 
 #[test]
 fn an_order_is_taken_once_and_comes_back_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut keeper, _plans, _faults) = keeper(folder.path());
-    let (config, first) = (keeper.config.clone(), order(2, 1_000, NEW));
-    let plan = keeper.take(&signed(1, &first), key(1)).unwrap().expect("new");
+    let config = config(folder.path());
+    let (mut keeper, _plans, _faults) = keeper(&config);
+    let first = order(2, 1_000, NEW);
+    let plan = keeper.take(&signed(1, &first)).unwrap().expect("new");
     assert_eq!(plan.revision, revision_of(NEW.as_bytes()));
     let high = plan.alarms.iter().find(|alarm| alarm.key == "GW-01/TK-101.LT/H").unwrap();
     assert_eq!(high.condition.limit(), Some(80.0));
-    assert_eq!(keeper.take(&signed(1, &first), key(1)), Ok(None), "the same order again");
+    assert_eq!(high.subject, Subject::Point(PointRef(7)), "as the spool numbers it");
+    assert_eq!(keeper.take(&signed(1, &first)), Ok(None), "the same order again");
 
     let (recalled, held) = recall(config.clone());
     assert_eq!((recalled.limits_revision, held), (first.revision, Some(first)));
@@ -90,10 +107,10 @@ fn an_order_is_taken_once_and_comes_back_after_a_restart() {
 #[test]
 fn what_is_not_ours_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut keeper, _plans, _faults) = keeper(folder.path());
+    let before = config(folder.path());
+    let (mut keeper, _plans, _faults) = keeper(&before);
     let held = order(5, 5_000, NEW);
-    keeper.take(&signed(1, &held), key(1)).unwrap().expect("new");
-    let before = keeper.config.clone();
+    keeper.take(&signed(1, &held)).unwrap().expect("new");
     let stranger =
         LimitsOrder { gateway: GatewayId::parse("GW-02").unwrap(), ..order(6, 6_000, OLD) };
     let renamed = LimitsOrder { revision: Revision(7), ..order(6, 6_000, OLD) };
@@ -112,19 +129,19 @@ fn what_is_not_ours_changes_nothing() {
         ("beyond the range", signed(1, &order(6, 6_000, &OLD.replace("85", "850"))), "Limits"),
         ("unknown tag", signed(1, &order(6, 6_000, &OLD.replace("101", "999"))), "Limits"),
     ] {
-        let refusal = keeper.take(&payload, key(1)).expect_err(what);
+        let refusal = keeper.take(&payload).expect_err(what);
         assert!(format!("{refusal:?}").starts_with(want), "{what}: {refusal:?}");
-        assert_eq!(keeper.config.limits_revision, before.limits_revision, "{what}");
+        assert_eq!(keeper.held, Some(held.clone()), "{what}");
         assert_eq!(recall(before.clone()).1, Some(held.clone()), "{what}: the disk keeps the old");
     }
     // A centre that was restored counts lower, but later.
-    assert!(keeper.take(&signed(1, &order(3, 7_000, OLD)), key(1)).unwrap().is_some());
+    assert!(keeper.take(&signed(1, &order(3, 7_000, OLD))).unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_until_an_order_is_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let (keeper, mut plans, mut faults) = keeper(folder.path());
+    let (keeper, mut plans, mut faults) = keeper(&config(folder.path()));
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     tokio::spawn(keeper.run(inbox));
     orders.send(signed(2, &order(2, 1_000, NEW))).await.unwrap();

@@ -254,12 +254,11 @@ impl Spool {
     }
 
     /// Catalogues of kept records that are not the present one, each with the offset at which the
-    /// next begins.
-    pub(crate) fn old_catalogues(&self) -> Vec<(Offset, Catalogue)> {
-        let kept = self.db.old_catalogues().unwrap_or_default();
-        kept.into_iter()
-            .filter_map(|(until, bytes)| Some((until, decode_catalogue(&bytes).ok()?)))
-            .collect()
+    /// next begins, in canonical bytes that can be read.
+    pub(crate) fn old_catalogues(&self) -> Vec<(Offset, Vec<u8>)> {
+        let mut kept = self.db.old_catalogues().unwrap_or_default();
+        kept.retain(|(_, bytes)| decode_catalogue(bytes).is_ok());
+        kept
     }
 
     /// Where things stand.

@@ -6,6 +6,7 @@
 //!   when the centre's acknowledgement says so.
 //! - A slow spool holds up offers, never heartbeats.
 
+mod identity;
 mod pump;
 
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use std::time::Duration;
 
 use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
 use fengsui_telemetry::wire::{
-    self, BatchHead, Beat, Birth, Channel, Topic, decode_ack, encode_batch, encode_beat,
-    encode_birth,
+    BatchHead, Beat, Birth, Channel, Topic, decode_ack, encode_batch, encode_beat, encode_birth,
+    encode_birth_around,
 };
-use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Lane, Offset, Revision, TimeMs};
+use fengsui_telemetry::{Epoch, Lane, Offset, Revision, TimeMs};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,7 +27,9 @@ use tracing::{debug, error, info, warn};
 use crate::alarm::LoopState;
 use crate::clock::Clock;
 use crate::config::UplinkConfig;
+use crate::packed::Packed;
 use crate::spool::{Chunk, Job, SpoolHandle, SpoolState};
+pub(crate) use identity::Identity;
 use pump::Said;
 
 /// Between two heartbeats.
@@ -48,16 +51,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// An acknowledgement below what was acknowledged before must come twice: then the centre has lost
 /// data and is offered again what is kept.
 const REGRESSIONS: u32 = 2;
-
-/// What does not change while a gateway runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Identity {
-    pub(crate) gateway: GatewayId,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) catalogue_revision: Revision,
-    /// Catalogues of kept records from before, each with the offset at which the next begins.
-    pub(crate) old_catalogues: Vec<(Offset, Catalogue)>,
-}
 
 /// What the uplink listens to.
 #[derive(Debug)]
@@ -356,15 +349,15 @@ impl Task {
     /// have. False: not everything could be sent.
     fn birth(&self) -> bool {
         let durable = self.machine.durable_next();
-        let old = self.identity.old_catalogues.iter().filter(|(until, _)| durable < *until);
+        let old = self.identity.old_catalogues.iter().filter(|old| durable < old.until);
         let mut sent = true;
-        for (_, catalogue) in old {
-            sent &= self.send_birth(catalogue_revision(catalogue), catalogue, false);
+        for old in old {
+            sent &= self.send_birth(old.revision, &old.bytes, false);
         }
         sent && self.send_birth(self.identity.catalogue_revision, &self.identity.catalogue, true)
     }
 
-    fn send_birth(&self, revision: Revision, catalogue: &Catalogue, retain: bool) -> bool {
+    fn send_birth(&self, revision: Revision, catalogue: &Packed, retain: bool) -> bool {
         let birth = Birth {
             gateway: self.identity.gateway.clone(),
             online: true,
@@ -373,11 +366,15 @@ impl Task {
             next: self.machine.next(),
             boot: self.clock.boot(),
             catalogue_revision: revision,
-            catalogue: Some(catalogue.clone()),
+            catalogue: None,
             limits_revision: self.alarms.borrow().limits,
             software: format!("fengsui-gateway {}", env!("CARGO_PKG_VERSION")),
         };
-        match encode_birth(&birth) {
+        let plain = catalogue.plain().map_err(|fault| fault.to_string());
+        let encoded = plain.and_then(|catalogue| {
+            encode_birth_around(&birth, &catalogue).map_err(|fault| fault.to_string())
+        });
+        match encoded {
             Ok(bytes) => self.send(Channel::Birth, retain, bytes),
             Err(fault) => {
                 error!(%fault, "birth cannot be encoded");
@@ -571,9 +568,4 @@ fn offline(identity: &Identity) -> Birth {
         limits_revision: Revision(0),
         software: String::new(),
     }
-}
-
-/// The revision of a catalogue.
-pub(crate) fn catalogue_revision(catalogue: &Catalogue) -> Revision {
-    crate::config::revision_of(&wire::catalogue_bytes(catalogue))
 }

@@ -7,6 +7,7 @@
 //! - An inhibited point moves no memory: neither its rate nor its rest is judged.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fengsui_telemetry::{Doubt, Fault, Reading};
 
@@ -84,12 +85,12 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Appends the auxiliary registers to the mappings of a device.
-    pub(crate) fn new(mappings: &mut Vec<Mapping>) -> Self {
+    /// Of the points of a device; and the auxiliary registers that are to stand behind them.
+    pub(crate) fn new(mappings: &[Mapping]) -> (Self, Vec<Mapping>) {
         let points = mappings.len();
-        let registers = auxiliaries(mappings);
+        let (registers, auxiliary) = auxiliaries(mappings);
         let seen = vec![Seen::Never; registers.len()];
-        Self { points, registers, seen, memory: BTreeMap::new() }
+        (Self { points, registers, seen, memory: BTreeMap::new() }, auxiliary)
     }
 
     /// True for the places of points, false for those of auxiliary registers.
@@ -356,10 +357,10 @@ fn with_doubt(reading: Reading, doubt: Doubt) -> Reading {
     }
 }
 
-/// Appends one mapping a register, as often as the fastest point that needs it.
-fn auxiliaries(mappings: &mut Vec<Mapping>) -> BTreeMap<Register, usize> {
+/// One mapping a register, as often as the fastest point that needs it.
+fn auxiliaries(mappings: &[Mapping]) -> (BTreeMap<Register, usize>, Vec<Mapping>) {
     let mut needed: BTreeMap<Register, (u32, usize, usize)> = BTreeMap::new();
-    for mapping in mappings.iter() {
+    for mapping in mappings {
         let registers = mapping.rules.iter().flat_map(|rules| rules.registers());
         for register in registers {
             let first = (mapping.period_ms, mapping.device, mapping.row);
@@ -367,12 +368,12 @@ fn auxiliaries(mappings: &mut Vec<Mapping>) -> BTreeMap<Register, usize> {
             entry.0 = entry.0.min(mapping.period_ms);
         }
     }
-    let mut places = BTreeMap::new();
+    let (mut places, mut found) = (BTreeMap::new(), Vec::new());
     for (place, (register, (period_ms, device, row))) in needed.into_iter().enumerate() {
         places.insert(register, place);
-        mappings.extend(register.mapping(device, period_ms, row));
+        found.extend(register.mapping(device, period_ms, row));
     }
-    places
+    (places, found)
 }
 
 impl Register {
@@ -385,8 +386,8 @@ impl Register {
             address: self.address,
             encoding: self.encoding,
             order: self.order,
-            scaling: Scaling::new(1.0, 0.0)?,
-            sentinels: Vec::new(),
+            scaling: Arc::new(Scaling::new(1.0, 0.0)?),
+            sentinels: Arc::default(),
             low: f64::MIN,
             high: f64::MAX,
             period_ms,

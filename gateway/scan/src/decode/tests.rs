@@ -10,6 +10,7 @@
 use super::*;
 use crate::register::{Encoding, Function};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// Lays bytes out as the name of the order says, letter by letter. Shares nothing with the decoder.
 fn lay(order: WordOrder, big_endian: &[u8]) -> Vec<u16> {
@@ -43,8 +44,8 @@ fn mapping(encoding: Encoding, order: WordOrder) -> Mapping {
         address: 0,
         encoding,
         order,
-        scaling: Scaling::new(1.0, 0.0).unwrap(),
-        sentinels: vec![],
+        scaling: Arc::new(Scaling::new(1.0, 0.0).unwrap()),
+        sentinels: Arc::default(),
         low: -1e300,
         high: 1e300,
         period_ms: 1_000,
@@ -124,7 +125,7 @@ proptest! {
     ) {
         let Some(scaling) = Scaling::new(scale, offset) else { return Ok(()) };
         let mapping = Mapping {
-            scaling,
+            scaling: scaling.into(),
             ..mapping(Encoding::ALL[encoding], WordOrder::ALL[order])
         };
         let reading = decode_words(&mapping, &words);
@@ -151,8 +152,8 @@ fn nan_infinity_and_sentinels_are_bad_and_never_a_number() {
     }
     let tenth = Scaling::new(0.1, 0.0).unwrap();
     let gas = Mapping {
-        sentinels: vec![Raw::Whole(65_535)],
-        scaling: tenth,
+        sentinels: [Raw::Whole(65_535)].into(),
+        scaling: tenth.into(),
         high: 100.0,
         low: 0.0,
         ..mapping(Encoding::U16, WordOrder::Abcd)
@@ -160,7 +161,7 @@ fn nan_infinity_and_sentinels_are_bad_and_never_a_number() {
     assert_eq!(decode_words(&gas, &[65_535]), Reading::Bad(Fault::Sentinel));
     assert_eq!(decode_words(&gas, &[234]), Reading::Good(23.4));
     let flow = Mapping {
-        sentinels: vec![Raw::Float(-9_999.9)],
+        sentinels: [Raw::Float(-9_999.9)].into(),
         ..mapping(Encoding::F32, WordOrder::Abcd)
     };
     let words = lay(WordOrder::Abcd, &(-9_999.9_f32).to_be_bytes());

@@ -19,12 +19,13 @@
 //! Not in it: a reading that is lost to noise. It is `Bad` at once, and the next scan decides.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::DEAD_SHARE;
 use crate::pdu::ReadRequest;
 use crate::rtu::Timing;
 use crate::schedule::{Class, Scanner};
-use crate::site::{Device, Link, Site};
+use crate::site::{Device, Link, Mapping, Site};
 
 /// The bound of one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +95,8 @@ fn turns(job: &Job, other: &Job) -> u64 {
 
 fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &BTreeSet<u32>) -> Vec<Job> {
     let Some(device) = site.devices.get(index) else { return Vec::new() };
-    let mappings = site.mappings_of(index);
-    let scanner = Scanner::new(device.clone(), mappings.clone(), 0).with_alarms(alarms);
+    let mappings: Arc<[Mapping]> = site.mappings_of(index).into();
+    let scanner = Scanner::new(device.clone(), Arc::clone(&mappings), 0).with_alarms(alarms);
     let job = |(block, class): (&crate::plan::Block, Class)| Job {
         device: index,
         points: block.items.iter().filter_map(|i| Some(mappings.get(i.mapping)?.point)).collect(),

@@ -84,7 +84,8 @@ pub struct Device {
     pub never_write: bool,
 }
 
-/// Where a point's value stands and how it is read.
+/// Where a point's value stands and how it is read. A gateway has some 30,000 of these: what is the
+/// same for many is shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
     /// Index of the point in the catalogue.
@@ -100,9 +101,9 @@ pub struct Mapping {
     /// In which order its bytes stand.
     pub order: WordOrder,
     /// Raw to unit.
-    pub scaling: Scaling,
+    pub scaling: Arc<Scaling>,
     /// Raw values by which the instrument says that it has none.
-    pub sentinels: Vec<Raw>,
+    pub sentinels: Arc<[Raw]>,
     /// Lower end of the range.
     pub low: f64,
     /// Upper end of the range.

@@ -56,6 +56,9 @@ struct Sheet<'a, 'r> {
     profiles: &'a [Option<Chosen>],
     read: &'a mut Read<'r>,
     tables: BTreeMap<String, Option<Arc<Table>>>,
+    /// By the bits of scale and offset.
+    scalings: BTreeMap<(u64, u64), Arc<Scaling>>,
+    sentinels: BTreeMap<(String, Encoding), Arc<[Raw]>>,
     faults: &'a mut Vec<SiteFault>,
 }
 
@@ -80,7 +83,8 @@ pub(super) fn parse(
         .delimiter(separator(text))
         .from_reader(text.as_bytes());
     let (columns, tables) = (BTreeMap::new(), BTreeMap::new());
-    let mut sheet = Sheet { file, columns, profiles, read, tables, faults };
+    let (scalings, sentinels) = (BTreeMap::new(), BTreeMap::new());
+    let mut sheet = Sheet { file, columns, profiles, read, tables, scalings, sentinels, faults };
     let before = sheet.faults.len();
     let mut rows = Vec::new();
     let mut width = 0;
@@ -463,24 +467,39 @@ impl Sheet<'_, '_> {
         })
     }
 
-    fn scaling(&mut self, cells: &Cells<'_>) -> Option<Scaling> {
+    fn scaling(&mut self, cells: &Cells<'_>) -> Option<Arc<Scaling>> {
         let scale = self.number(cells, "scale", Some(1.0));
         let offset = self.number(cells, "offset", Some(0.0));
         let (scale, offset) = scale.zip(offset)?;
-        let scaling = Scaling::new(scale, offset);
-        if scaling.is_none() {
-            let shown = format!("{scale} / {offset}");
-            self.fault(cells.row, Some("scale"), Some(&shown), Problem::BadScale);
+        let bits = (scale.to_bits(), offset.to_bits());
+        if let Some(known) = self.scalings.get(&bits) {
+            return Some(Arc::clone(known));
+        }
+        let scaling = Scaling::new(scale, offset).map(Arc::new);
+        match &scaling {
+            Some(scaling) => {
+                self.scalings.insert(bits, Arc::clone(scaling));
+            }
+            None => {
+                let shown = format!("{scale} / {offset}");
+                self.fault(cells.row, Some("scale"), Some(&shown), Problem::BadScale);
+            }
         }
         scaling
     }
 
-    fn sentinels(&mut self, cells: &Cells<'_>, encoding: Encoding) -> Option<Vec<Raw>> {
-        let (found, faults) = sentinels(self.cell(cells, "sentinels"), encoding);
+    fn sentinels(&mut self, cells: &Cells<'_>, encoding: Encoding) -> Option<Arc<[Raw]>> {
+        let cell = (self.cell(cells, "sentinels").to_owned(), encoding);
+        if let Some(known) = self.sentinels.get(&cell) {
+            return Some(Arc::clone(known));
+        }
+        let (found, faults) = sentinels(&cell.0, encoding);
         let sound = faults.is_empty();
         for (part, problem) in faults {
             self.fault(cells.row, Some("sentinels"), Some(&part), problem);
         }
-        sound.then_some(found)
+        let found: Option<Arc<[Raw]>> = sound.then(|| found.into());
+        self.sentinels.extend(found.clone().map(|found| (cell, found)));
+        found
     }
 }

@@ -53,7 +53,7 @@ fn a_good_site_loads_whole() {
     let mut site = load(SITE, &rows).unwrap();
     assert_eq!(site.gateway.as_str(), "GW-01");
     assert_eq!(site.catalogue.points.len(), 3);
-    assert_eq!(site.mappings[1].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
+    assert_eq!(*site.mappings[1].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
     assert_eq!(site.mappings[2].point, 2);
     assert_eq!(site.limits_file, "limits.csv");
     assert!(site.set_endpoint("plc", "127.0.0.1", 9));
@@ -222,7 +222,7 @@ fn a_sheet_with_semicolons_or_tabs_between_its_cells_is_read() {
         let head = HEAD.replace(',', separator);
         let sheet = format!("{head}{}\n", cells.join(separator));
         let site = Site::load("site.toml", SITE, &mut |_| Ok(sheet.clone())).unwrap();
-        assert_eq!(site.mappings[0].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
+        assert_eq!(*site.mappings[0].sentinels, [Raw::Whole(32_767), Raw::Whole(-32_768)]);
         assert_eq!(site.catalogue.points[0].low.to_bits(), (-50_f64).to_bits());
     }
 }

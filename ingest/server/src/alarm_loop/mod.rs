@@ -156,7 +156,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
     let recalls = start_recalls(parts.store.clone(), inputs.clone())?;
     std::thread::Builder::new().name("alarm-loop".into()).spawn(move || {
         let mut alarm_loop = AlarmLoop {
-            facts: shared_facts(&parts.registry, parts.engine.plan()),
+            facts: shared_facts(&parts.registry, &parts.engine.plan()),
             chunk: parts.chunk,
             flood: parts.flood.clone(),
             parts,
@@ -475,7 +475,7 @@ impl AlarmLoop {
             Ok(engine) => {
                 self.parts.engine = engine;
                 self.parts.registry = registry;
-                self.facts = shared_facts(&self.parts.registry, self.parts.engine.plan());
+                self.facts = shared_facts(&self.parts.registry, &self.parts.engine.plan());
                 // The log before this belongs to the other plan.
                 self.snapshot(clock::now(), None);
                 self.resync();
