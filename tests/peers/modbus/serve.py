@@ -3,8 +3,9 @@
 
     serve.py pymodbus|modbus-tk|faults tcp PORT | rtu DEVICE
 
-`faults` is pymodbus over TCP that spoils every fourth reply, in turn by a foreign transaction id, a
-cut reply, none at all, a foreign unit, a foreign function. Prints `ready` when it answers."""
+`faults` is pymodbus over TCP that spoils every fourth reply, and the one after every sixth of these,
+so that asking again mostly helps and at times does not: in turn by a foreign transaction id, a cut reply,
+none at all, a foreign unit, a foreign function. Prints `ready` when it answers."""
 
 import asyncio
 import sys
@@ -16,23 +17,24 @@ BAUD = 115200
 
 
 def spoil():
-    """Three replies of four are whole."""
-    count = 0
+    """Most replies are whole."""
+    count = spoils = 0
 
     def wire(sending, data):
-        nonlocal count
+        nonlocal count, spoils
         if not sending:
             return data
         count += 1
-        if count % 4:
+        if count % 4 and (count % 24 != 1 or count == 1):
             return data
+        spoils += 1
         return (
             bytes([data[0] ^ 255]) + data[1:],
             data[:-1],
             b"",
             data[:6] + bytes([data[6] ^ 1]) + data[7:],
             data[:7] + bytes([data[7] ^ 1]) + data[8:],
-        )[count // 4 % 5]
+        )[spoils % 5]
 
     return wire
 
