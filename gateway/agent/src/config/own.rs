@@ -105,7 +105,7 @@ fn spool(at: &mut Text<'_>, mut section: Section<'_, '_>) -> SpoolConfig {
 fn alarm(at: &mut Text<'_>, mut section: Section<'_, '_>) -> AlarmSettings {
     let mut ms = |key| {
         let read = |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| {
-            s.whole(at, key, (0, SECONDS_MAX), None)
+            s.whole(at, key, (1, SECONDS_MAX), None)
         };
         section.optional(at, key, read).flatten().map(|seconds| seconds * 1_000)
     };

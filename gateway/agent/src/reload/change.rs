@@ -16,6 +16,7 @@ pub(super) fn fixed(old: &Config, new: &Config) -> Vec<String> {
         ("[local]", old.local != new.local),
         ("[[output]] / [[button]]", old.outputs != new.outputs),
         ("[health]", old.health != new.health),
+        ("[clock]", old.clock_battery != new.clock_battery),
     ];
     all.into_iter()
         .filter(|(_, changed)| *changed)
@@ -61,6 +62,7 @@ fn own(old: &Config, new: &Config) -> Vec<String> {
         ("[centre]", old.centre_key != new.centre_key),
         ("[sparkplug]", old.sparkplug != new.sparkplug),
         ("enterprise", old.site.catalogue.enterprise != new.site.catalogue.enterprise),
+        ("[[shutoff]]", old.site.valves != new.site.valves),
         ("[[installation]]", old.site.catalogue.installations != new.site.catalogue.installations),
     ];
     let changed = all.into_iter().filter(|(_, changed)| *changed);

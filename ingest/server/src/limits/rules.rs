@@ -139,12 +139,12 @@ pub fn review(
         let why = format!("{} 字节，最多 {CSV_MAX} / bytes, at most {CSV_MAX}", csv.len());
         return Err(Refusal::Field { field: "csv", why });
     }
-    let limits = LimitSet::parse("csv", csv).map_err(Refusal::File)?;
+    let limits = match catalogue {
+        Some(catalogue) => LimitSet::parse_for("csv", csv, catalogue),
+        None => LimitSet::parse("csv", csv),
+    };
+    let limits = limits.map_err(Refusal::File)?;
     if let Some(catalogue) = catalogue {
-        let misfits = limits.check_against(catalogue);
-        if !misfits.is_empty() {
-            return Err(Refusal::File(misfits));
-        }
         let alarms =
             limits.plan(gateway.as_str(), GatewayRef(0), catalogue, &PointRef, Revision::default());
         if let Err(faults) = Engine::new(Plan { revision: Revision::default(), alarms }) {
