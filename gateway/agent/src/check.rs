@@ -7,6 +7,7 @@ use std::path::Path;
 
 use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
+use toml::de::DeTable;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
 use crate::reach::{self, Reach};
@@ -177,7 +178,10 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
 /// A site file has a table `[site]`; a gateway's file names one.
 fn is_site(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().any(|line| line.trim_start().starts_with("[site]"))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    // As far as it can be read: its faults are told by whoever reads it whole.
+    let (document, _faults) = DeTable::parse_recoverable(text);
+    document.get_ref().get("site").is_some_and(|site| site.get_ref().is_table())
 }
 
 /// Faults for a person, and how many there are.
@@ -209,5 +213,29 @@ fn mends(fault: &ConfigFault) -> (String, String) {
     match fault {
         ConfigFault::Site(fault) => (fault.problem.zh(), fault.problem.en()),
         ConfigFault::Limit(fault) => both(&fault.trouble.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_file_is_known_by_its_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("any.toml");
+        for (text, is) in [
+            ("[site]\ngateway = 'GW'\n", true),
+            ("\u{feff}[site]\ngateway = 'GW'\n", true),
+            ("# 站点\r\n  [ site ] # here\r\ngateway = 'GW'\r\n", true),
+            ("[site]\ngateway = 'GW\n[[device]]\nname = 'plc'\n", true),
+            ("[[device]]\nname = 'plc'\n", false),
+            ("site = 'site.toml'\n", false),
+            ("\u{feff}site = 'site.toml'\nnote = \"\"\"\n[site]\n\"\"\"\n", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(is_site(&path), is, "{text}");
+        }
+        assert!(!is_site(&folder.path().join("none.toml")));
     }
 }

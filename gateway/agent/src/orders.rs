@@ -202,6 +202,14 @@ pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
     }
 }
 
+/// What would judge by this configuration: the limits that [`recall`] brings it to.
+pub(crate) fn judged(config: &Config) -> Plan {
+    match kept(config) {
+        Ok(Some((order, limits))) => config.ground().plan(&limits, order.revision, &PointRef),
+        Ok(None) | Err(_) => config.plan(),
+    }
+}
+
 /// The order on disk, checked against this configuration.
 ///
 /// # Errors

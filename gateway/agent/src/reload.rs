@@ -8,9 +8,10 @@
 //!   not change while the program runs: that takes a restart of the service.
 
 mod change;
+mod proposal;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::orders;
 use crate::packed::Packed;
 use crate::run::{Reloads, run_with};
 use crate::spreadsheet;
+pub(crate) use proposal::Proposal;
 use settle::{Print, Settling};
 
 /// How often the files are looked at: a person who saves a sheet waits so long twice.
@@ -53,21 +55,30 @@ impl Loaded {
 }
 
 /// Files as they were read, packed: a configuration in use is many times as large, and what it
-/// was is asked only when it changes.
+/// was is asked only when it changes. None where a file could not be read: it may come.
 #[derive(Debug, Default)]
-struct Files(BTreeMap<PathBuf, Packed>);
+struct Files(BTreeMap<PathBuf, Option<Packed>>);
 
 impl Files {
     fn read(&mut self, file: &Path) -> io::Result<Vec<u8>> {
+        let kept = self.0.entry(file.to_owned()).or_default();
         let bytes = spreadsheet::bytes(file)?;
-        self.0.insert(file.to_owned(), Packed::of(&bytes)?);
+        *kept = Some(Packed::of(&bytes)?);
         Ok(bytes)
     }
 
     /// The configuration that was read from them.
     fn config(&self, path: &Path) -> Result<Config, Vec<ConfigFault>> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        Config::load_from(path, &mut |file| self.0.get(file).ok_or_else(missing)?.plain())
+        Config::load_from(path, &mut |file| {
+            self.0.get(file).and_then(Option::as_ref).ok_or_else(missing)?.plain()
+        })
+    }
+
+    /// What was read is what they hold now.
+    fn stand(&self, now: &Print) -> bool {
+        let read = self.0.iter().filter_map(|(file, kept)| Some((file, kept.as_ref()?)));
+        read.into_iter().all(|(file, kept)| kept.plain().is_ok_and(|bytes| now.holds(file, &bytes)))
     }
 }
 
@@ -82,7 +93,7 @@ pub async fn run_reloading(loaded: Loaded, shutdown: watch::Receiver<bool>) -> a
     let (to_run, next) = mpsc::channel(1);
     let fault = watch::channel(String::new()).0;
     let watcher = Watcher {
-        files: settle::files(&path, &[]),
+        files: files.0.keys().cloned().collect(),
         path,
         current: files,
         to_run,
@@ -94,12 +105,16 @@ pub async fn run_reloading(loaded: Loaded, shutdown: watch::Receiver<bool>) -> a
     ended
 }
 
+/// A new configuration and what is different in it, or everything that is wrong with it.
+type Outcome = Result<(Config, Vec<String>), Vec<String>>;
+
 struct Watcher {
     path: PathBuf,
+    /// Looked at: all that was asked for, by what runs and by what was loaded last.
     files: Vec<PathBuf>,
     /// Of the configuration in force.
     current: Files,
-    to_run: mpsc::Sender<Config>,
+    to_run: mpsc::Sender<Proposal>,
     fault: watch::Sender<String>,
 }
 
@@ -116,84 +131,83 @@ impl Watcher {
                 },
                 _ = look.tick() => false,
             };
-            let (path, files) = (self.path.clone(), self.files.clone());
-            let looked = tokio::task::spawn_blocking(move || {
-                let files = settle::files(&path, &files);
-                let print = Print::of(&files);
-                (files, print)
-            });
-            let Ok((files, print)) = looked.await else { continue };
-            self.files = files;
+            let files = self.files.clone();
+            let looked = tokio::task::spawn_blocking(move || Print::of(&files));
+            let Ok(print) = looked.await else { continue };
             // The first look is what the gateway began with.
             let settling = settling.get_or_insert_with(|| Settling::new(print.clone()));
             if !(settling.look(print) || told) {
                 continue;
             }
-            settling.settle();
             info!(signal = told, "files are loaded again");
             let work = tokio::task::spawn_blocking(move || {
-                let before = Print::of(&self.files);
-                let loaded = self.load();
-                // Half of an old file and half of a new one would be neither.
-                let moved = before != Print::of(&self.files);
-                (self, loaded, moved)
+                let (asked, loaded, still) = self.look_and_load();
+                (self, asked, loaded, still)
             });
-            let loaded;
-            let moved;
-            (self, loaded, moved) = match work.await {
+            let (asked, loaded, still);
+            (self, asked, loaded, still) = match work.await {
                 Ok(done) => done,
                 Err(fault) => return error!(%fault, "files are no longer followed"),
             };
-            if moved {
+            let Some(print) = still else {
                 settling.unsettle();
                 continue;
-            }
-            if !self.take(loaded).await {
+            };
+            settling.settle(print);
+            if !self.take(asked, loaded).await {
                 return;
             }
         }
     }
 
-    /// The new configuration and what is different in it, or everything that is wrong with it.
-    fn load(&self) -> Result<(Loaded, Vec<String>), Vec<String>> {
-        let texts = |faults: Vec<ConfigFault>| -> Vec<String> {
-            faults.iter().map(ToString::to_string).collect()
-        };
-        let next = Loaded::load(&self.path).map_err(texts)?;
-        let old = self.current.config(&self.path).map_err(texts)?;
-        let fixed = change::fixed(&old, &next.config);
+    /// What was asked for and came of it, and how the files stand; none where they changed
+    /// meanwhile: half of an old file and half of a new one would be neither.
+    fn look_and_load(&mut self) -> (Files, Outcome, Option<Print>) {
+        let before = Print::of(&self.files);
+        let (asked, loaded) = self.load();
+        let moved = before != Print::of(&self.files);
+        let watched: BTreeSet<_> = self.current.0.keys().chain(asked.0.keys()).cloned().collect();
+        self.files = watched.into_iter().collect();
+        let print = Print::of(&self.files);
+        let still = !moved && asked.stand(&print);
+        (asked, loaded, still.then_some(print))
+    }
+
+    fn load(&self) -> (Files, Outcome) {
+        let mut asked = Files::default();
+        let next = Config::load_from(&self.path, &mut |file| asked.read(file));
+        let outcome = next.map_err(|faults| texts(&faults)).and_then(|next| self.compare(next));
+        (asked, outcome)
+    }
+
+    /// A configuration beside the one in force.
+    fn compare(&self, next: Config) -> Outcome {
+        let old = self.current.config(&self.path).map_err(|faults| texts(&faults))?;
+        let fixed = change::fixed(&old, &next);
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        orders::kept(&next.config).map_err(|refusal| {
+        orders::kept(&next).map_err(|refusal| {
             vec![format!(
                 "中心下发的限值与新点表不符；请先在中心改限值，或恢复点表  |  the centre's limits do not \
                  fit the new points; change them there first, or put the points back: {refusal}"
             )]
         })?;
-        let lines = change::lines(&old, &next.config);
+        let lines = change::lines(&old, &next);
         Ok((next, lines))
     }
 
     /// False: nobody runs any more.
-    async fn take(&mut self, loaded: Result<(Loaded, Vec<String>), Vec<String>>) -> bool {
+    async fn take(&mut self, asked: Files, loaded: Outcome) -> bool {
         let (next, lines) = match loaded {
             Ok(loaded) => loaded,
             Err(faults) => {
-                for fault in &faults {
-                    error!(fault, "reload is refused");
-                }
-                let count = faults.len();
-                warn!(faults = count, "the old configuration stays");
-                let first = faults.into_iter().next().unwrap_or_default();
-                self.fault.send_replace(format!(
-                    "重载被拒，共 {count} 处错误 / reload refused, {count} faults: {first}"
-                ));
+                self.refuse(faults);
                 return true;
             }
         };
-        self.fault.send_replace(String::new());
         if lines.is_empty() {
+            self.fault.send_replace(String::new());
             info!("nothing has changed");
             return true;
         }
@@ -204,7 +218,41 @@ impl Watcher {
             info!(changes = lines.len() - LINES_MAX, "reload: more changes");
         }
         info!(changes = lines.len(), "reload begins");
-        self.current = next.files;
-        self.to_run.send(next.config).await.is_ok()
+        let (proposal, answer) = Proposal::new(next);
+        if self.to_run.send(proposal).await.is_err() {
+            return false;
+        }
+        match answer.await {
+            Ok(Ok(())) => {
+                self.current = asked;
+                self.fault.send_replace(String::new());
+                true
+            }
+            Ok(Err(why)) => {
+                self.refuse(vec![why]);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The reason stays until something is loaded, or the files are again what runs.
+    fn refuse(&self, faults: Vec<String>) {
+        for fault in &faults {
+            error!(fault, "reload is refused");
+        }
+        let count = faults.len();
+        warn!(faults = count, "the old configuration stays");
+        let first = faults.into_iter().next().unwrap_or_default();
+        self.fault.send_replace(format!(
+            "重载被拒，共 {count} 处错误 / reload refused, {count} faults: {first}"
+        ));
     }
 }
+
+fn texts(faults: &[ConfigFault]) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
 use crate::reach::alarmed;
+use crate::reload::Proposal;
 use crate::sparkplug::Projection;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
 use crate::uplink::{self, Identity, Inputs, Phase};
@@ -52,7 +53,7 @@ pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Res
 #[derive(Debug)]
 pub(crate) struct Reloads {
     /// Whole and checked.
-    pub(crate) next: mpsc::Receiver<Config>,
+    pub(crate) next: mpsc::Receiver<Proposal>,
     /// Why the last one was refused, for the heartbeat.
     pub(crate) fault: watch::Sender<String>,
 }
@@ -283,34 +284,10 @@ async fn wait<T>(
             _ = shutdown.wait_for(|stop| *stop) => return Ok(End::Stop),
             Some(next) = reloads.next.recv() => next,
         };
-        if let Some(why) = lit_and_gone(&siren.borrow(), &next) {
-            error!(why, "reload is refused");
-            reloads.fault.send_replace(why);
-            continue;
-        }
-        if !in_memory {
+        if let Some(next) = next.decide(in_memory, siren).await {
             return Ok(End::Reload(Box::new(next)));
         }
-        let why = "磁盘不可用，重载会丢失内存中的记录：请先修复磁盘，再重启服务  |  the disk is dead: a \
-                   reload would lose what is in memory; mend the disk, then restart the service";
-        error!(why, "reload is refused");
-        reloads.fault.send_replace(why.to_owned());
     }
-}
-
-/// An alarm that stands, or that nobody has acknowledged, must not vanish with its row.
-fn lit_and_gone(siren: &SirenState, next: &Config) -> Option<String> {
-    let plan = next.plan();
-    let known = |key: &str| plan.alarms.iter().any(|alarm| alarm.key == key);
-    let gone: Vec<&str> =
-        siren.lit.iter().map(|lit| lit.key.as_str()).filter(|key| !known(key)).collect();
-    (!gone.is_empty()).then(|| {
-        let gone = gone.join(", ");
-        format!(
-            "报警 {gone} 未恢复或未确认，不能随重载删除：请先处理，或保留其测点和限值  |  {gone} stands or \
-             is not acknowledged and must not vanish: deal with it first, or keep its point and limit"
-        )
-    })
 }
 
 struct Begun {

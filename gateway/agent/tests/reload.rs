@@ -98,6 +98,11 @@ fn sounding(folder: &Path) -> Option<bool> {
     serde_json::from_str::<Value>(&text).ok()?["sounding"].as_bool()
 }
 
+fn lit(folder: &Path) -> Option<usize> {
+    let text = std::fs::read_to_string(folder.join("data/siren.json")).ok()?;
+    Some(serde_json::from_str::<Value>(&text).ok()?["lit"].as_array()?.len())
+}
+
 const NEW_POINT: &str = "TK-102.LT,液位,罐区,level,%,0,100,plc,holding,2,f32,1,40\n";
 
 #[tokio::test]
@@ -169,6 +174,38 @@ async fn a_broken_file_is_refused_whole_and_a_mended_one_is_taken_without_a_sign
     edit(folder.path(), "points.csv", "0.1,40", "0.01,40");
     until("reload", || !running.said("reloaded").is_empty()).await;
     assert!(running.said("reload")[0].to_string().contains("point changed: GD-201.AT"));
+    running.stop().await;
+}
+
+/// Without a signal: the sheet names the table, the site file does not.
+#[tokio::test]
+async fn another_strapping_table_is_noticed_and_a_lit_alarm_keeps_its_limit() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 50.0);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    let table = "液位,容积\nlevel,volume\n0,0\n100,60\n";
+    std::fs::write(folder.path().join("tank.csv"), table).unwrap();
+    edit(folder.path(), "points.csv", "period_ms\n", "period_ms,rules\n");
+    edit(folder.path(), "points.csv", "f32,1,40\n", "f32,1,40,table=tank.csv\n");
+    edit(folder.path(), "points.csv", "u16,0.1,40\n", "u16,0.1,40,\n");
+    let running = Running::start(folder.path());
+    until("scans", || plc.asked() > 5).await;
+    until("no siren", || sounding(folder.path()) == Some(false)).await;
+    edit(folder.path(), "tank.csv", "100,60", "100,180");
+    until("reload", || running.said("reloaded").len() == 1).await;
+    until("siren", || sounding(folder.path()) == Some(true)).await;
+    edit(folder.path(), "limits.csv", "TK-101.LT,H,85,1\n", "");
+    for round in 1..3 {
+        running.signal("-HUP").await;
+        until("refusal", || running.said("the old configuration stays").len() == round).await;
+    }
+    assert!(running.said("reload is refused")[1].to_string().contains("GW-01/TK-101.LT/H"));
+    plc.set_f32(0, 10.0);
+    std::fs::write(folder.path().join("data/siren.ack"), "").unwrap();
+    until("nothing is lit", || lit(folder.path()) == Some(0)).await;
+    running.signal("-HUP").await;
+    until("reload", || running.said("reloaded").len() == 2).await;
     running.stop().await;
 }
 

@@ -7,6 +7,8 @@ use fengsui_telemetry::wire::{SignedLimits, catalogue_bytes, encode_limits, enco
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::config::{AlarmSettings, LocalOutput, SpoolConfig};
+use crate::outputs::siren::{Lit, SirenState};
+use crate::reload::Proposal;
 
 const OLD: &str = "tag,kind,limit\nTK-101.LT,H,85\n";
 const NEW: &str = "tag,kind,limit\nTK-101.LT,H,80\n";
@@ -102,6 +104,27 @@ fn an_order_is_taken_once_and_comes_back_after_a_restart() {
     assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
     let (recalled, held) = recall(Config { centre_key: None, ..config.clone() });
     assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
+}
+
+#[tokio::test]
+async fn an_alarm_of_the_centres_limits_does_not_vanish_with_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let (mut keeper, _plans, _faults) = keeper(&config);
+    let order = order(1, 1_000, "tag,kind,limit\nTK-101.LT,HH,95\n");
+    keeper.take(&signed(1, &order)).unwrap().expect("new");
+    let lit = |kind: &str| {
+        let key = format!("GW-01/TK-101.LT/{kind}");
+        let lit = vec![Lit { key, priority: 1, sounding: true }];
+        watch::channel(SirenState { lit, ..SirenState::default() }).0
+    };
+    for (kind, stays) in [("HH", true), ("H", false)] {
+        let (proposal, answer) = Proposal::new(config.clone());
+        let taken = proposal.decide(false, &lit(kind)).await;
+        assert_eq!(taken.is_some(), stays, "{kind}");
+        let said = answer.await.unwrap();
+        assert_eq!(said.is_ok(), stays, "{kind}: {said:?}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which files a gateway is told by, and whether they have changed and stand still.
+//! Whether the files that a gateway is told by have changed and stand still.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,12 @@ impl Print {
             Some((about.modified().ok()?, about.len(), hash))
         };
         Self(files.iter().map(|path| (path.clone(), seen(path))).collect())
+    }
+
+    /// What was read of a file is still what it holds.
+    pub(super) fn holds(&self, path: &Path, bytes: &[u8]) -> bool {
+        let seen = self.0.iter().find(|(file, _)| file == path).and_then(|(_, seen)| *seen);
+        seen.is_some_and(|(_, _, hash)| hash == revision_of(bytes).0)
     }
 
     /// The same contents, whoever touched them when.
@@ -59,45 +65,15 @@ impl Settling {
         still && news
     }
 
-    /// What was seen last is acted on now, without waiting.
-    pub(super) fn settle(&mut self) {
-        self.acted = self.last.clone();
+    /// This is acted on, without waiting.
+    pub(super) fn settle(&mut self, now: Print) {
+        (self.acted, self.last) = (now.clone(), now);
     }
 
     /// What was acted on had changed meanwhile.
     pub(super) fn unsettle(&mut self) {
         self.acted = Print(Vec::new());
     }
-}
-
-/// The gateway's file and what it names, as far as that can be read now; what was known before
-/// stays where it cannot. In the site file every text that names a file counts.
-pub(super) fn files(path: &Path, before: &[PathBuf]) -> Vec<PathBuf> {
-    let named = || {
-        let own = fs::read_to_string(path).ok()?.parse::<toml::Table>().ok()?;
-        let site = path.parent()?.join(own.get("site")?.as_str()?);
-        let text = fs::read_to_string(&site).ok()?.parse::<toml::Table>().ok()?;
-        let base = site.parent()?.to_owned();
-        let mut files = vec![path.to_owned(), site];
-        texts(&toml::Value::Table(text), &mut |name| {
-            let file = base.join(name);
-            if !files.contains(&file) && file.is_file() {
-                files.push(file);
-            }
-        });
-        Some(files)
-    };
-    let known = if before.is_empty() { vec![path.to_owned()] } else { before.to_vec() };
-    named().unwrap_or(known)
-}
-
-fn texts(value: &toml::Value, each: &mut dyn FnMut(&str)) {
-    if let Some(text) = value.as_str() {
-        each(text);
-    }
-    let table = value.as_table().into_iter().flat_map(|table| table.values());
-    let list = value.as_array().into_iter().flatten();
-    table.chain(list).for_each(|inner| texts(inner, each));
 }
 
 #[cfg(test)]
@@ -129,24 +105,5 @@ mod tests {
         }
         settling.unsettle();
         assert!(settling.look(print(11, 3)));
-    }
-
-    #[test]
-    fn the_files_of_a_gateway_are_found_and_remembered() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("gateway.toml"), "site = 'site.toml'\ndata = 'd'\n").unwrap();
-        let site = "[site]\ngateway = 'GW'\npoints = 'points.csv'\n\
-                    [[device]]\nprofile = 'gas.toml'\nname = 'gas'\n";
-        fs::write(at("site.toml"), site).unwrap();
-        fs::write(at("points.csv"), "").unwrap();
-        fs::write(at("gas.toml"), "").unwrap();
-        let mut found = files(&at("gateway.toml"), &[]);
-        found.sort();
-        assert_eq!(found, ["gas.toml", "gateway.toml", "points.csv", "site.toml"].map(at));
-        fs::write(at("site.toml"), "[site\n").unwrap();
-        assert_eq!(files(&at("gateway.toml"), &found), found);
-        assert!(Print::of(&found) == Print::of(&found));
-        assert!(files(&at("nowhere.toml"), &[]) == [at("nowhere.toml")]);
     }
 }
