@@ -17,6 +17,9 @@ use crate::limits::{
 use crate::model::{AlarmSpec, Condition, GatewayRef, Lifecycle, PointRef, Subject, TimeRules};
 use crate::plan::looks_at;
 
+/// How long a watched shut-off valve took: it has no value until its first demand, which may be
+/// months away, so no default STALE. What is silent is told by the valve's other points.
+const OF_AN_EVENT: &str = "shutoff_travel_s";
 /// R1: a sample is late after this many scan periods, or thirty seconds if that is longer (Q11).
 const LIVE_PERIODS: i64 = 3;
 
@@ -100,7 +103,7 @@ impl LimitSet {
     }
 
     /// The alarms of one gateway: every limit of the file whose tag the catalogue knows, STALE
-    /// for every point and OFFLINE for the gateway.
+    /// for every point (but a valve's travel time) and OFFLINE for the gateway.
     #[must_use]
     pub fn plan(
         &self,
@@ -202,6 +205,9 @@ fn drop_what_looks_at_nothing(alarms: &mut Vec<AlarmSpec>) {
 
 pub(crate) fn with_stale(limits: &mut Vec<PointLimit>, point: &Point) {
     limits.sort_by_key(|limit| limit.kind);
+    if point.signal == OF_AN_EVENT {
+        return;
+    }
     if !limits.iter().any(|limit| limit.kind == LimitKind::Stale) {
         let delays = limits.iter().map(|l| l.on_delay_ms.max(l.off_delay_ms)).max().unwrap_or(0);
         limits.push(silence(LimitKind::Stale, default_stale_ms(point).max(delays)));

@@ -291,10 +291,13 @@ impl AlarmLoop {
         self.clock.instant_after(ms.clamp(1, TURN_MS))
     }
 
-    /// The button in the plant: everything that sounds has been heard by somebody.
+    /// The button in the plant: everything that sounds or is lit has been seen by somebody. What
+    /// came and went under a worse one no longer sounds, and still waits for an answer.
     fn acknowledge(&mut self) {
         let now = self.clock.wall();
-        for alarm in self.sounding.clone() {
+        let lit = self.engine.all_standing().into_iter().filter(|one| self.is_lit(one));
+        let seen: Vec<AlarmId> = lit.map(|one| one.alarm).collect();
+        for alarm in seen {
             for occurrence in self.engine.standing(alarm).unacknowledged {
                 let command = Command {
                     alarm,

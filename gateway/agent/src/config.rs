@@ -131,7 +131,7 @@ impl Config {
             let known = |tag: &str| site.catalogue.points.iter().any(|p| p.tag.as_str() == tag);
             let unknown = own.tags.iter().filter(|(_, tag)| !known(tag));
             wrong.extend(unknown.map(|(row, tag)| no_such_tag(&file, *row, tag)));
-            let forbidden = own.outputs.forbidden(&site.devices).into_iter();
+            let forbidden = own.outputs.forbidden(site).into_iter();
             wrong.extend(forbidden.map(|(place, coil, problem)| {
                 let (column, value) = (Some("output.coil".to_owned()), Some(coil.to_string()));
                 let row = own.output_rows.get(place).copied();

@@ -5,6 +5,9 @@
 //!   is the plant's own safety system, which must work without this program.
 //! - Time is an argument, ms of the engine that asks. A reading that is bad tells nothing: the
 //!   watcher says *unknown* and never the last position.
+//! - A demand that stands while the valve is not closed is always timed. Where its beginning was
+//!   not seen (a start, a device that could not be read) it counts from the first sight of it, and
+//!   until it is decided the fault is bad: no 0 then ends an alarm that stands.
 
 use fengsui_telemetry::{Fault, Reading};
 
@@ -92,10 +95,19 @@ impl ShutoffFault {
 pub struct ShutoffPoints {
     /// [`Position::code`].
     pub state: Reading,
-    /// Seconds of the last travel that a demand began; bad until there was one.
+    /// Seconds of the last travel whose demand was seen to begin; bad until there was one.
     pub travel_s: Reading,
     /// [`ShutoffFault::code`], 0 for none.
     pub fault: Reading,
+}
+
+/// A demand that is not obeyed yet.
+#[derive(Clone, Copy, Debug)]
+struct Demand {
+    /// When it was seen first.
+    since: i64,
+    /// It was seen to begin; without that it may be older, and the valve may have been closed.
+    begun: bool,
 }
 
 /// The watcher of one valve.
@@ -103,8 +115,8 @@ pub struct ShutoffPoints {
 pub struct Shutoff {
     settings: ShutoffSettings,
     signals: Signals,
-    /// Since when closing is demanded, with the valve not closed before it.
-    demanded_at: Option<i64>,
+    /// The demand that stands and that the valve has not obeyed yet.
+    demand: Option<Demand>,
     /// Since when the present pair of switches has been seen.
     position: Option<(Position, i64)>,
     /// The valve left its open switch without a demand and has not been open since.
@@ -117,14 +129,7 @@ impl Shutoff {
     #[must_use]
     pub fn new(settings: ShutoffSettings) -> Self {
         let signals = Signals::default();
-        Self {
-            settings,
-            signals,
-            demanded_at: None,
-            position: None,
-            tripped: false,
-            travel_ms: None,
-        }
+        Self { settings, signals, demand: None, position: None, tripped: false, travel_ms: None }
     }
 
     /// Takes the signals as they are now.
@@ -135,18 +140,17 @@ impl Shutoff {
         if position != was {
             self.position = position.map(|position| (position, now));
         }
-        match (before.demand, signals.demand) {
-            // At a start with a standing demand the travel is not known: nothing is timed.
-            (Some(false), Some(true)) if position != Some(Position::Closed) => {
-                self.demanded_at = Some(now);
+        match signals.demand {
+            Some(true) if self.demand.is_none() && position != Some(Position::Closed) => {
+                self.demand = Some(Demand { since: now, begun: before.demand == Some(false) });
             }
-            (_, Some(false)) => self.demanded_at = None,
-            (Some(true) | None, Some(true)) | (Some(false), Some(true)) | (_, None) => {}
+            Some(false) => self.demand = None,
+            Some(true) | None => {}
         }
         match position {
             Some(Position::Closed) => {
-                if let Some(began) = self.demanded_at.take() {
-                    self.travel_ms = Some(now.saturating_sub(began));
+                if let Some(demand) = self.demand.take().filter(|demand| demand.begun) {
+                    self.travel_ms = Some(now.saturating_sub(demand.since));
                 }
             }
             Some(Position::Open) => self.tripped = false,
@@ -170,8 +174,12 @@ impl Shutoff {
         let lasts =
             |ms: i64| self.position.is_some_and(|(_, since)| now.saturating_sub(since) > ms);
         let position = self.position.map(|(position, _)| position);
-        let travelled = self.demanded_at.map(|began| now.saturating_sub(began));
-        if travelled.is_some_and(|ms| ms > self.settings.travel_ms) {
+        let late = self.demand.is_some_and(|demand| {
+            // Unless it was seen to begin, a valve that cannot be seen may be closed since long.
+            let open = demand.begun || position.is_some();
+            open && now.saturating_sub(demand.since) > self.settings.travel_ms
+        });
+        if late {
             return Some(ShutoffFault::NotClosed);
         }
         if position == Some(Position::Contradiction) && lasts(self.settings.settle_ms) {
@@ -191,10 +199,11 @@ impl Shutoff {
     }
 
     /// The points as they are now. Without all three signals there is no position and no word that
-    /// all is well.
+    /// all is well; nor is there while a demand stands of which nobody knows how old it is.
     #[must_use]
     pub fn points(&self, now: i64) -> ShutoffPoints {
-        let known = self.signals.demand.is_some() && self.position.is_some();
+        let undecided = self.demand.is_some_and(|demand| !demand.begun);
+        let known = self.signals.demand.is_some() && self.position.is_some() && !undecided;
         let fault = self.fault(now);
         let code = |fault: Option<ShutoffFault>| f64::from(fault.map_or(0, ShutoffFault::code));
         ShutoffPoints {
@@ -218,7 +227,7 @@ impl Shutoff {
     #[must_use]
     pub fn wake_at(&self, now: i64) -> Option<i64> {
         let settings = &self.settings;
-        let travel = self.demanded_at.map(|began| began.saturating_add(settings.travel_ms));
+        let travel = self.demand.map(|demand| demand.since.saturating_add(settings.travel_ms));
         let position = self.position.and_then(|(position, since)| match position {
             Position::Contradiction => Some(since.saturating_add(settings.settle_ms)),
             Position::Travelling => {
@@ -344,8 +353,46 @@ mod tests {
             Reading::Bad(Fault::Missing),
             "the demand is not known"
         );
-        assert_eq!(see(&mut valve, "do", 3_000), None, "a demand that may be old is not timed");
-        assert_eq!(valve.wake_at(3_000), None);
+    }
+
+    #[test]
+    fn a_demand_that_stands_at_the_start_runs_out_and_is_no_word_that_all_is_well() {
+        let mut valve = valve();
+        assert_eq!(see(&mut valve, "do", 1_000), None);
+        assert_eq!(valve.points(1_000).fault, Reading::Bad(Fault::Missing), "not yet decided");
+        assert_eq!(valve.wake_at(1_000), Some(11_001));
+        assert_eq!(see(&mut valve, "d", 11_000), None);
+        assert_eq!(valve.points(11_000).fault, Reading::Bad(Fault::Missing));
+        assert_eq!(valve.points(11_001).fault, Reading::Good(1.0), "not closed in time");
+        see(&mut valve, "dc", 12_000);
+        let points = valve.points(12_000);
+        assert_eq!(points.fault, Reading::Good(0.0), "closed at last");
+        assert_eq!(points.travel_s, Reading::Bad(Fault::Missing), "nobody saw how long it took");
+    }
+
+    #[test]
+    fn a_demand_that_comes_while_nothing_can_be_read_runs_out() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        see(&mut valve, "?d?o?c", 1_000);
+        see(&mut valve, "do", 2_000);
+        assert_eq!(valve.points(12_000).fault, Reading::Bad(Fault::Missing));
+        assert_eq!(valve.points(12_001).fault, Reading::Good(1.0));
+        see(&mut valve, "o", 13_000);
+        assert_eq!(valve.points(13_000).fault, Reading::Good(0.0), "withdrawn");
+    }
+
+    #[test]
+    fn a_closed_valve_under_a_lasting_demand_is_well_until_it_leaves_its_switch() {
+        let mut valve = valve();
+        see(&mut valve, "dc", 0);
+        assert_eq!(valve.points(DAY).fault, Reading::Good(0.0));
+        assert_eq!(see(&mut valve, "d?c", DAY), None);
+        assert_eq!(valve.points(2 * DAY).fault, Reading::Bad(Fault::Missing), "nor a false word");
+        see(&mut valve, "dc", 2 * DAY);
+        assert_eq!(valve.points(2 * DAY).fault, Reading::Good(0.0));
+        assert_eq!(see(&mut valve, "do", 3 * DAY), None);
+        assert_eq!(valve.fault(3 * DAY + 10_001), Some(ShutoffFault::NotClosed));
     }
 
     #[test]

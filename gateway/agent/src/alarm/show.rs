@@ -26,7 +26,7 @@ impl AlarmLoop {
 
     /// What returned unseen stays lit until somebody has acknowledged it; what is shelved,
     /// suppressed or out of service does not, unless it sounds.
-    fn is_lit(&self, one: &Standing) -> bool {
+    pub(super) fn is_lit(&self, one: &Standing) -> bool {
         let stands = match one.letter {
             Letter::B | Letter::C | Letter::D | Letter::E | Letter::F => true,
             Letter::A | Letter::G | Letter::H | Letter::I => false,

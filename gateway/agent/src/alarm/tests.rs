@@ -164,3 +164,18 @@ fn the_button_silences_and_a_bad_reading_does_not() {
     assert!(bench.sounding().is_empty());
     assert_eq!(bench.jobs(), ["GW-01/A/H BC", "!", "snapshot 5"]);
 }
+
+#[test]
+fn the_button_acknowledges_what_came_and_went_under_a_worse_one() {
+    let mut bench = bench_with(100, "h\ntag,kind,limit\nA,H,85\nA,HH,95\n");
+    let lit = |bench: &Bench| -> Vec<String> {
+        bench.siren.borrow().lit.iter().map(|one| one.key.clone()).collect()
+    };
+    bench.alarm_loop.begin();
+    bench.scan(97.0, 50.0);
+    bench.scan(50.0, 50.0);
+    assert_eq!(lit(&bench), ["GW-01/A/HH", "GW-01/A/H"], "returned, and nobody has seen it");
+    bench.alarm_loop.acknowledge();
+    assert!(bench.sounding().is_empty());
+    assert_eq!(lit(&bench), [""; 0]);
+}

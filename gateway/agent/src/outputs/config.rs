@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fengsui_scan::{Device, Link, Problem, Section, Text};
+use fengsui_scan::{Problem, Section, Text};
 use toml::de::DeTable;
 
 use super::gpio::Line;
@@ -100,33 +100,7 @@ pub(crate) fn read(
     (plan, rows)
 }
 
-impl OutputPlan {
-    /// Coils of devices that must not be written to: which output, what it says, and why not.
-    pub(crate) fn forbidden(&self, devices: &[Device]) -> Vec<(usize, u16, Problem)> {
-        let of = |(place, output): (usize, &Output)| {
-            let Wiring::Coil { host, port, unit, coil } = &output.wiring else { return None };
-            let same = |device: &&Device| match &device.link {
-                Link::ModbusTcp { host: h, port: p } => (h, p, device.unit) == (host, port, *unit),
-                Link::Rtu { .. } => false,
-            };
-            let device = devices.iter().find(|device| device.never_write && same(device))?;
-            let problem = said(
-                format!(
-                    "设备 {} 的型号库写明不可写入（never_write）；请改用继电器模块或 gpio",
-                    device.name
-                ),
-                format!(
-                    "the profile of device {} says never_write; use a relay module or a gpio line",
-                    device.name
-                ),
-            );
-            Some((place, *coil, problem))
-        };
-        self.outputs.iter().enumerate().filter_map(of).collect()
-    }
-}
-
-fn said(zh: impl Into<String>, en: impl Into<String>) -> Problem {
+pub(super) fn said(zh: impl Into<String>, en: impl Into<String>) -> Problem {
     Problem::Said(zh.into(), en.into())
 }
 
@@ -381,43 +355,13 @@ impl Door<'_, '_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use fengsui_scan::{Site, SiteFault};
+    use fengsui_scan::SiteFault;
 
     pub(in crate::outputs) fn plan_of(text: &str) -> Result<OutputPlan, Vec<SiteFault>> {
         let (mut faults, mut tags) = (Vec::new(), Vec::new());
         let (document, mut at) = Text::open("gateway.toml", text, &mut faults);
         let (plan, _) = read(&mut at, document.get_ref(), &mut tags);
         if faults.is_empty() { Ok(plan) } else { Err(faults) }
-    }
-
-    #[test]
-    fn a_coil_of_a_device_that_must_not_be_written_to_is_refused() {
-        let site = |profile: &str| {
-            let text = format!(
-                "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n\
-                 [[installation]]\nname='a'\nkind='k'\n[[device]]\nname='e3'\n\
-                 kind='modbus-tcp'\nhost='10.0.0.9'\nunit=3\n{profile}\n"
-            );
-            let points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,\
-                          type,period_ms\nA,n,a,s,u,0,9,e3,holding,10,u16,1000\n";
-            Site::load("s", &text, &mut |_| Ok(points.to_owned())).unwrap()
-        };
-        let coil_of = |unit: u8| {
-            let text = format!(
-                "[[output]]\nname='siren'\nkind='coil'\nhost='10.0.0.9'\nunit={unit}\ncoil=4\n\
-                 follows='siren'\n"
-            );
-            plan_of(&text).unwrap()
-        };
-        let careful = site("profile='honeywell_e3point'");
-        let refused = coil_of(3).forbidden(&careful.devices);
-        let [(0, 4, problem)] = refused.as_slice() else { panic!("{refused:?}") };
-        assert!(
-            problem.zh().contains("e3") && problem.en().contains("relay module"),
-            "{problem:?}"
-        );
-        assert_eq!(coil_of(4).forbidden(&careful.devices), []);
-        assert_eq!(coil_of(3).forbidden(&site("").devices), []);
     }
 
     #[test]

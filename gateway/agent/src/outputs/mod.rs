@@ -12,6 +12,7 @@
 mod coil;
 pub(crate) mod config;
 mod drive;
+mod forbidden;
 mod gpio;
 #[cfg(feature = "rpi")]
 mod rpi;

@@ -1,7 +1,7 @@
 //! A shut-off valve in the loop.
 
 use super::*;
-use fengsui_scan::{ShutoffSettings, Valve};
+use fengsui_scan::{ShutoffSettings, Site, Valve};
 
 #[test]
 fn a_demand_that_is_not_obeyed_comes_without_another_reading() {
@@ -36,4 +36,30 @@ fn a_demand_that_is_not_obeyed_comes_without_another_reading() {
         said = fault(&bench);
     }
     assert_eq!(said, Some(Reading::Good(1.0)), "not closed in time");
+}
+
+#[test]
+fn a_valve_that_was_never_demanded_has_no_stale_travel_time() {
+    let text = "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n\
+        [[installation]]\nname='a'\nkind='k'\n\
+        [[device]]\nname='plc'\nkind='modbus-tcp'\nhost='127.0.0.1'\n\
+        [[shutoff]]\ntag='E'\nname='切断阀'\ninstallation='a'\ndemand='C'\nopen='O'\nclosed='S'\n\
+        travel_s=10\n";
+    let mut points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,type,\
+        period_ms\n"
+        .to_owned();
+    for (tag, address) in [("C", 0), ("O", 1), ("S", 2)] {
+        points += &format!("{tag},n,a,limit,,0,1,plc,discrete,{address},bool,200\n");
+    }
+    let site = Site::load("s", text, &mut |_| Ok(points.clone())).unwrap();
+    let stale = |limits: &str| -> Vec<String> {
+        let set = LimitSet::parse("l", limits).unwrap();
+        let plan = set.plan("GW-01", OWN, &site.catalogue, &PointRef, Revision(1));
+        let keys = plan.into_iter().map(|spec| spec.key);
+        keys.filter(|key| key.starts_with("GW-01/E.") && key.ends_with("/STALE")).collect()
+    };
+    let usual = stale("h\ntag,kind,limit\nE.fault,H,1\n");
+    assert_eq!(usual, ["GW-01/E.state/STALE", "GW-01/E.fault/STALE"]);
+    let asked = stale("h\ntag,kind,limit\nE.travel_s,STALE,86400\n");
+    assert!(asked.contains(&"GW-01/E.travel_s/STALE".to_owned()), "{asked:?}");
 }

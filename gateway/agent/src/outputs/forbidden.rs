@@ -1,0 +1,172 @@
+//! Coils that must not be written to: those of a device whose profile says `never_write`, however
+//! its address is spelt.
+//!
+//! - Addresses are compared as they resolve when the files are read. A name that does not resolve
+//!   then is compared as text; all addresses of this machine count as one.
+//! - Behind one address any unit may be that device: a coil there needs a configured device of just
+//!   its unit that may be written to, and never unit 0, which is meant for all.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+
+use fengsui_scan::{BusKind, Device, Link, Problem, Site};
+
+use super::config::{Output, OutputPlan, Wiring, said};
+
+/// Everybody behind the address.
+const BROADCAST: u8 = 0;
+/// What a device with an address of its own is asked by: it need not look at the unit.
+const ANY: u8 = 255;
+
+impl OutputPlan {
+    /// Which output, its coil, and why not.
+    pub(crate) fn forbidden(&self, site: &Site) -> Vec<(usize, u16, Problem)> {
+        let of = |(place, output): (usize, &Output)| {
+            let Wiring::Coil { host, port, unit, coil } = &output.wiring else { return None };
+            let device = endangered(site, (host, *port), *unit)?;
+            let problem = said(
+                format!(
+                    "该地址上的设备 {} 的型号库写明不可写入（never_write），unit {unit} 也可能是它；\
+                     请改用继电器模块或 gpio",
+                    device.name
+                ),
+                format!(
+                    "the profile of device {} at this address says never_write, and unit {unit} \
+                     may be that device; use a relay module or a gpio line",
+                    device.name
+                ),
+            );
+            Some((place, *coil, problem))
+        };
+        self.outputs.iter().enumerate().filter_map(of).collect()
+    }
+}
+
+/// The device that must not be written to and that this coil may belong to.
+fn endangered<'a>(site: &'a Site, (host, port): (&str, u16), unit: u8) -> Option<&'a Device> {
+    // Nothing is resolved where nothing is to be kept.
+    if !site.devices.iter().any(|device| device.never_write) {
+        return None;
+    }
+    let own = Place::of(host, port);
+    let here = |device: &&Device| {
+        let at = endpoint(site, device).filter(|(_, its)| *its == port);
+        at.is_some_and(|(host, port)| own.is(&Place::of(host, port)))
+    };
+    let there: Vec<&Device> = site.devices.iter().filter(here).collect();
+    let (kept, free): (Vec<&Device>, Vec<&Device>) =
+        there.into_iter().partition(|device| device.never_write);
+    let loose = |device: &&Device| [BROADCAST, ANY, unit].contains(&device.unit);
+    let known = unit != BROADCAST && free.iter().any(|device| device.unit == unit);
+    match kept.iter().copied().find(loose) {
+        Some(device) => Some(device),
+        None => kept.first().copied().filter(|_| !known),
+    }
+}
+
+fn endpoint<'a>(site: &'a Site, device: &'a Device) -> Option<(&'a str, u16)> {
+    match &device.link {
+        Link::ModbusTcp { host, port } => Some((host, *port)),
+        Link::Rtu { bus } => match &site.buses.get(*bus)?.kind {
+            BusKind::RtuTcp { host, port } => Some((host, *port)),
+            BusKind::Serial { .. } => None,
+        },
+    }
+}
+
+/// A host, by its name and by its addresses.
+struct Place {
+    name: String,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Place {
+    fn of(host: &str, port: u16) -> Self {
+        let found = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let addresses = found.unwrap_or_default().into_iter().map(|found| plain(found.ip()));
+        let name = host.trim().trim_end_matches('.').to_ascii_lowercase();
+        Self { name, addresses: addresses.collect() }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.name == other.name || !self.addresses.is_disjoint(&other.addresses)
+    }
+}
+
+/// One spelling: a mapped IPv4 address is an IPv4 address; loopback, and the unspecified address
+/// that connects to it, are one.
+fn plain(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    let own = address.is_loopback() || address.is_unspecified();
+    if own { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::tests::plan_of;
+    use super::*;
+
+    /// A gas controller that must not be written to, and what else there is.
+    fn site(host: &str, unit: u8, more: &str) -> Site {
+        let text = format!(
+            "[site]\nenterprise='示例'\ngateway='GW-01'\npoints='p'\nlimits='l'\n\
+             [[installation]]\nname='a'\nkind='k'\n[[device]]\nname='e3'\n\
+             kind='modbus-tcp'\nhost='{host}'\nunit={unit}\nprofile='honeywell_e3point'\n{more}\n"
+        );
+        let points = "h\ntag,name,installation,signal,unit,low,high,device,function,address,\
+                      type,period_ms\nA,n,a,s,u,0,9,e3,holding,10,u16,1000\n";
+        let mut site = Site::load("s", &text, &mut |_| Ok(points.to_owned())).unwrap();
+        assert!(site.devices[0].never_write);
+        site.devices[0].unit = unit;
+        site
+    }
+
+    fn refused(site: &Site, host: &str, unit: u8) -> bool {
+        let text = format!(
+            "[[output]]\nname='siren'\nkind='coil'\nhost='{host}'\nunit={unit}\ncoil=4\n\
+             follows='siren'\n"
+        );
+        let refused = plan_of(&text).unwrap().forbidden(site);
+        match refused.as_slice() {
+            [] => false,
+            [(0, 4, problem)] => {
+                let (zh, en) = (problem.zh(), problem.en());
+                assert!(zh.contains("e3") && en.contains("relay module"), "{problem:?}");
+                true
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_spelling_of_the_address_gets_round_it() {
+        let far = site("10.0.0.9", 3, "");
+        for host in ["10.0.0.9", "::ffff:10.0.0.9", "::ffff:a00:9", "10.9"] {
+            assert!(refused(&far, host, 3), "{host}");
+        }
+        assert!(!refused(&far, "10.0.0.8", 3));
+        let near = site("localhost", 3, "");
+        for host in ["127.0.0.1", "127.1", "127.0.0.5", "::1", "0.0.0.0", "LOCALHOST"] {
+            assert!(refused(&near, host, 3), "{host}");
+        }
+        let named = site("e3.invalid", 3, "");
+        assert!(refused(&named, "E3.invalid.", 3), "a name that nobody resolves");
+    }
+
+    #[test]
+    fn another_unit_of_its_address_is_free_only_where_another_device_is_known_there() {
+        let alone = site("10.0.0.9", 3, "");
+        for unit in [0, 1, 3, 4, 255] {
+            assert!(refused(&alone, "10.0.0.9", unit), "{unit}");
+        }
+        let relay = "[[device]]\nname='relay'\nkind='modbus-tcp'\nhost='10.0.0.9'\nunit=4";
+        let both = site("10.0.0.9", 3, relay);
+        assert!(!refused(&both, "10.0.0.9", 4), "the relay module behind the same converter");
+        for unit in [0, 1, 3, 255] {
+            assert!(refused(&both, "10.0.0.9", unit), "{unit}");
+        }
+        assert!(refused(&site("10.0.0.9", 255, relay), "10.0.0.9", 4), "it answers any unit");
+        let careless = Site { devices: both.devices[1..].to_vec(), ..both };
+        assert!(!refused(&careless, "10.0.0.9", 3), "nothing to keep");
+    }
+}
