@@ -5,6 +5,7 @@
 
 use fengsui_telemetry::TimeMs;
 
+use super::change::URGENT;
 use super::ladder::{Ladder, Next};
 use super::machine::Machine;
 use super::setup::Setup;
@@ -26,6 +27,8 @@ pub struct Open {
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
+    /// Its priority has no policy.
+    NoPolicy,
     /// Nobody is to be called for it.
     NoLadder,
     /// Its ladder has ended although the alarm stands open.
@@ -43,6 +46,7 @@ impl Fault {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::NoPolicy => "no_policy",
             Self::NoLadder => "no_ladder",
             Self::NoStep => "no_step",
             Self::Nobody => "nobody",
@@ -55,6 +59,10 @@ impl Fault {
     #[must_use]
     pub fn text(self) -> (&'static str, &'static str) {
         match self {
+            Self::NoPolicy => (
+                "该优先级没有叫应策略，请人工叫应，并补充 [[policy]]",
+                "no policy has its priority: call by hand, then add a [[policy]]",
+            ),
             Self::NoLadder => ("没有叫应记录，请人工叫应", "no ladder calls for it: call by hand"),
             Self::NoStep => (
                 "报警未确认，但叫应已停止，请人工叫应",
@@ -86,30 +94,65 @@ pub struct Finding {
     pub fault: Fault,
 }
 
-/// Checks every open alarm whose priority has a policy.
+/// Checks every open alarm that somebody should be called for: the urgent ones, and those whose
+/// priority has a policy. Without any policy, calls are not configured and nothing is checked.
 #[must_use]
 pub fn audit(machine: &Machine, open: &[Open], now: TimeMs) -> Vec<Finding> {
-    let called = |open: &&Open| machine.setup().policies.contains_key(&open.priority);
+    let policies = &machine.setup().policies;
+    if policies.is_empty() {
+        return Vec::new();
+    }
+    let called = |one: &&Open| one.priority <= URGENT || policies.contains_key(&one.priority);
     let mut findings = Vec::new();
-    for open in open.iter().filter(called) {
-        if let Some(fault) = fault(machine, open, now) {
-            let (alarm, occurrence) = (open.alarm.clone(), open.occurrence);
+    for one in open.iter().filter(called) {
+        let fault = match state(machine, one, now) {
+            State::Called => None,
+            State::SpokenFor => uncalled_speaker(machine, one, open, now),
+            State::Hole(fault) => Some(fault),
+        };
+        if let Some(fault) = fault {
+            let (alarm, occurrence) = (one.alarm.clone(), one.occurrence);
             findings.push(Finding { alarm, occurrence, fault });
         }
     }
     findings
 }
 
-fn fault(machine: &Machine, open: &Open, now: TimeMs) -> Option<Fault> {
+enum State {
+    Called,
+    SpokenFor,
+    Hole(Fault),
+}
+
+fn state(machine: &Machine, open: &Open, now: TimeMs) -> State {
+    if !machine.setup().policies.contains_key(&open.priority) {
+        return State::Hole(Fault::NoPolicy);
+    }
     let key = (open.alarm.clone(), open.occurrence);
     let (alarm, occurrence) = machine.ladder_of(&key);
-    let Some(ladder) = machine.ladder(&alarm, occurrence) else { return Some(Fault::NoLadder) };
-    match machine.next(ladder)? {
-        Next::Settled(_) | Next::Quiet => Some(Fault::NoStep),
-        Next::Reached | Next::SpokenFor => None,
-        Next::At(at, _) => nobody(machine, ladder, now)
+    let Some(ladder) = machine.ladder(&alarm, occurrence) else {
+        return State::Hole(Fault::NoLadder);
+    };
+    let hole = match machine.next(ladder) {
+        None => Some(Fault::NoPolicy),
+        Some(Next::Settled(_) | Next::Quiet) => Some(Fault::NoStep),
+        Some(Next::SpokenFor) => return State::SpokenFor,
+        Some(Next::Reached) => None,
+        Some(Next::At(at, _)) => nobody(machine, ladder, now)
             .or_else(|| (now.since(at) > GRACE_MS).then_some(Fault::PastDeadline)),
-    }
+    };
+    hole.map_or(State::Called, State::Hole)
+}
+
+/// The second level of the same point speaks for the first. Where it stands open and nobody is
+/// called for it, nobody is called for either; one that is not open was answered by a person.
+fn uncalled_speaker(machine: &Machine, of: &Open, open: &[Open], now: TimeMs) -> Option<Fault> {
+    let speaks = |(first, second)| Some(format!("{}{second}", of.alarm.strip_suffix(first)?));
+    let speaker = [("/H", "/HH"), ("/L", "/LL")].into_iter().find_map(speaks)?;
+    let mut speakers = open.iter().filter(|one| one.alarm == speaker).peekable();
+    speakers.peek()?;
+    let uncalled = |one: &Open| matches!(state(machine, one, now), State::Hole(_));
+    speakers.all(uncalled).then_some(Fault::NoLadder)
 }
 
 fn nobody(machine: &Machine, ladder: &Ladder, now: TimeMs) -> Option<Fault> {

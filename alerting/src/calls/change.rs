@@ -18,7 +18,7 @@ use super::machine::{Key, Machine};
 use super::setup::{Needs, Policy, ReplyFrom, Setup, Slot, StopAt};
 
 /// Priorities for which somebody must always be there.
-const URGENT: u8 = 2;
+pub const URGENT: u8 = 2;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MIN: u32 = 1_440;
 

@@ -35,7 +35,7 @@ mod setup;
 mod tests;
 
 pub use audit::{Fault, Finding, Open, audit};
-pub use change::{Difference, LeftAlone, differences};
+pub use change::{Difference, LeftAlone, URGENT, differences};
 pub use entry::{
     Entry, Intent, Kind, Member, Outcome, PACKAGE, Reason, Receipt, Reply, SendResult, Why,
 };

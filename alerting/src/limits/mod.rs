@@ -312,6 +312,13 @@ impl LimitSet {
         rest.take_while(move |row| row.tag == tag).map(|row| &row.limit)
     }
 
+    /// Every tag that has a limit, once.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        let rows = self.by_tag.iter().filter_map(|place| self.rows.get(*place));
+        let mut last = None;
+        rows.map(|row| row.tag.as_str()).filter(move |tag| last.replace(*tag) != Some(*tag))
+    }
+
     /// The line of the limit `TAG/KIND`.
     #[must_use]
     pub fn line_of(&self, name: &str) -> Option<u64> {

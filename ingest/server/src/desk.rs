@@ -138,7 +138,7 @@ pub struct StreamEvent {
 pub struct Proof {
     /// Age of the newest sample, ms.
     pub data_age_ms: Option<i64>,
-    /// Points in force.
+    /// Points in force, and those that have limits and are in no catalogue.
     pub points: usize,
     /// Points with a number that is fresh.
     pub reporting: usize,
@@ -449,7 +449,7 @@ impl Desk {
                 reporting += 1;
             }
         }
-        let points = registry.points.len();
+        let points = registry.wanted();
         let steady = clock::monotonic();
         let canary_age = steady.duration_since(self.canary.0);
         let asked = get(&self.parts.counters.watchdog);

@@ -8,7 +8,7 @@ use fengsui_telemetry::TimeMs;
 use tokio::sync::oneshot;
 
 /// What a note says. `cause` is one word: `audit`, `call`, `closure`, `limits`, `roster`,
-/// `canary`, `flood`.
+/// `canary`, `flood`, `no_longer_judged`.
 #[derive(Clone, Debug, Default)]
 pub struct Note {
     /// Same fact, same id.

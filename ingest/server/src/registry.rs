@@ -1,6 +1,6 @@
 //! What the centre knows of gateways and points. Immutable; a new one replaces it whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use fengsui_alerting::limits::{LimitSet, PointLimit};
@@ -23,6 +23,8 @@ pub struct Gateway {
     pub catalogues: BTreeMap<Revision, Arc<Numbered>>,
     /// The one in force.
     pub current: Option<Revision>,
+    /// Tags that have limits and are not in it: nobody judges them.
+    pub unmeasured: usize,
 }
 
 /// A catalogue and the store's numbers of its points.
@@ -84,6 +86,7 @@ impl Registry {
                 limits_revision: known.limits_revision,
                 catalogues: BTreeMap::new(),
                 current: None,
+                unmeasured: 0,
             })
             .collect();
         Self { gateways, points: BTreeMap::new() }
@@ -121,8 +124,11 @@ impl Registry {
     }
 
     fn list_points(&mut self, gateway: usize) {
-        let Some(known) = self.gateways.get(gateway) else { return };
-        let Some(numbered) = known.numbered() else { return };
+        let Some(known) = self.gateways.get_mut(gateway) else { return };
+        let Some(numbered) = known.numbered().cloned() else { return };
+        let points = &numbered.catalogue.points;
+        let measured: HashSet<&str> = points.iter().map(|point| point.tag.as_str()).collect();
+        known.unmeasured = known.limits.tags().filter(|tag| !measured.contains(tag)).count();
         for (point, id) in numbered.catalogue.points.iter().zip(&numbered.ids) {
             let place = usize::try_from(point.installation).unwrap_or(usize::MAX);
             let installation = numbered.catalogue.installations.get(place);
@@ -135,6 +141,13 @@ impl Registry {
             };
             self.points.insert(*id, entry);
         }
+    }
+
+    /// Points that ought to be seen: those in force, and those that have limits and that no
+    /// catalogue in force has.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        self.points.len() + self.gateways.iter().map(|gateway| gateway.unmeasured).sum::<usize>()
     }
 
     /// Every alarm of every gateway.
@@ -234,4 +247,52 @@ pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
             facts
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fengsui_telemetry::Tag;
+
+    const LIMITS: &str = include_str!("../../../configs/demo/limits.csv");
+
+    fn point(tag: &str) -> Point {
+        Point {
+            tag: Tag::parse(tag).unwrap(),
+            name: String::new(),
+            unit: "%".to_owned(),
+            low: 0.0,
+            high: 100.0,
+            installation: 0,
+            equipment: String::new(),
+            period_ms: 1_000,
+            signal: "level".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_point_with_limits_that_a_new_catalogue_lacks_is_wanted_all_the_same() {
+        let limits = LimitSet::parse("limits.csv", LIMITS).unwrap();
+        let tags: Vec<String> = limits.tags().map(str::to_owned).collect();
+        let mut registry = Registry::new(&[KnownGateway {
+            id: GatewayId::parse("GW-01").unwrap(),
+            limits,
+            limits_revision: Revision(1),
+            limits_text: LIMITS.to_owned(),
+        }]);
+        assert_eq!(registry.wanted(), 0, "nothing is known of a gateway that was never heard");
+        let mut learn = |revision, tags: &[String]| {
+            let points: Vec<Point> = tags.iter().map(|tag| point(tag)).collect();
+            let ids = (1_u32..).take(points.len()).collect();
+            let enterprise = String::new();
+            let catalogue = Catalogue { enterprise, installations: Vec::new(), points };
+            registry.learn(0, Revision(revision), Numbered { catalogue, ids }, true);
+            (registry.points.len(), registry.wanted())
+        };
+        let all = tags.len();
+        assert_eq!(learn(1, &tags), (all, all));
+        assert_eq!(learn(2, &tags[1..]), (all - 1, all), "one is not seen");
+        registry.limit(0, LimitSet::default(), Revision(2));
+        assert_eq!(registry.wanted(), all - 1, "what has no limits is not missed");
+    }
 }

@@ -20,7 +20,7 @@ use fengsui_telemetry::wire::decode_catalogue;
 use fengsui_telemetry::{GatewayId, Point, Revision, TimeMs};
 use tracing::{info, warn};
 
-use crate::alarm_loop::{journal_row, judge};
+use crate::alarm_loop::{is_answer, journal_row, judge};
 use crate::clock;
 use crate::config::Config;
 use crate::registry::{Numbered, Registry};
@@ -312,11 +312,11 @@ pub fn desk_rows(
     Ok(rows)
 }
 
-/// A person wrote the row's comment; what a rule says of a refusal is no note.
+/// A person wrote the row's comment to an answer; what a rule says of a refusal is no note.
 fn is_written(row: &fengsui_store::JournalRow) -> bool {
     let command = row.command.as_ref();
     let command = command.and_then(|text| crate::commands::from_json(AlarmId(0), text).ok());
-    command.is_some_and(|command| command.comment == row.comment)
+    command.is_some_and(|command| is_answer(&command) && command.comment == row.comment)
 }
 
 /// When an occurrence was answered, and what was written then or later.

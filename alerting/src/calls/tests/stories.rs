@@ -262,6 +262,44 @@ fn the_audit_finds_every_hole() {
 }
 
 #[test]
+fn the_audit_finds_an_urgent_alarm_whose_priority_has_no_policy() {
+    let open = |alarm: &str, priority| Open { alarm: alarm.into(), occurrence: 1, priority };
+    let mut with = setup();
+    with.policies.remove(&1);
+    let mut host = Host::new(with);
+    host.open(occurrence(HH, 1, 1));
+    let found = audit(&host.machine, &[open(HH, 1), open("GW-01/TK-101.LT/STALE", 3)], host.now);
+    let fault = Fault::NoPolicy;
+    assert_eq!(
+        found,
+        [Finding { alarm: HH.into(), occurrence: 1, fault }],
+        "P3 has none by intent"
+    );
+    let unconfigured = Host::new(Setup::default());
+    assert!(audit(&unconfigured.machine, &[open(HH, 1)], host.now).is_empty());
+}
+
+#[test]
+fn the_audit_finds_what_is_spoken_for_by_an_alarm_that_nobody_is_called_for() {
+    let high = "GW-01/TK-101.LT/H";
+    let open = |alarm: &str, priority| Open { alarm: alarm.into(), occurrence: 1, priority };
+    let mut host = Host::new(setup());
+    host.tell(Event::Opened(occurrence(high, 1, 2), Novelty::SpokenFor));
+    host.open(occurrence(HH, 1, 1));
+    let found = |host: &Host, hh: u8| {
+        let found = audit(&host.machine, &[open(high, 2), open(HH, hh)], host.now);
+        found.into_iter().map(|f| (f.alarm, f.fault)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&host, 1), []);
+    assert_eq!(found(&host, 3), [(high.to_owned(), Fault::NoLadder)], "nobody is called for P3");
+    host.tell(acknowledged(1));
+    let alone = audit(&host.machine, &[open(high, 2)], host.now);
+    assert!(alone.is_empty(), "whoever acknowledged HH knows");
+    let both = [(high.to_owned(), Fault::NoLadder), (HH.to_owned(), Fault::NoStep)];
+    assert_eq!(found(&host, 1), both);
+}
+
+#[test]
 fn a_call_by_hand_leaves_the_ladder_where_it_is() {
     let mut host = Host::new(setup());
     host.open(occurrence(HH, 1, 1));

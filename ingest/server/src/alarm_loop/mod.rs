@@ -11,7 +11,10 @@
 mod flooding;
 mod play;
 mod recorder;
+mod replan;
 mod saving;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use fengsui_alerting::flood::Flood;
 use fengsui_alerting::{
-    Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row,
+    Action, AlarmId, Cause, Command, Engine, Event, GatewayRef, Letter, Plan, PointRef, Row, Verb,
 };
 use fengsui_store::{AlarmJournal, InputLog, Intake, JournalRow, SeriesStore};
 use fengsui_telemetry::{Lane, Reading, TimeMs};
@@ -70,8 +73,15 @@ pub struct Outcome {
     pub cause: Cause,
     /// The letter that the alarm shows afterwards.
     pub letter: Letter,
-    /// In words.
+    /// In words; empty where no rule but the state refused it.
     pub why: String,
+}
+
+impl Outcome {
+    fn of(row: &Row) -> Self {
+        let why = if is_own_words(row) { String::new() } else { row.comment.clone() };
+        Self { cause: row.cause, letter: row.to, why }
+    }
 }
 
 /// What reaches the engine.
@@ -349,9 +359,7 @@ impl AlarmLoop {
         let mut actions = Vec::new();
         self.parts.engine.handle(Event::Command(command), now, &mut actions);
         let outcome = actions.iter().find_map(|action| match action {
-            Action::Record(row) => {
-                Some(Outcome { cause: row.cause, letter: row.to, why: row.comment.clone() })
-            }
+            Action::Record(row) => Some(Outcome::of(row)),
             Action::Annunciate { .. }
             | Action::Silence { .. }
             | Action::Chime { .. }
@@ -469,23 +477,6 @@ impl AlarmLoop {
         let facts = usize::try_from(row.alarm.0).ok().and_then(|i| self.facts.get(i));
         journal_row(row, facts.map_or("", |facts| facts.key.as_str()))
     }
-
-    fn replan(&mut self, registry: Arc<Registry>, plan: Plan) {
-        match Engine::restore(plan, &self.parts.engine.snapshot()) {
-            Ok(engine) => {
-                self.parts.engine = engine;
-                self.parts.registry = registry;
-                self.facts = shared_facts(&self.parts.registry, &self.parts.engine.plan());
-                // The log before this belongs to the other plan.
-                self.snapshot(clock::now(), None);
-                self.resync();
-                // A replay after a kill begins behind the change: what was judged before it was
-                // judged by the old limits.
-                self.snapshot(clock::now(), None);
-            }
-            Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
-        }
-    }
 }
 
 /// Puts on the rows what only the journal row knows: who acknowledged when, and what they wrote,
@@ -493,8 +484,8 @@ impl AlarmLoop {
 fn annotate<'a>(shown: &mut [AlarmRow], rows: impl Iterator<Item = &'a Row>) {
     for row in rows {
         let acknowledged = matches!(row.cause, Cause::Acknowledged | Cause::StaleAcknowledgement);
-        let written = row.command.as_ref().is_some_and(|command| command.comment == row.comment);
-        let noted = row.cause == Cause::Refused && written && !row.comment.is_empty();
+        let answer = row.command.as_ref().is_some_and(is_answer);
+        let noted = answer && is_own_words(row) && !row.comment.is_empty();
         for shown in shown.iter_mut().filter(|shown| shown.occurrence == row.occurrence) {
             if acknowledged {
                 shown.acked_by.clone_from(&row.by);
@@ -505,6 +496,18 @@ fn annotate<'a>(shown: &mut [AlarmRow], rows: impl Iterator<Item = &'a Row>) {
             }
         }
     }
+}
+
+/// A refusal by the state keeps what the person wrote: that is no reason for it.
+fn is_own_words(row: &Row) -> bool {
+    let written = row.command.as_ref().is_some_and(|command| command.comment == row.comment);
+    row.cause == Cause::Refused && written
+}
+
+/// A comment on an acknowledgement is a note on the alarm, also a second one's; what belongs to
+/// another deed that was refused is none.
+pub(crate) fn is_answer(command: &Command) -> bool {
+    matches!(command.verb, Verb::Acknowledge { .. })
 }
 
 fn place(gateway: usize) -> GatewayRef {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fengsui_alerting::calls::{
-    Budget, Channel, Person, Policy, ReplyFrom, Roster, Setup, Slot, StopAt, Turn,
+    Budget, Channel, Person, Policy, ReplyFrom, Roster, Setup, Slot, StopAt, Turn, URGENT,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -221,8 +221,9 @@ pub fn parse(name: &str, text: &str, zone_min: i32) -> Result<CallsConfig, Vec<C
             faults.say(&place, "stands twice; remove one");
         }
     }
-    if text.policy.is_empty() {
-        faults.say("policy", "no [[policy]] is given, so nobody would be called; add priority 1");
+    for urgent in (1..=URGENT).filter(|urgent| !setup.policies.contains_key(urgent)) {
+        let why = "no [[policy]] has it, so nobody would be called; add a [[policy]] with";
+        faults.say("policy", &format!("priority {urgent}: {why} priority = {urgent}"));
     }
     if !faults.list.is_empty() {
         return Err(faults.list);
@@ -435,6 +436,9 @@ kind = "log"
 [[policy]]
 priority = 1
 message = ["log"]
+[[policy]]
+priority = 2
+message = ["log"]
 "#;
 
     fn faults(text: &str) -> Vec<String> {
@@ -470,13 +474,13 @@ ops = ["ghost"]
 name = "robot"
 kind = "dingtalk"
 [[policy]]
-priority = 2
+priority = 3
 ladder = ["boss"]
 message = ["pigeon"]
 "#;
         let found = faults(&bad).join("\n");
         for part in [
-            "第 20 行 line 20: person \"wang\": stands twice",
+            "第 23 行 line 23: person \"wang\": stands twice",
             "channel \"robot\": has no url",
             "nobody is called \"nobody\"; add a [[person]]",
             "from is no time of day; write \"08:00\"",
@@ -489,6 +493,18 @@ message = ["pigeon"]
             assert!(found.contains(part), "{part} is not in\n{found}");
         }
         assert!(faults("people = 1").join("").contains("unknown field `people`"));
-        assert!(faults("").join("").contains("no [[policy]]"));
+    }
+
+    #[test]
+    fn a_file_that_calls_nobody_for_an_urgent_alarm_is_refused_with_the_mend() {
+        for (urgent, other) in [(1, 3), (2, 4)] {
+            let lacking =
+                GOOD.replace(&format!("priority = {urgent}\n"), &format!("priority = {other}\n"));
+            let found = faults(&lacking);
+            assert_eq!(found.len(), 1, "{found:?}");
+            let mend = format!("add a [[policy]] with priority = {urgent}");
+            assert!(found[0].contains(&mend), "{found:?}");
+        }
+        assert_eq!(faults("").len(), 2, "an empty file calls nobody at all");
     }
 }
