@@ -67,14 +67,13 @@ impl ClockWatch {
         self.beats.push_back((now, clock.since(now)));
     }
 
-    /// What to tell now, in this order; nothing: what was said before stands. Before a record has
-    /// told the quality there is no evidence that the clock is good, so nothing is told.
+    /// What to tell now, in this order; nothing: what was said before stands.
     pub(super) fn reports(&mut self) -> impl Iterator<Item = ClockReport> + use<> {
-        let synchronised = self.quality.map(|quality| quality != ClockQuality::Unset);
+        let synchronised = self.quality != Some(ClockQuality::Unset);
         let step = self.stepped_ms.take();
-        let skew = if synchronised == Some(false) { Some(0) } else { self.skew_ms() };
+        let skew = if synchronised { self.skew_ms() } else { Some(0) };
         let skews = step.into_iter().chain(skew);
-        skews.filter_map(move |skew_ms| Some(ClockReport { skew_ms, synchronised: synchronised? }))
+        skews.map(move |skew_ms| ClockReport { skew_ms, synchronised })
     }
 
     /// As far as it can be told: the beat that was on its way for the shortest time.
@@ -102,13 +101,6 @@ mod tests {
         Body::Clock(ClockChange { boot: 1, monotonic_ms: 1, step_ms, quality })
     }
 
-    /// A watch that a live record has told the quality.
-    fn told() -> ClockWatch {
-        let mut watch = ClockWatch::default();
-        watch.record(&scan(ClockQuality::Synchronised));
-        watch
-    }
-
     /// Beats as (second received, skew, what is then told of the skew).
     #[track_caller]
     fn check(watch: &mut ClockWatch, beats: &[(i64, i64, Option<i64>)]) {
@@ -122,32 +114,19 @@ mod tests {
 
     #[test]
     fn a_clock_ahead_is_told_at_once_and_one_behind_when_no_beat_says_better() {
-        check(&mut told(), &[(0, 7_000, Some(7_000)), (5, 6_990, Some(7_000))]);
+        check(&mut ClockWatch::default(), &[(0, 7_000, Some(7_000)), (5, 6_990, Some(7_000))]);
         let behind = [(0, -7_040, None), (5, -7_010, None), (10, -7_900, Some(-7_010))];
-        check(&mut told(), &behind);
+        check(&mut ClockWatch::default(), &behind);
     }
 
     #[test]
     fn beats_that_queued_for_minutes_accuse_no_clock() {
         let burst = [(0, -180_000, None), (0, -175_000, None), (0, -10_000, None)];
-        let mut watch = told();
+        let mut watch = ClockWatch::default();
         check(&mut watch, &burst);
         check(&mut watch, &[(1, -40, None), (6, -900, None), (11, -6_500, Some(-40))]);
         // What the queue says is forgotten, and so is what the clock was before it was set.
         check(&mut watch, &[(26, -50, Some(-50))]);
-    }
-
-    #[test]
-    fn a_birth_makes_no_clock_good_before_a_record_tells_its_quality() {
-        let mut watch = ClockWatch::default();
-        watch.record(&scan(ClockQuality::Unset));
-        watch.born();
-        check(&mut watch, &[(0, 20, None), (5, 7_000, None), (10, 20, None)]);
-        watch.record(&scan(ClockQuality::Unset));
-        let said: Vec<_> = watch.reports().collect();
-        assert_eq!(said, [ClockReport { skew_ms: 0, synchronised: false }], "as before the birth");
-        watch.record(&scan(ClockQuality::Synchronised));
-        check(&mut watch, &[(15, 30, Some(7_000))]);
     }
 
     #[test]
@@ -166,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_jump_is_told_once_and_what_was_measured_before_it_is_forgotten() {
-        let mut watch = told();
+        let mut watch = ClockWatch::default();
         check(&mut watch, &[(0, -3_600_000, None), (10, -3_600_000, Some(-3_600_000))]);
         watch.record(&step(0));
         watch.record(&step(3_600_000));
