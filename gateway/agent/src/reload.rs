@@ -75,10 +75,12 @@ impl Files {
         })
     }
 
-    /// What was read is what they hold now.
+    /// What was read is what they hold now, and what could not be read still cannot.
     fn stand(&self, now: &Print) -> bool {
-        let read = self.0.iter().filter_map(|(file, kept)| Some((file, kept.as_ref()?)));
-        read.into_iter().all(|(file, kept)| kept.plain().is_ok_and(|bytes| now.holds(file, &bytes)))
+        self.0.iter().all(|(file, kept)| match kept {
+            Some(kept) => kept.plain().is_ok_and(|bytes| now.holds(file, Some(&bytes))),
+            None => now.holds(file, None),
+        })
     }
 }
 

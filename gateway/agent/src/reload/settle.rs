@@ -25,10 +25,10 @@ impl Print {
         Self(files.iter().map(|path| (path.clone(), seen(path))).collect())
     }
 
-    /// What was read of a file is still what it holds.
-    pub(super) fn holds(&self, path: &Path, bytes: &[u8]) -> bool {
+    /// What was read of a file is still what it holds; none: it could not be read.
+    pub(super) fn holds(&self, path: &Path, read: Option<&[u8]>) -> bool {
         let seen = self.0.iter().find(|(file, _)| file == path).and_then(|(_, seen)| *seen);
-        seen.is_some_and(|(_, _, hash)| hash == revision_of(bytes).0)
+        seen.map(|(_, _, hash)| hash) == read.map(|bytes| revision_of(bytes).0)
     }
 
     /// The same contents, whoever touched them when.

@@ -105,7 +105,10 @@ async fn every_file_that_was_asked_for_is_looked_at() {
     plant.write("points.csv", &POINTS.replace("tank.csv", "new.csv"));
     assert_eq!(plant.reload(&[]).await.0, Err(1));
     assert_eq!(plant.watched(), [&all[..2], &["new.csv"], &all[2..]].concat());
+    let (asked, ..) = plant.watcher.look_and_load();
+    assert!(asked.stand(&Print::of(&plant.watcher.files)));
     plant.write("new.csv", TABLE);
+    assert!(!asked.stand(&Print::of(&plant.watcher.files)), "it came while the rest was read");
     assert_eq!(plant.reload(&[]).await, (Ok(1), String::new()));
     plant.write("site.toml", "[site\n");
     assert!(plant.reload(&[]).await.0.is_err());
