@@ -156,6 +156,10 @@ enum End {
 }
 
 /// One configuration, from its spool to its uplink, until it is to end.
+#[expect(
+    clippy::too_many_lines,
+    reason = "begin and end of each part side by side, in their order"
+)]
 async fn once(
     config: Config,
     lasting: &mut Lasting,

@@ -88,7 +88,7 @@ impl Mbap {
         self.close();
         let address = (self.host.as_str(), self.port);
         self.open = match timeout(patience, TcpStream::connect(address)).await {
-            Ok(stream) => Some(stream.and_then(Open::new).map_err(unreachable)?),
+            Ok(stream) => Some(stream.and_then(Open::new).map_err(|fault| unreachable(&fault))?),
             Err(_) => {
                 return Err(Trouble::Unreachable("no answer to the connection".to_owned()));
             }
@@ -97,7 +97,7 @@ impl Mbap {
     }
 }
 
-fn unreachable(fault: std::io::Error) -> Trouble {
+fn unreachable(fault: &std::io::Error) -> Trouble {
     Trouble::Unreachable(fault.to_string())
 }
 
