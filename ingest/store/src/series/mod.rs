@@ -33,11 +33,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use fengsui_telemetry::TimeMs;
-use rusqlite::{Connection, OpenFlags};
 use tracing::error;
 
 use crate::StoreOptions;
-use crate::error::{database, opening};
+use crate::error::opening;
+use crate::sqlite::Readers;
 use crate::{
     Bucket, Counts, Full, GapRow, Intake, LedgerRow, LocalRow, Sample, StoreError, StoreHealth,
 };
@@ -191,14 +191,8 @@ impl SeriesStore {
         span: (TimeMs, TimeMs),
         most: usize,
     ) -> Result<Vec<LocalRow>, StoreError> {
-        let path = dir.join("ts").join("hot.db");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let read = || {
-            let conn = Connection::open_with_flags(&path, flags)?;
-            conn.busy_timeout(std::time::Duration::from_secs(5))?;
-            sql::locals(&conn, gateway, span, most)
-        };
-        read().map_err(database("read what the gateway did", &path))
+        let readers = Readers::new(&dir.join("ts").join("hot.db"));
+        readers.read("read what the gateway did", |conn| sql::locals(conn, gateway, span, most))
     }
 
     /// Hands over every journaled intake with a seq above `after_seq` that is still kept, oldest
