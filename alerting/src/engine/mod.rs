@@ -252,6 +252,14 @@ impl Engine {
         (heard != i64::MIN).then_some(TimeMs(heard))
     }
 
+    /// The latest stamp that was taken in order from any point of a gateway; none: no such sample.
+    #[must_use]
+    pub fn newest_of(&self, gateway: GatewayRef) -> Option<TimeMs> {
+        let points = self.points.iter().filter(|point| point.gateway == gateway.0);
+        let newest = points.map(|point| point.newest).max()?;
+        (newest != i64::MIN).then_some(TimeMs(newest))
+    }
+
     /// Every alarm whose letter is not A, in order of [`AlarmId`].
     #[must_use]
     pub fn all_standing(&self) -> Vec<Standing> {

@@ -269,7 +269,7 @@ struct Core {
     desk: mpsc::Sender<desk::DeskInput>,
     alarms: SyncSender<Input>,
     notices: mpsc::Receiver<alarm_loop::Stored>,
-    heard: Vec<Option<TimeMs>>,
+    heard: Vec<(Option<TimeMs>, Option<TimeMs>)>,
 }
 
 impl Core {
@@ -286,7 +286,8 @@ impl Core {
         let restore::Restored { engine, chunk } =
             restore::engine(plan, &registry, &files.journal, &files.store)?;
         let gateways = (0_u32..).zip(&registry.gateways);
-        let heard = gateways.map(|(n, _)| engine.last_heard(GatewayRef(n))).collect();
+        let known = |n| (engine.last_heard(n), engine.newest_of(n));
+        let heard = gateways.map(|(n, _)| known(GatewayRef(n))).collect();
         let (registry_out, registry_in) = watch::channel(registry.clone());
         let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
         let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);

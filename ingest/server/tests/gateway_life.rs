@@ -12,9 +12,13 @@ use fengsui::link::Incoming;
 use fengsui::{Centre, Extras, clock};
 use fengsui_store::{EngineInput, StoredRow};
 use fengsui_telemetry::wire::{
-    Beat, Birth, Channel, Storage, Topic, catalogue_bytes, encode_beat, encode_birth,
+    BatchHead, Beat, Birth, Channel, Storage, Topic, catalogue_bytes, encode_batch, encode_beat,
+    encode_birth, seal,
 };
-use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Installation, Point, Revision, Tag, TimeMs};
+use fengsui_telemetry::{
+    Body, Catalogue, ClockChange, ClockQuality, Epoch, GatewayId, Installation, Point, Reading,
+    Record, Revision, Scan, Tag, TimeMs,
+};
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
@@ -23,6 +27,7 @@ const CENTRE: &str = "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt
     embedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n";
 const LIMITS: &str = "tag,kind,limit\nTK-101.LT,H,80\n,CLOCK,5\n";
 const CLOCK: &str = "GW-01//CLOCK";
+const HIGH: &str = "GW-01/TK-101.LT/H";
 /// Limits that the centre does not have.
 const OTHERS: Revision = Revision(7);
 
@@ -114,6 +119,19 @@ impl Gateway<'_> {
         self.send(Channel::Birth, encode_birth(&birth).unwrap()).await;
     }
 
+    /// Records of the live lane from this number on, each stamped now and so much ahead.
+    async fn lives(&self, first: u64, ahead_ms: i64, bodies: Vec<Body>) {
+        let head = BatchHead {
+            gateway: GatewayId::parse("GW-01").unwrap(),
+            epoch: Epoch(11),
+            first,
+            catalogue: revision(&catalogue_bytes(&catalogue())),
+        };
+        let te = clock::now() + ahead_ms;
+        let sealed = bodies.into_iter().map(|body| seal(&Record { te, body })).collect();
+        self.send(Channel::Live, encode_batch(&head, sealed).unwrap()).await;
+    }
+
     /// A beat whose clock is ahead by so much.
     async fn beats(&self, ahead_ms: i64) {
         let beat = Beat {
@@ -151,20 +169,20 @@ async fn state(
     }
 }
 
-/// The rows of the CLOCK alarm, once there are so many.
-async fn clock_rows(centre: &Centre, count: usize) -> Vec<StoredRow> {
+/// The rows of an alarm, once there are so many.
+async fn rows_of(centre: &Centre, alarm: &str, count: usize) -> Vec<StoredRow> {
     let look = async {
         let mut again = interval(Duration::from_millis(50));
         loop {
             again.tick().await;
-            let mut rows = centre.journal.of_alarm(CLOCK, 100).unwrap();
+            let mut rows = centre.journal.of_alarm(alarm, 100).unwrap();
             if rows.len() >= count {
                 rows.reverse();
                 return rows;
             }
         }
     };
-    timeout(SOON, look).await.unwrap_or_else(|_| panic!("no {count} rows of {CLOCK}"))
+    timeout(SOON, look).await.unwrap_or_else(|_| panic!("no {count} rows of {alarm}"))
 }
 
 /// Waits until the log on disk holds a sign of life: it is written twice a second.
@@ -196,7 +214,7 @@ async fn a_wrong_clock_is_one_alarm_over_a_kill_and_returns_when_it_is_right() {
     gateway.born().await;
     gateway.beats(4_000).await;
     gateway.beats(20_000).await;
-    let rows = clock_rows(&centre, 1).await;
+    let rows = rows_of(&centre, CLOCK, 1).await;
     assert_eq!(told(&rows), [("on", 1)], "four seconds are within the limit of five");
     let ahead = rows[0].row.value.unwrap();
     assert!((15.0..=20.0).contains(&ahead), "{ahead} s ahead");
@@ -209,9 +227,53 @@ async fn a_wrong_clock_is_one_alarm_over_a_kill_and_returns_when_it_is_right() {
     // Set right; its machine started again, so that nothing of before counts.
     gateway.born().await;
     gateway.beats(1_000).await;
-    let rows = clock_rows(&centre, 2).await;
+    let rows = rows_of(&centre, CLOCK, 2).await;
     assert_eq!(told(&rows), [("on", 1), ("off", 1)]);
     assert!(centre.journal.verify().is_ok());
+    centre.stop().await;
+}
+
+fn level(value: f64) -> Body {
+    let readings = vec![(0, Reading::Good(value))];
+    Body::Scan(Scan { readings, clock: ClockQuality::Synchronised })
+}
+
+/// The clock was set back by half an hour: what is high now is announced now, also by a centre
+/// that began in between and knows of the step from a beat alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_set_back_keeps_no_alarm_waiting() {
+    const BACK: i64 = -1_800_000;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("centre.toml"), CENTRE).unwrap();
+    std::fs::write(folder.path().join("limits.csv"), LIMITS).unwrap();
+    let centre = start(folder.path()).await;
+    let gateway = Gateway(&centre);
+    gateway.born().await;
+    gateway.beats(0).await;
+    gateway.lives(0, 0, vec![level(50.0)]).await;
+    let quality = ClockQuality::Synchronised;
+    let step = ClockChange { boot: 1, monotonic_ms: 1, step_ms: BACK, quality };
+    let before = clock::now();
+    gateway.lives(1, BACK, vec![Body::Clock(step), level(95.0)]).await;
+    gateway.beats(BACK).await;
+    let rows = rows_of(&centre, HIGH, 1).await;
+    assert_eq!(told(&rows), [("on", 1)]);
+    let at = rows[0].row.te.unwrap();
+    assert!((0..20_000).contains(&at.since(before)), "began at {at}, sent after {before}");
+    assert_eq!(told(&rows_of(&centre, CLOCK, 1).await), [("on", 1)]);
+    gateway.lives(3, BACK, vec![level(40.0)]).await;
+    assert_eq!(told(&rows_of(&centre, HIGH, 2).await), [("on", 1), ("off", 1)]);
+    logged(&centre).await;
+    let disk = image(folder.path());
+    centre.stop().await;
+
+    let centre = start(disk.path()).await;
+    let gateway = Gateway(&centre);
+    gateway.beats(BACK).await;
+    gateway.lives(4, BACK, vec![level(96.0)]).await;
+    let rows = rows_of(&centre, HIGH, 3).await;
+    assert_eq!(told(&rows), [("on", 1), ("off", 1), ("on", 2)]);
+    assert!(rows[2].row.te > rows[1].row.te, "in the order of the records");
     centre.stop().await;
 }
 

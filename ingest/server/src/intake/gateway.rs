@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::clock_watch::ClockWatch;
 use super::orders::Sending;
+use super::set_back::SetBack;
 use super::{GatewayState, Parts};
 use crate::alarm_loop::{Judge, Stored};
 use crate::clock;
@@ -59,6 +60,7 @@ pub(super) struct Watched {
     spoke: bool,
     skew_ms: Option<i64>,
     pub(super) clock: ClockWatch,
+    set_back: SetBack,
     gaps: u64,
     limits: Option<Revision>,
     limits_fault: String,
@@ -98,6 +100,7 @@ impl Watched {
             spoke: false,
             skew_ms: None,
             clock: ClockWatch::default(),
+            set_back: SetBack::default(),
             gaps: 0,
             limits: None,
             limits_fault: String::new(),
@@ -110,8 +113,13 @@ impl Watched {
     }
 
     /// What was known of it before this centre began.
-    pub(super) fn remember(&mut self, heard: Option<TimeMs>, running: Option<Running>) {
+    pub(super) fn remember(
+        &mut self,
+        (heard, newest): (Option<TimeMs>, Option<TimeMs>),
+        running: Option<Running>,
+    ) {
         self.heard = heard;
+        self.set_back.remember(newest);
         if let Some((limits, fault)) = running.clone() {
             (self.limits, self.limits_fault) = (Some(limits), fault);
         }
@@ -199,8 +207,11 @@ impl Watched {
         };
         for entry in batch.entries {
             if is_fresh(entry.offset) {
-                if let (Lane::Live, Ok(record)) = (lane, &entry.record) {
-                    self.clock.record(&record.body);
+                if let Ok(record) = &entry.record {
+                    self.set_back.record(&record.body);
+                    if lane == Lane::Live {
+                        self.clock.record(&record.body);
+                    }
                 }
                 self.unpack(entry, numbered, &mut intake, parts);
             } else {
@@ -257,7 +268,7 @@ impl Watched {
         }
     }
 
-    fn unpack(&self, entry: Entry, numbered: &Numbered, intake: &mut Intake, parts: &Parts) {
+    fn unpack(&mut self, entry: Entry, numbered: &Numbered, intake: &mut Intake, parts: &Parts) {
         let record = match entry.record {
             Ok(record) => record,
             Err(fault) => {
@@ -272,10 +283,15 @@ impl Watched {
             Body::Scan(scan) => {
                 for (index, reading) in scan.readings {
                     let id = usize::try_from(index).ok().and_then(|i| numbered.ids.get(i));
-                    match id {
-                        Some(id) => intake.samples.push((*id, record.te, reading)),
-                        None => add(&parts.counters.undecodable, 1),
-                    }
+                    let Some(id) = id else {
+                        add(&parts.counters.undecodable, 1);
+                        continue;
+                    };
+                    let (te, reading) = match intake.lane {
+                        Lane::Live => self.set_back.stamp(*id, record.te, reading, intake.ti),
+                        Lane::Backlog => (record.te, reading),
+                    };
+                    intake.samples.push((*id, te, reading));
                 }
             }
             Body::Gap(gap) => {
@@ -362,6 +378,7 @@ impl Watched {
         self.ack_due = true;
         self.skew_ms = Some(beat.clock.since(now));
         self.clock.beat(beat.clock, now);
+        self.set_back.beat(beat.clock);
         self.limits = Some(beat.limits_revision);
         if beat.limits_fault != self.limits_fault && !beat.limits_fault.is_empty() {
             warn!(gateway = %self.id, fault = beat.limits_fault, "the gateway refuses limits");

@@ -8,6 +8,7 @@ mod clock_watch;
 mod gateway;
 mod orders;
 mod quarantine;
+mod set_back;
 mod state;
 
 use std::collections::BTreeMap;
@@ -58,8 +59,8 @@ pub struct Parts {
     pub settings: AlarmSettings,
     /// Gateways and points, as restored.
     pub registry: Registry,
-    /// When each gateway was last heard, as the engine knows.
-    pub heard: Vec<Option<TimeMs>>,
+    /// When each gateway was last heard, and the latest stamp of its samples, as the engine knows.
+    pub heard: Vec<(Option<TimeMs>, Option<TimeMs>)>,
     /// Tells everybody of a new registry.
     pub registry_out: watch::Sender<Arc<Registry>>,
     /// Tells everybody how the gateways do.

@@ -1,0 +1,169 @@
+//! A gateway's clock was set back: its stamps come again, and the order of its records is told by
+//! their numbers alone (R6).
+//!
+//! - A live record whose stamp is not after what its point already has is stamped with the time it
+//!   came, and its readings say so: [`Doubt::EstimatedTime`]. Without this a real excursion would
+//!   wait until the old time has come again.
+//! - That a clock was set back is told by its own record, or by a beat that is older than what was
+//!   received before it. Nothing else is taken for it: an old stamp alone is a late sample.
+//! - It is over when a beat lies after every stamp that was given.
+//! - A back-fill keeps its stamps. What it says of that time is history.
+
+use std::collections::BTreeMap;
+
+use fengsui_telemetry::{Body, Doubt, Reading, TimeMs};
+
+/// Records and beats leave a gateway one after the other; a scan is stamped when it begins.
+const BEAT_BEHIND_MS: i64 = 2_000;
+/// As the engine: a stamp further ahead of our clock orders nothing.
+const AHEAD_MS: i64 = 5_000;
+
+/// The stamps of one gateway's live lane.
+#[derive(Debug, Default)]
+pub(super) struct SetBack {
+    /// The latest stamp that was received or given.
+    latest: Option<TimeMs>,
+    /// Since the clock was set back: the latest stamp of each point that had one since, and the
+    /// latest of all before.
+    since: Option<(BTreeMap<u32, TimeMs>, TimeMs)>,
+}
+
+impl SetBack {
+    /// What the engine has from before this centre began.
+    pub(super) fn remember(&mut self, latest: Option<TimeMs>) {
+        self.latest = latest;
+    }
+
+    /// A new record of any lane.
+    pub(super) fn record(&mut self, body: &Body) {
+        if let Body::Clock(change) = body
+            && change.step_ms < 0
+        {
+            self.begin();
+        }
+    }
+
+    pub(super) fn beat(&mut self, clock: TimeMs) {
+        let behind = self.latest.map(|latest| latest.since(clock));
+        match behind {
+            Some(behind) if behind > BEAT_BEHIND_MS => self.begin(),
+            Some(behind) if behind < 0 => self.since = None,
+            Some(_) | None => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        if let (None, Some(latest)) = (&self.since, self.latest) {
+            self.since = Some((BTreeMap::new(), latest));
+        }
+    }
+
+    /// One live reading: its stamp, and how far it can be trusted.
+    pub(super) fn stamp(
+        &mut self,
+        point: u32,
+        te: TimeMs,
+        reading: Reading,
+        now: TimeMs,
+    ) -> (TimeMs, Reading) {
+        let mut told = (te, reading);
+        if let Some((points, before)) = &mut self.since {
+            let last = points.get(&point).unwrap_or(before);
+            if te <= *last {
+                told = (now.max(*last + 1), doubted(reading));
+            }
+            if told.0 <= now + AHEAD_MS {
+                points.insert(point, told.0);
+            }
+        }
+        if told.0 <= now + AHEAD_MS {
+            self.latest = self.latest.max(Some(told.0));
+        }
+        told
+    }
+}
+
+/// The first doubt of a number stays: it says more of the number.
+fn doubted(reading: Reading) -> Reading {
+    match reading {
+        Reading::Good(value) => Reading::Uncertain(value, Doubt::EstimatedTime),
+        Reading::Uncertain(..) | Reading::Bad(_) => reading,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fengsui_telemetry::{ClockChange, ClockQuality};
+
+    const NOON: TimeMs = TimeMs(1_700_000_000_000);
+    const A: u32 = 7;
+    const B: u32 = 8;
+
+    fn step(step_ms: i64) -> Body {
+        let quality = ClockQuality::Synchronised;
+        Body::Clock(ClockChange { boot: 1, monotonic_ms: 1, step_ms, quality })
+    }
+
+    /// Good 1.0 of a point with this stamp, received at this second: the stamp that it gets, ms,
+    /// and whether that is an estimate.
+    fn stamped(back: &mut SetBack, point: u32, te: TimeMs, second: i64) -> (i64, bool) {
+        let (te, reading) = back.stamp(point, te, Reading::Good(1.0), NOON + second * 1_000);
+        (te.since(NOON), reading == Reading::Uncertain(1.0, Doubt::EstimatedTime))
+    }
+
+    #[test]
+    fn an_old_stamp_alone_is_a_late_sample() {
+        let mut back = SetBack::default();
+        assert_eq!(stamped(&mut back, A, NOON + 9_990, 10), (9_990, false));
+        assert_eq!(stamped(&mut back, A, NOON + 2_000, 11), (2_000, false));
+        back.record(&step(3_600_000));
+        back.record(&step(0));
+        back.beat(NOON + 9_980);
+        assert_eq!(stamped(&mut back, A, NOON + 3_000, 12), (3_000, false), "no step back");
+    }
+
+    #[test]
+    fn after_a_step_back_every_stamp_lies_after_the_one_before() {
+        let by_its_record: fn(&mut SetBack) = |back| back.record(&step(-25_000));
+        let by_a_beat: fn(&mut SetBack) = |back| back.beat(NOON - 14_000);
+        for told in [by_its_record, by_a_beat] {
+            let mut back = SetBack::default();
+            stamped(&mut back, A, NOON + 9_990, 10);
+            stamped(&mut back, B, NOON + 9_000, 10);
+            told(&mut back);
+            assert_eq!(stamped(&mut back, A, NOON - 14_010, 11), (11_000, true));
+            assert_eq!(stamped(&mut back, B, NOON - 14_000, 11), (11_000, true));
+            assert_eq!(stamped(&mut back, A, NOON - 13_500, 11), (11_001, true), "one batch");
+            // The old time has come again, and the clock is still behind.
+            back.beat(NOON + 11_000);
+            assert_eq!(stamped(&mut back, A, NOON + 15_000, 40), (15_000, false), "in order");
+            assert_eq!(stamped(&mut back, A, NOON + 14_000, 41), (41_000, true));
+            back.beat(NOON + 41_001);
+            assert_eq!(stamped(&mut back, A, NOON + 30_000, 42), (30_000, false), "over: late");
+        }
+    }
+
+    #[test]
+    fn stamps_from_far_ahead_order_nothing_and_faults_stay_faults() {
+        let mut back = SetBack::default();
+        stamped(&mut back, A, NOON + 1_000, 1);
+        assert_eq!(stamped(&mut back, A, NOON + 3_600_000, 2), (3_600_000, false));
+        back.record(&step(-3_600_000));
+        assert_eq!(stamped(&mut back, A, NOON + 3_000, 3), (3_000, false), "now it is right");
+        let bad = Reading::Bad(fengsui_telemetry::Fault::Timeout);
+        assert_eq!(back.stamp(A, NOON, bad, NOON + 4_000), (NOON + 4_000, bad));
+    }
+
+    #[test]
+    fn a_centre_that_began_anew_knows_what_the_engine_has() {
+        let mut back = SetBack::default();
+        back.remember(Some(NOON));
+        back.beat(NOON - 60_000);
+        assert_eq!(stamped(&mut back, A, NOON - 59_000, 5), (5_000, true));
+        let mut fresh = SetBack::default();
+        fresh.record(&step(-1_000));
+        fresh.beat(NOON);
+        assert_eq!(stamped(&mut fresh, A, NOON - 5_000, 1), (-5_000, false), "nothing before it");
+    }
+}
