@@ -77,7 +77,7 @@ impl ClockWatch {
     }
 
     /// As far as it can be told: the beat that was on its way for the shortest time.
-    fn skew_ms(&self) -> Option<i64> {
+    pub(super) fn skew_ms(&self) -> Option<i64> {
         let least_delayed = self.beats.iter().map(|(_, skew)| *skew).max()?;
         let (first, last) = (self.beats.front()?.0, self.beats.back()?.0);
         let enough = least_delayed >= 0 || last.since(first) >= BEHIND_AFTER_MS;

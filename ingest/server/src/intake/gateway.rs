@@ -378,7 +378,7 @@ impl Watched {
         self.ack_due = true;
         self.skew_ms = Some(beat.clock.since(now));
         self.clock.beat(beat.clock, now);
-        self.set_back.beat(beat.clock);
+        self.set_back.beat(beat.clock, self.clock.skew_ms(), now);
         self.limits = Some(beat.limits_revision);
         if beat.limits_fault != self.limits_fault && !beat.limits_fault.is_empty() {
             warn!(gateway = %self.id, fault = beat.limits_fault, "the gateway refuses limits");

@@ -1,11 +1,13 @@
-//! A gateway's clock was set back: its stamps come again, and the order of its records is told by
-//! their numbers alone (R6).
+//! A gateway's clock was set back, or is far behind: the order of its records is told by their
+//! numbers alone (R6).
 //!
 //! - A live record whose stamp is not after what its point already has is stamped with the time it
 //!   came, and its readings say so: [`Doubt::EstimatedTime`]. Without this a real excursion would
 //!   wait until the old time has come again.
 //! - That a clock was set back is told by its own record, or by a beat that is older than what was
-//!   received before it. Nothing else is taken for it: an old stamp alone is a late sample.
+//!   received before it; that it is far behind, by its beats of ten seconds. Nothing else is taken
+//!   for it: an old stamp alone is a late sample.
+//! - A clock that is years behind would otherwise make history of every reading.
 //! - It is over when a beat lies after every stamp that was given.
 //! - A back-fill keeps its stamps. What it says of that time is history.
 
@@ -15,7 +17,9 @@ use fengsui_telemetry::{Body, Doubt, Reading, TimeMs};
 
 /// Records and beats leave a gateway one after the other; a scan is stamped when it begins.
 const BEAT_BEHIND_MS: i64 = 2_000;
-/// As the engine: a stamp further ahead of our clock orders nothing.
+/// As the engine's: a live sample older than this is late.
+const BEHIND_MS: i64 = 30_000;
+/// As the engine's: a stamp further ahead of our clock orders nothing.
 const AHEAD_MS: i64 = 5_000;
 
 /// The stamps of one gateway's live lane.
@@ -43,7 +47,11 @@ impl SetBack {
         }
     }
 
-    pub(super) fn beat(&mut self, clock: TimeMs) {
+    /// A beat: the gateway's clock, and by how much it is ahead of ours as far as that is known.
+    pub(super) fn beat(&mut self, clock: TimeMs, skew_ms: Option<i64>, now: TimeMs) {
+        if self.since.is_none() && skew_ms.is_some_and(|skew| skew < -BEHIND_MS) {
+            self.latest = self.latest.max(Some(now));
+        }
         let behind = self.latest.map(|latest| latest.since(clock));
         match behind {
             Some(behind) if behind > BEAT_BEHIND_MS => self.begin(),
@@ -105,6 +113,11 @@ mod tests {
         Body::Clock(ClockChange { boot: 1, monotonic_ms: 1, step_ms, quality })
     }
 
+    /// A beat of a clock whose skew is not known yet.
+    fn beat(back: &mut SetBack, clock: TimeMs) {
+        back.beat(clock, None, NOON);
+    }
+
     /// Good 1.0 of a point with this stamp, received at this second: the stamp that it gets, ms,
     /// and whether that is an estimate.
     fn stamped(back: &mut SetBack, point: u32, te: TimeMs, second: i64) -> (i64, bool) {
@@ -119,14 +132,14 @@ mod tests {
         assert_eq!(stamped(&mut back, A, NOON + 2_000, 11), (2_000, false));
         back.record(&step(3_600_000));
         back.record(&step(0));
-        back.beat(NOON + 9_980);
+        beat(&mut back, NOON + 9_980);
         assert_eq!(stamped(&mut back, A, NOON + 3_000, 12), (3_000, false), "no step back");
     }
 
     #[test]
     fn after_a_step_back_every_stamp_lies_after_the_one_before() {
         let by_its_record: fn(&mut SetBack) = |back| back.record(&step(-25_000));
-        let by_a_beat: fn(&mut SetBack) = |back| back.beat(NOON - 14_000);
+        let by_a_beat: fn(&mut SetBack) = |back| beat(back, NOON - 14_000);
         for told in [by_its_record, by_a_beat] {
             let mut back = SetBack::default();
             stamped(&mut back, A, NOON + 9_990, 10);
@@ -136,10 +149,10 @@ mod tests {
             assert_eq!(stamped(&mut back, B, NOON - 14_000, 11), (11_000, true));
             assert_eq!(stamped(&mut back, A, NOON - 13_500, 11), (11_001, true), "one batch");
             // The old time has come again, and the clock is still behind.
-            back.beat(NOON + 11_000);
+            beat(&mut back, NOON + 11_000);
             assert_eq!(stamped(&mut back, A, NOON + 15_000, 40), (15_000, false), "in order");
             assert_eq!(stamped(&mut back, A, NOON + 14_000, 41), (41_000, true));
-            back.beat(NOON + 41_001);
+            beat(&mut back, NOON + 41_001);
             assert_eq!(stamped(&mut back, A, NOON + 30_000, 42), (30_000, false), "over: late");
         }
     }
@@ -156,14 +169,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_a_year_behind_makes_no_history_of_what_is_now() {
+        const YEAR: i64 = 31_536_000_000;
+        let mut back = SetBack::default();
+        assert_eq!(stamped(&mut back, A, NOON - YEAR, 0), (-YEAR, false), "not known yet");
+        for (skew_ms, estimated) in [(-29_000, false), (-YEAR, true)] {
+            back.beat(NOON - YEAR + 10_000, Some(skew_ms), NOON + 10_000);
+            let (_, doubted) = stamped(&mut back, A, NOON - YEAR + 11_000, 11);
+            assert_eq!(doubted, estimated, "{skew_ms}");
+        }
+        assert_eq!(stamped(&mut back, B, NOON - YEAR + 12_000, 12), (12_000, true));
+        back.beat(NOON + 13_000, Some(0), NOON + 13_000);
+        assert_eq!(stamped(&mut back, A, NOON + 13_500, 14), (13_500, false), "it was set right");
+    }
+
+    #[test]
     fn a_centre_that_began_anew_knows_what_the_engine_has() {
         let mut back = SetBack::default();
         back.remember(Some(NOON));
-        back.beat(NOON - 60_000);
+        beat(&mut back, NOON - 60_000);
         assert_eq!(stamped(&mut back, A, NOON - 59_000, 5), (5_000, true));
         let mut fresh = SetBack::default();
         fresh.record(&step(-1_000));
-        fresh.beat(NOON);
+        beat(&mut fresh, NOON);
         assert_eq!(stamped(&mut fresh, A, NOON - 5_000, 1), (-5_000, false), "nothing before it");
     }
 }
