@@ -252,6 +252,12 @@ impl Engine {
         (heard != i64::MIN).then_some(TimeMs(heard))
     }
 
+    /// The clock of a gateway was last reported wrong.
+    #[must_use]
+    pub fn clock_bad(&self, gateway: GatewayRef) -> bool {
+        self.gateways.get(gateway.0 as usize).is_some_and(|state| state.clock_bad)
+    }
+
     /// The latest stamp that was taken in order from any point of a gateway; none: no such sample.
     #[must_use]
     pub fn newest_of(&self, gateway: GatewayRef) -> Option<TimeMs> {

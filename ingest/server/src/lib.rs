@@ -42,7 +42,6 @@ use std::time::Duration;
 use anyhow::Context;
 use fengsui_alerting::GatewayRef;
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
-use fengsui_telemetry::TimeMs;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -50,7 +49,7 @@ use crate::accounts::Accounts;
 use crate::alarm_loop::Input;
 use crate::config::{Config, Mqtt};
 use crate::counters::Counters;
-use crate::intake::GatewayState;
+use crate::intake::{GatewayState, Remembered};
 use crate::registry::Registry;
 
 /// How long an annunciation waits for the journal, where the configuration does not say.
@@ -205,7 +204,7 @@ impl Centre {
                 alarms: core.alarms.clone(),
                 settings: config.alarm,
                 registry: core.registry.borrow().as_ref().clone(),
-                heard: core.heard,
+                engine: core.remembered,
                 registry_out: core.registry_out,
                 gateways_out,
                 answers,
@@ -269,7 +268,7 @@ struct Core {
     desk: mpsc::Sender<desk::DeskInput>,
     alarms: SyncSender<Input>,
     notices: mpsc::Receiver<alarm_loop::Stored>,
-    heard: Vec<(Option<TimeMs>, Option<TimeMs>)>,
+    remembered: Vec<Remembered>,
 }
 
 impl Core {
@@ -286,8 +285,12 @@ impl Core {
         let restore::Restored { engine, chunk } =
             restore::engine(plan, &registry, &files.journal, &files.store)?;
         let gateways = (0_u32..).zip(&registry.gateways);
-        let known = |n| (engine.last_heard(n), engine.newest_of(n));
-        let heard = gateways.map(|(n, _)| known(GatewayRef(n))).collect();
+        let remembered = gateways.map(|(n, _)| GatewayRef(n)).map(|gateway| Remembered {
+            heard: engine.last_heard(gateway),
+            newest: engine.newest_of(gateway),
+            clock_bad: engine.clock_bad(gateway),
+        });
+        let remembered = remembered.collect();
         let (registry_out, registry_in) = watch::channel(registry.clone());
         let (gateways_out, gateways) = watch::channel(Arc::new(Vec::<GatewayState>::new()));
         let patience = config.alarm.journal_patience_ms.unwrap_or(JOURNAL_PATIENCE_MS);
@@ -331,7 +334,7 @@ impl Core {
             desk,
             alarms,
             notices,
-            heard,
+            remembered,
         })
     }
 }

@@ -226,6 +226,7 @@ async fn a_wrong_clock_is_one_alarm_over_a_kill_and_returns_when_it_is_right() {
     gateway.beats(20_000).await;
     // Set right; its machine started again, so that nothing of before counts.
     gateway.born().await;
+    gateway.lives(0, 1_000, vec![level(50.0)]).await;
     gateway.beats(1_000).await;
     let rows = rows_of(&centre, CLOCK, 2).await;
     assert_eq!(told(&rows), [("on", 1), ("off", 1)]);

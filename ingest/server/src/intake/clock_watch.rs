@@ -4,6 +4,8 @@
 //!   seems behind may be a slow link; that counts once no beat of [`BEHIND_AFTER_MS`] says better.
 //! - Not synchronised = never set since the machine started. A battery clock or one that runs on
 //!   its own is judged by what we measure: what its quality leaves open, the skew answers.
+//! - After a birth, or a start of this centre, the clock is no better than it was until a record
+//!   says so: an alarm must not return for want of news.
 //! - Only the live lane counts. What a back-fill says of a clock is over.
 //! - Whether a skew is an alarm decides the engine, by the gateway's CLOCK limit.
 
@@ -32,7 +34,8 @@ pub struct ClockReport {
 pub(super) struct ClockWatch {
     /// (when received, its clock less ours), oldest first.
     beats: VecDeque<(TimeMs, i64)>,
-    quality: Option<ClockQuality>,
+    /// What was last said; before anything was, what the alarm makes of it.
+    unset: bool,
     /// A step that nobody has been told of.
     stepped_ms: Option<i64>,
 }
@@ -41,9 +44,9 @@ impl ClockWatch {
     /// A new record of the live lane.
     pub(super) fn record(&mut self, body: &Body) {
         match body {
-            Body::Scan(scan) => self.quality = Some(scan.clock),
+            Body::Scan(scan) => self.unset = scan.clock == ClockQuality::Unset,
             Body::Clock(change) => {
-                self.quality = Some(change.quality);
+                self.unset = change.quality == ClockQuality::Unset;
                 if change.step_ms != 0 {
                     self.beats.clear();
                     self.stepped_ms = Some(change.step_ms);
@@ -53,9 +56,14 @@ impl ClockWatch {
         }
     }
 
-    /// Another run of its machine, or another spool: nothing is known.
+    /// The gateway of a centre that began: whether its CLOCK alarm stands.
+    pub(super) fn remember(&mut self, bad: bool) {
+        self.unset = bad;
+    }
+
+    /// Perhaps another run of its machine: what was measured is over.
     pub(super) fn born(&mut self) {
-        *self = Self::default();
+        *self = Self { unset: self.unset, ..Self::default() };
     }
 
     /// A beat was received.
@@ -69,7 +77,7 @@ impl ClockWatch {
 
     /// What to tell now, in this order; nothing: what was said before stands.
     pub(super) fn reports(&mut self) -> impl Iterator<Item = ClockReport> + use<> {
-        let synchronised = self.quality != Some(ClockQuality::Unset);
+        let synchronised = !self.unset;
         let step = self.stepped_ms.take();
         let skew = if synchronised { self.skew_ms() } else { Some(0) };
         let skews = step.into_iter().chain(skew);
@@ -140,6 +148,22 @@ mod tests {
             watch.beat(NOON + 20, NOON);
             let said: Vec<_> = watch.reports().collect();
             assert_eq!(said, [ClockReport { skew_ms: 20, synchronised: true }], "{quality:?}");
+        }
+    }
+
+    #[test]
+    fn a_birth_makes_no_clock_better() {
+        let mut watch = ClockWatch::default();
+        watch.record(&scan(ClockQuality::Unset));
+        let mut again = ClockWatch::default();
+        again.remember(true);
+        for watch in [&mut watch, &mut again] {
+            watch.born();
+            watch.beat(NOON, NOON);
+            assert!(watch.reports().all(|report| !report.synchronised), "no record says so");
+            watch.record(&scan(ClockQuality::Synchronised));
+            let said: Vec<_> = watch.reports().collect();
+            assert_eq!(said, [ClockReport { skew_ms: 0, synchronised: true }]);
         }
     }
 

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::clock_watch::ClockWatch;
 use super::orders::Sending;
 use super::set_back::SetBack;
-use super::{GatewayState, Parts};
+use super::{GatewayState, Parts, Remembered};
 use crate::alarm_loop::{Judge, Stored};
 use crate::clock;
 use crate::counters::{Counters, add};
@@ -113,13 +113,10 @@ impl Watched {
     }
 
     /// What was known of it before this centre began.
-    pub(super) fn remember(
-        &mut self,
-        (heard, newest): (Option<TimeMs>, Option<TimeMs>),
-        running: Option<Running>,
-    ) {
-        self.heard = heard;
-        self.set_back.remember(newest);
+    pub(super) fn remember(&mut self, engine: Remembered, running: Option<Running>) {
+        self.heard = engine.heard;
+        self.set_back.remember(engine.newest);
+        self.clock.remember(engine.clock_bad);
         if let Some((limits, fault)) = running.clone() {
             (self.limits, self.limits_fault) = (Some(limits), fault);
         }

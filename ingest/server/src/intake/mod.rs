@@ -59,8 +59,8 @@ pub struct Parts {
     pub settings: AlarmSettings,
     /// Gateways and points, as restored.
     pub registry: Registry,
-    /// When each gateway was last heard, and the latest stamp of its samples, as the engine knows.
-    pub heard: Vec<(Option<TimeMs>, Option<TimeMs>)>,
+    /// What the engine knows of each gateway.
+    pub engine: Vec<Remembered>,
     /// Tells everybody of a new registry.
     pub registry_out: watch::Sender<Arc<Registry>>,
     /// Tells everybody how the gateways do.
@@ -75,6 +75,17 @@ pub struct Parts {
     pub orders: Vec<Option<Vec<u8>>>,
     /// Limits that come into force.
     pub changes: mpsc::Receiver<Change>,
+}
+
+/// What a restored engine knows of a gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Remembered {
+    /// When it was last heard.
+    pub heard: Option<TimeMs>,
+    /// The latest stamp that was taken in order.
+    pub newest: Option<TimeMs>,
+    /// Its clock was last found wrong.
+    pub clock_bad: bool,
 }
 
 struct Intake {
@@ -99,9 +110,9 @@ pub async fn run(
     }
     let mut running: BTreeMap<_, _> =
         parts.config_db.running()?.into_iter().map(|(id, run, why)| (id, (run, why))).collect();
-    for (gateway, heard) in watched.iter_mut().zip(parts.heard.drain(..)) {
+    for (gateway, engine) in watched.iter_mut().zip(parts.engine.drain(..)) {
         let running = running.remove(gateway.id.as_str());
-        gateway.remember(heard, running.map(|(limits, fault)| (Revision(limits), fault)));
+        gateway.remember(engine, running.map(|(limits, fault)| (Revision(limits), fault)));
     }
     for row in parts.store.ledgers()? {
         if let Some(gateway) = watched.iter_mut().find(|w| w.id.as_str() == row.gateway) {
