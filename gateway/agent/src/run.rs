@@ -312,7 +312,7 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let mut in_memory = false;
     let mut spool = match Spool::open(&config.data, config.spool, &site.catalogue, clock) {
         Ok(spool) => spool,
-        Err(fault @ SpoolFault::InUse(_)) => return Err(fault.into()),
+        Err(fault @ (SpoolFault::InUse(_) | SpoolFault::Linked(_))) => return Err(fault.into()),
         Err(fault) => {
             error!(%fault, "disk cannot be used: records are kept in memory only");
             in_memory = true;

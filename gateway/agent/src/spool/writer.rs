@@ -455,7 +455,10 @@ fn is_no_room(fault: &io::Error) -> bool {
 fn code(fault: &SpoolFault) -> Option<ErrorCode> {
     match fault {
         SpoolFault::Database(e) => e.sqlite_error_code(),
-        SpoolFault::InUse(_) | SpoolFault::File(..) | SpoolFault::Implausible(_) => None,
+        SpoolFault::InUse(_)
+        | SpoolFault::Linked(_)
+        | SpoolFault::File(..)
+        | SpoolFault::Implausible(_) => None,
     }
 }
 
