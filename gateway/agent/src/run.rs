@@ -402,12 +402,13 @@ fn surroundings(
         outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
     tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
     let Senses { alarms, turns, alone, spool } = senses;
+    let (complaint, siren_fault) = watch::channel(String::new());
     if let Some(listen) = config.health {
         let (alarms, alone, spool) = (alarms.clone(), alone.clone(), spool.clone());
-        let vitals = health::Vitals { turns, alarms, spool, alone, clock };
+        let vitals = health::Vitals { turns, alarms, spool, alone, siren_fault, clock };
         tokio::spawn(health::run(listen, vitals));
     }
-    tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed));
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed, complaint));
     tasks
 }
 
