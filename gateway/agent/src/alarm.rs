@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 
 use course::Course;
 use keep::Undated;
-pub(crate) use valves::Valves;
+pub(crate) use valves::{Valves, parted};
 
 use crate::bus::Scanned;
 use crate::clock::Clock;
@@ -172,6 +172,8 @@ impl AlarmLoop {
     pub(crate) fn replay(&mut self, record: Record) {
         match record.body {
             Body::Scan(scan) => {
+                // Their points are in records of their own.
+                self.valves.observe(&scan.readings, record.te);
                 for (index, reading) in scan.readings {
                     self.sample(index, record.te, reading, record.te);
                 }
@@ -240,6 +242,7 @@ impl AlarmLoop {
     /// After a restore: what the replay brought up is new to nobody but the siren.
     pub(crate) fn begin(&mut self) {
         self.course = Course::begin(self.clock.wall(), self.clock.mono_ms());
+        self.valves.begin();
         // First of all: a horn that sounded before must not fall silent for a moment.
         self.sound_standing();
         self.handle(Event::Restarted);
@@ -466,7 +469,8 @@ impl AlarmLoop {
         if !self.waiting.is_empty() || self.is_undated() {
             return;
         }
-        let job = Job::Snapshot { limits: self.revision, bytes: self.engine.snapshot() };
+        let bytes = self.valves.sealed(self.engine.snapshot(), &self.numbers);
+        let job = Job::Snapshot { limits: self.revision, bytes };
         if self.out.spool.send(job).is_err() {
             warn!("spool is busy; the engine is saved later");
         }

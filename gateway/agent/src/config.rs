@@ -208,6 +208,20 @@ impl Ground<'_> {
     }
 }
 
+/// Every fault of a gateway's own file, by its text alone: what it names is not looked at.
+///
+/// # Errors
+/// The faults.
+pub fn check_own(file: &str, text: &str) -> Result<(), Vec<SiteFault>> {
+    let mut wrong = Vec::new();
+    let own = own::read(file, text, &mut wrong);
+    assert!(
+        !wrong.is_empty() || (own.site.is_some() && own.data.is_some()),
+        "a file that names no site or no data folder is faulty"
+    );
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
 impl SiteFiles {
     /// Reads a site file, its points and its limits.
     pub(crate) fn load(path: &Path, bytes: &mut Reading<'_>) -> Result<Self, Vec<ConfigFault>> {

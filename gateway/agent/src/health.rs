@@ -3,7 +3,8 @@
 //! - Little HTTP on purpose: one request a connection, its head at most [`HEAD_MAX`] bytes, at most
 //!   [`CONNECTIONS_MAX`] at a time, each with a deadline. One more, and the oldest is dropped: who
 //!   asks is answered at once, so the oldest is one that does not ask.
-//! - Healthy means: the alarm loop has turned within [`STALLED_MS`], and the disk takes records.
+//! - Healthy means: the alarm loop has turned within [`STALLED_MS`], and the disk takes records and
+//!   the siren's state.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ pub(crate) struct Vitals {
     pub(crate) alarms: watch::Receiver<SirenState>,
     pub(crate) spool: watch::Receiver<SpoolState>,
     pub(crate) alone: watch::Receiver<bool>,
+    /// Why the siren's state cannot be written; empty while it can.
+    pub(crate) siren_fault: watch::Receiver<String>,
     pub(crate) clock: Clock,
 }
 
@@ -60,6 +63,8 @@ struct Health {
     /// `fine`, `thinning`, `full`, `refusing` or `in_memory`.
     storage: &'static str,
     spool_fault: Option<String>,
+    /// Why `siren.json` is out of date.
+    siren_fault: Option<String>,
     #[serde(skip)]
     sound: bool,
     devices: Vec<Part>,
@@ -162,6 +167,7 @@ impl Vitals {
     fn health(&self) -> Health {
         let (state, alarms) = (self.turns.borrow().clone(), self.alarms.borrow().clone());
         let spool = self.spool.borrow().clone();
+        let siren_fault = Some(self.siren_fault.borrow().clone()).filter(|said| !said.is_empty());
         let loop_turned_ms = self.clock.mono_ms().saturating_sub(state.turned_at);
         let parts = |all: Vec<fengsui_telemetry::wire::DeviceHealth>| {
             let part = |one: fengsui_telemetry::wire::DeviceHealth| Part {
@@ -172,7 +178,10 @@ impl Vitals {
             all.into_iter().map(part).collect()
         };
         Health {
-            ok: loop_turned_ms < STALLED_MS && state.turns > 0 && spool.storage.is_sound(),
+            ok: loop_turned_ms < STALLED_MS
+                && state.turns > 0
+                && spool.storage.is_sound()
+                && siren_fault.is_none(),
             loop_turned_ms,
             loop_turns: state.turns,
             centre_silent: *self.alone.borrow(),
@@ -184,6 +193,7 @@ impl Vitals {
             spool_waiting: spool.next.saturating_sub(spool.durable_next),
             storage: spool.storage.word(),
             spool_fault: Some(spool.complaint()).filter(|fault| !fault.is_empty()),
+            siren_fault,
             sound: spool.storage.is_sound(),
             devices: parts(state.devices),
             outputs: parts(state.outputs),
@@ -217,6 +227,12 @@ impl Health {
                 "gauge",
                 "1 while the disk does not take everything",
                 (!self.sound).into(),
+            ),
+            (
+                "siren_state_failing",
+                "gauge",
+                "1 while the siren's state cannot be written",
+                self.siren_fault.is_some().into(),
             ),
         ] {
             text += &format!(
@@ -266,10 +282,12 @@ mod tests {
         let state = LoopState { devices: vec![device], ..LoopState::default() };
         let (turns, seen) = watch::channel(state);
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
+        let (complaint, siren_fault) = watch::channel(String::new());
         let vitals = Vitals {
             turns: seen,
             alarms: watch::channel(SirenState::default()).1,
             spool: spool.state(),
+            siren_fault,
             alone: watch::channel(false).1,
             clock,
         };
@@ -283,7 +301,11 @@ mod tests {
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 200") && said.contains(r#""ok":true"#), "{said}");
         assert!(said.contains(r#""fault":"timeout""#), "{said}");
+        complaint.send_replace("写不了  |  cannot be written".to_owned());
+        let said = ask(at, get).await;
+        assert!(said.starts_with("HTTP/1.1 503") && said.contains("写不了  |  cannot"), "{said}");
         let said = ask(at, b"GET /metrics HTTP/1.1\r\n\r\n").await;
+        assert!(said.contains("fengsui_gateway_siren_state_failing 1\n"), "{said}");
         assert!(said.contains("fengsui_gateway_device_up{name=\"gas \\\"2\\\"\"} 0\n"), "{said}");
         assert!(said.contains("fengsui_gateway_loop_turns_total 1\n"), "{said}");
     }
@@ -295,6 +317,7 @@ mod tests {
             turns: watch::channel(LoopState::default()).1,
             alarms: watch::channel(SirenState::default()).1,
             spool: spool.state(),
+            siren_fault: watch::channel(String::new()).1,
             alone: watch::channel(false).1,
             clock: Clock::start(),
         };

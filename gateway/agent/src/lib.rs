@@ -31,7 +31,9 @@ mod spreadsheet;
 mod uplink;
 
 pub use check::{BusReport, Report, check};
-pub use config::{AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig};
+pub use config::{
+    AlarmSettings, Config, ConfigFault, LocalOutput, SpoolConfig, UplinkConfig, check_own,
+};
 pub use orders::CentreKey;
 pub use outputs::config::OutputPlan;
 pub use reach::Reach;

@@ -12,9 +12,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves};
+use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted};
 use crate::bus::shared::{Member, SharedBus};
-use crate::bus::{Bus, SCANS_MAX};
+use crate::bus::{self, Bus, Memories, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
@@ -101,6 +101,8 @@ struct Lasting {
     /// Of the present spool.
     spool: Option<watch::Sender<SpoolState>>,
     outputs: Option<JoinSet<()>>,
+    /// What the points said until the reload.
+    remembered: Memories,
     /// When the readers were stopped for a reload, monotonic ms.
     blind_since: Option<u64>,
 }
@@ -121,6 +123,7 @@ impl Lasting {
             button: Some(button),
             spool: None,
             outputs: None,
+            remembered: Memories::new(),
             blind_since: None,
         }
     }
@@ -195,13 +198,16 @@ async fn once(
     let (scans, inbox) = mpsc::channel(SCANS_MAX);
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
+    let mut remembered = std::mem::take(&mut lasting.remembered);
     for bus in buses_of(&config, clock) {
-        buses.spawn(bus.run(scans.clone(), stop.clone()));
+        let before = bus::recall(&mut remembered, "", &bus.device);
+        buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
     for bus in lines_of(&config, clock) {
-        buses.spawn(bus.run(scans.clone(), stop.clone()));
+        let before = remembered.extract_if(.., |(on, _)| *on == bus.spec.name).collect();
+        buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
-    drop(scans);
+    drop((scans, remembered));
     let (phase, phased) = watch::channel(Phase::Run);
     let faults = [limits_fault, reloads.fault.subscribe()];
     let (state, alone) = (lasting.state.subscribe(), lasting.alone.clone());
@@ -231,7 +237,9 @@ async fn once(
     let ended = wait(shutdown, &mut loop_task, reloads, in_memory, &lasting.siren).await;
     lasting.blind_since = Some(clock.mono_ms());
     stop_buses.send_replace(true);
-    while buses.join_next().await.is_some() {}
+    while let Some(said) = buses.join_next().await {
+        lasting.remembered.extend(said.unwrap_or_default());
+    }
     if ended.is_ok() {
         lasting.button = finish("alarm loop", loop_task).await;
     }
@@ -312,7 +320,7 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let mut in_memory = false;
     let mut spool = match Spool::open(&config.data, config.spool, &site.catalogue, clock) {
         Ok(spool) => spool,
-        Err(fault @ SpoolFault::InUse(_)) => return Err(fault.into()),
+        Err(fault @ (SpoolFault::InUse(_) | SpoolFault::Linked(_))) => return Err(fault.into()),
         Err(fault) => {
             error!(%fault, "disk cannot be used: records are kept in memory only");
             in_memory = true;
@@ -321,8 +329,10 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     };
     let numbers = spool.numbers(&site.catalogue)?;
     let plan = config.plan_numbered(&numbers);
-    let (engine, from, most) = match spool.snapshot() {
-        Some(saved) => match Engine::restore(plan.clone(), &saved.bytes) {
+    let saved = spool.snapshot();
+    let (bytes, tripped) = saved.as_ref().map(|saved| parted(&saved.bytes)).unwrap_or_default();
+    let (engine, from, most) = match &saved {
+        Some(saved) => match Engine::restore(plan.clone(), bytes) {
             Ok(engine) => (engine, saved.covers, u64::MAX),
             Err(fault) => {
                 warn!(%fault, limits = %saved.limits, "saved engine state is not used");
@@ -331,6 +341,7 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
         },
         None => (new_engine(plan)?, 0, REPLAY_MAX),
     };
+    drop(saved);
     let mut kept = Vec::new();
     let unread = spool.replay(from, most, &mut |one| kept.push(one))?;
     if unread > 0 {
@@ -344,7 +355,7 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let (siren, state, healths) = out;
     let out = Outputs { siren, state, healths, spool: spool.clone() };
     let mut alarm_loop = AlarmLoop::new(engine, Arc::clone(&numbers), &names, clock, out)
-        .watching(Valves::new(&site.valves));
+        .watching(Valves::new(&site.valves).recalling(&tripped, &numbers));
     for record in kept {
         alarm_loop.replay(record);
     }
@@ -402,12 +413,13 @@ fn surroundings(
         outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
     tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
     let Senses { alarms, turns, alone, spool } = senses;
+    let (complaint, siren_fault) = watch::channel(String::new());
     if let Some(listen) = config.health {
         let (alarms, alone, spool) = (alarms.clone(), alone.clone(), spool.clone());
-        let vitals = health::Vitals { turns, alarms, spool, alone, clock };
+        let vitals = health::Vitals { turns, alarms, spool, alone, siren_fault, clock };
         tokio::spawn(health::run(listen, vitals));
     }
-    tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed));
+    tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed, complaint));
     tasks
 }
 

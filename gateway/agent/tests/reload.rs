@@ -145,6 +145,38 @@ async fn an_added_point_is_read_after_the_signal_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_count_goes_on_through_a_reload_that_does_not_touch_it() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    gas.set(0, 100);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), plc.port, gas.port);
+    edit(folder.path(), "points.csv", "period_ms\n", "period_ms,rules\n");
+    edit(folder.path(), "points.csv", "f32,1,40\n", "f32,1,40,\n");
+    edit(folder.path(), "points.csv", "u16,0.1,40\n", "u16,0.1,40,counter=65536;counter_per_s=9\n");
+    let running = Running::start(folder.path());
+    until("scans", || gas.asked() > 5).await;
+    let before = gas.asked();
+    edit(folder.path(), "points.csv", "TK-101.LT,液位", "TK-101.LT,大罐液位");
+    running.signal("-HUP").await;
+    until("reload", || running.said("reloaded").len() == 1).await;
+    gas.set(0, 101);
+    until("more scans", || gas.asked() > before + 20).await;
+    running.stop().await;
+    let counts: Vec<(&str, Option<f64>)> = spool(folder.path())
+        .iter()
+        .flat_map(|record| match &record.body {
+            Body::Scan(scan) => scan.readings.clone(),
+            Body::Transition(_) | Body::Gap(_) | Body::Clock(_) => Vec::new(),
+        })
+        .filter(|(point, _)| *point == 1)
+        .map(|(_, reading)| (reading.word(), reading.value()))
+        .collect();
+    let anew = counts.iter().filter(|(word, _)| *word == "count_restarted").count();
+    assert_eq!(anew, 1, "only the start begins to count: {counts:?}");
+    assert_eq!(counts.last(), Some(&("good", Some(10.1))));
+}
+
+#[tokio::test]
 async fn a_broken_file_is_refused_whole_and_a_mended_one_is_taken_without_a_signal() {
     let (plc, gas) = (Device::start().await, Device::start().await);
     plc.set_f32(0, 61.2);

@@ -33,8 +33,10 @@ pub use rtu::{
     Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
     crc16, progress, reply_bytes, request_frame,
 };
-pub use schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Stamp, Step};
-pub use shutoff::{Position, Shutoff, ShutoffFault, ShutoffPoints, ShutoffSettings, Signals};
+pub use schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step};
+pub use shutoff::{
+    Position, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
+};
 pub use site::{
     BusKind, BusSpec, Device, Direction, Kind, Link, Mapping, Problem, Required, Section, Site,
     SiteFault, Text, UsedProfile, Valve,

@@ -9,6 +9,8 @@
 //!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
 //!   so that a device that was rebuilt is read whole again.
 
+mod remembered;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::condition::{Cells, Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
 use crate::plan::{Block, Item, Places, split, time_of};
 use crate::site::{Device, Mapping};
+pub use remembered::Remembered;
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
 const PROBE_FIRST_MS: u64 = 2_000;

@@ -110,6 +110,15 @@ struct Demand {
     begun: bool,
 }
 
+/// What is known of a valve over a restart: a trip stands until the valve was seen open again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutoffMemory {
+    /// The valve left its open switch without a demand and has not been open since.
+    pub tripped: bool,
+    /// The last travel whose demand was seen to begin, ms.
+    pub travel_ms: Option<i64>,
+}
+
 /// The watcher of one valve.
 #[derive(Clone, Debug)]
 pub struct Shutoff {
@@ -161,6 +170,19 @@ impl Shutoff {
         if left_open && signals.demand == Some(false) && before.demand == Some(false) {
             self.tripped = true;
         }
+    }
+
+    /// What outlives a restart.
+    #[must_use]
+    pub fn memory(&self) -> ShutoffMemory {
+        ShutoffMemory { tripped: self.tripped, travel_ms: self.travel_ms }
+    }
+
+    /// Begins with this and nothing else known: a signal of before says nothing of now.
+    #[must_use]
+    pub fn recalling(settings: ShutoffSettings, memory: ShutoffMemory) -> Self {
+        let ShutoffMemory { tripped, travel_ms } = memory;
+        Self { tripped, travel_ms, ..Self::new(settings) }
     }
 
     /// A proof test was made.
@@ -316,6 +338,23 @@ mod tests {
         assert_eq!(see(&mut valve, "", 1_000), Some(ShutoffFault::SpuriousTrip));
         assert_eq!(see(&mut valve, "c", 5_000), Some(ShutoffFault::SpuriousTrip));
         assert_eq!(see(&mut valve, "o", 9_000), None);
+    }
+
+    #[test]
+    fn a_restart_forgets_no_trip_and_takes_no_signal_for_granted() {
+        let mut valve = valve();
+        see(&mut valve, "o", 0);
+        see(&mut valve, "do", 1_000);
+        see(&mut valve, "dc", 4_000);
+        see(&mut valve, "o", 8_000);
+        see(&mut valve, "c", 9_000);
+        let settings = valve.settings.clone();
+        let mut again = Shutoff::recalling(settings, valve.memory());
+        assert_eq!(again.points(10_000).state, Reading::Bad(Fault::Missing));
+        assert_eq!(see(&mut again, "c", 11_000), Some(ShutoffFault::SpuriousTrip));
+        assert_eq!(again.points(11_000).travel_s, Reading::Good(3.0));
+        assert_eq!(see(&mut again, "o", 12_000), None, "open again: it is over");
+        assert!(!again.memory().tripped);
     }
 
     #[test]

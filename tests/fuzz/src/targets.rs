@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use fengsui_alerting::limits::LimitSet;
+use fengsui_gateway::check_own;
 use fengsui_scan::{
     BUILTIN, Function, Outcome, Payload, Profile, ReadRequest, Reply, Scanner, Site, Step,
     parse_reply,
@@ -36,6 +37,20 @@ A,TTL,90,,0,0,P3,,,,,window=4m;within=25m;side=high\n\
 A,COMPOSITE,,,0,0,P2,,,,,\"expr=on(\"\"A/HH\"\") && pv(\"\"B\"\") < 5.0 || bad(\"\"C\"\")\"\n\
 ,OFFLINE,30,,,,P2,,,,,\n\
 ,CLOCK,5,,,,P3,,,,,\n";
+const OWN: &str = include_str!("../../../configs/deploy/gateway.toml");
+const DEMO_OWN: &str = include_str!("../../../configs/demo/gateway.toml");
+const BROKEN_OWN: &str = include_str!("../../data/broken-gateway/gateway.toml");
+/// One of everything that a gateway's own file may say.
+const CABINET: &str = "site = 'site.toml'\ndata = 'data'\n\
+[uplink]\nhost = 'centre'\nport = 1883\n[local]\noutput = 'sim'\n\
+[spool]\ncommit_ms = 200\nmax_mb = 64\n[alarm]\nlive_s = 30\nlate_horizon_s = 600\n\
+[health]\nlisten = '127.0.0.1:9090'\n[clock]\nbattery = false\n\
+[[output]]\nname = 'horn'\nkind = 'gpio'\nchip = '/dev/gpiochip0'\nline = 17\n\
+readback_line = 27\nactive_low = true\nfollows = 'siren'\nfail_safe = false\nreadback_ms = 500\n\
+[[output]]\nname = 'lamp'\nkind = 'coil'\nhost = '10.0.0.9'\nport = 502\nunit = 1\ncoil = 3\n\
+follows = 'relay'\npriorities = ['P1', 'P2']\ntags = ['A']\n\
+[[output]]\nname = 'dog'\nkind = 'sim'\nfollows = 'watchdog'\nperiod_ms = 1000\n\
+[[button]]\nname = 'ack'\nline = 22\ndoes = 'acknowledge'\nactive_low = true\ndebounce_ms = 50\n";
 const TABLE: &str = "液位,容积\nlevel,volume\n0,0\n1000,10\n2000,40\n";
 /// One row for every rule.
 const RULES: &str = "位号\ntag,name,installation,signal,unit,low,high,device,function,address,type,order,scale,offset,period_ms,sentinels,rules\n\
@@ -82,6 +97,11 @@ pub const TARGETS: &[Target] = &[
         name: "site",
         corpus: || vec![SITE.into(), DEMO.into(), PEER.into()],
         feed: feed_site,
+    },
+    Target {
+        name: "gateway",
+        corpus: || vec![CABINET.into(), OWN.into(), DEMO_OWN.into(), BROKEN_OWN.into()],
+        feed: feed_own,
     },
     Target { name: "profile", corpus: profiles, feed: feed_profile },
     Target { name: "limits", corpus: limits, feed: feed_limits },
@@ -176,6 +196,26 @@ fn feed_table(input: &[u8]) -> Answer {
 
 fn feed_site(input: &[u8]) -> Answer {
     judged(site(&String::from_utf8_lossy(input), RULES, TABLE))
+}
+
+/// A fault names a line that there is, and says something in both languages.
+fn feed_own(input: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(input);
+    let faults = match check_own("gateway.toml", &text) {
+        Ok(()) => return Ok("good".to_owned()),
+        Err(faults) => faults,
+    };
+    let lines = text.split('\n').count();
+    if faults.is_empty() {
+        return Err("refused without a reason");
+    }
+    if faults.iter().any(|fault| fault.row.is_some_and(|row| row == 0 || row > lines)) {
+        return Err("a fault in a line that there is not");
+    }
+    if faults.iter().any(|fault| fault.problem.zh().is_empty() || fault.problem.en().is_empty()) {
+        return Err("a fault without words");
+    }
+    Ok(faults.iter().map(ToString::to_string).collect())
 }
 
 fn profiles() -> Vec<Vec<u8>> {

@@ -16,7 +16,7 @@ fn every_parser_bears_damaged_input() {
 
 #[test]
 fn the_corpus_is_good_before_it_is_damaged() {
-    for name in ["frame", "sheet", "site", "profile", "limits", "table"] {
+    for name in ["frame", "sheet", "site", "gateway", "profile", "limits", "table"] {
         let target = TARGETS.iter().find(|target| target.name == name).unwrap();
         let first = (target.corpus)().into_iter().next().unwrap();
         let answer = (target.feed)(&first).unwrap();

@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The plant must not share a mistake with what reads it.
     ("fengsui-plant", &[]),
     ("fengsui-tidy", &[]),
-    ("fengsui-fuzz", &["fengsui-alerting", "fengsui-scan", "fengsui-telemetry"]),
+    ("fengsui-fuzz", &["fengsui-alerting", "fengsui-gateway", "fengsui-scan", "fengsui-telemetry"]),
     (
         "fengsui-bench",
         &[

@@ -1,6 +1,10 @@
 //! Shut-off valves beside the engine: their points come of readings and of deadlines.
+//!
+//! - What outlives a restart (a trip that stands) is saved behind the engine's own state, in one
+//!   piece with it, and followed over the records that are replayed. A state without it is one of
+//!   a program before this one, and is taken as it is.
 
-use fengsui_scan::{Shutoff, Signals, Valve};
+use fengsui_scan::{Shutoff, ShutoffMemory, Signals, Valve};
 use fengsui_telemetry::{Reading, TimeMs};
 
 /// Readings of points: (index in the catalogue, what it said).
@@ -14,9 +18,35 @@ struct Watched {
     due: Option<i64>,
 }
 
+/// The end of a state that says something of valves.
+const MARK: &[u8; 8] = b"fsvalve1";
+/// Before it, for each valve: the number of its first point, whether it tripped, whether a travel
+/// is known, and its ms.
+const VALVE_BYTES: usize = 4 + 1 + 1 + 8;
+/// Between the valves and the mark: how many there are.
+const COUNT_BYTES: usize = 4;
+
 /// All valves of the site.
 #[derive(Debug, Default)]
 pub(crate) struct Valves(Vec<Watched>);
+
+/// A saved state: the engine's, and what it says of valves by the numbers of their first points.
+pub(crate) fn parted(saved: &[u8]) -> (&[u8], Vec<(u32, ShutoffMemory)>) {
+    part(saved).unwrap_or((saved, Vec::new()))
+}
+
+fn part(saved: &[u8]) -> Option<(&[u8], Vec<(u32, ShutoffMemory)>)> {
+    let (rest, count) = saved.strip_suffix(MARK)?.split_last_chunk::<COUNT_BYTES>()?;
+    let bytes = usize::try_from(u32::from_le_bytes(*count)).ok()?.checked_mul(VALVE_BYTES)?;
+    let (engine, valves) = rest.split_at_checked(rest.len().checked_sub(bytes)?)?;
+    let (valves, []) = valves.as_chunks::<VALVE_BYTES>() else { return None };
+    let memory = |bytes: &[u8; VALVE_BYTES]| {
+        let [a, b, c, d, tripped, known, travel @ ..] = *bytes;
+        let travel_ms = (known == 1).then_some(i64::from_le_bytes(travel));
+        (u32::from_le_bytes([a, b, c, d]), ShutoffMemory { tripped: tripped == 1, travel_ms })
+    };
+    Some((engine, valves.iter().map(memory).collect()))
+}
 
 impl Valves {
     pub(crate) fn new(valves: &[Valve]) -> Self {
@@ -27,6 +57,42 @@ impl Valves {
             due: None,
         };
         Self(valves.iter().map(watched).collect())
+    }
+
+    /// The same, which know what was saved.
+    pub(crate) fn recalling(mut self, saved: &[(u32, ShutoffMemory)], numbers: &[u32]) -> Self {
+        for one in &mut self.0 {
+            let number = number(numbers, one.valve.first);
+            if let Some((_, memory)) = saved.iter().find(|(known, _)| Some(*known) == number) {
+                one.begin(*memory);
+            }
+        }
+        self
+    }
+
+    /// The engine's state with what is to be known of valves behind it.
+    pub(super) fn sealed(&self, mut engine: Vec<u8>, numbers: &[u32]) -> Vec<u8> {
+        let known = self.0.iter().filter_map(|one| {
+            Some((number(numbers, one.valve.first)?, one.shutoff.memory()))
+                .filter(|(_, memory)| *memory != ShutoffMemory::default())
+        });
+        let mut count = 0_u32;
+        for (number, ShutoffMemory { tripped, travel_ms }) in known {
+            engine.extend(number.to_le_bytes());
+            engine.extend([u8::from(tripped), u8::from(travel_ms.is_some())]);
+            engine.extend(travel_ms.unwrap_or(0).to_le_bytes());
+            count += 1;
+        }
+        engine.extend(count.to_le_bytes());
+        engine.extend(MARK);
+        engine
+    }
+
+    /// After a replay: what was seen then says nothing of now.
+    pub(super) fn begin(&mut self) {
+        for one in &mut self.0 {
+            one.begin(one.shutoff.memory());
+        }
     }
 
     /// What the points of the valves say after these readings.
@@ -41,7 +107,17 @@ impl Valves {
     }
 }
 
+/// The number of a point over all catalogues.
+fn number(numbers: &[u32], index: u32) -> Option<u32> {
+    numbers.get(usize::try_from(index).ok()?).copied()
+}
+
 impl Watched {
+    fn begin(&mut self, memory: ShutoffMemory) {
+        self.shutoff = Shutoff::recalling(self.valve.settings.clone(), memory);
+        (self.signals, self.due) = (Signals::default(), None);
+    }
+
     fn observe(&mut self, readings: &[(u32, Reading)], te: i64) -> Option<[(u32, Reading); 3]> {
         let mut touched = false;
         for (point, reading) in readings {

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fengsui_scan::{Device, Health, Link, Mapping, Scanner, Step};
+use fengsui_scan::{Device, Health, Link, Mapping, Remembered, Scanner, Step};
 use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -50,6 +50,16 @@ pub(crate) struct Scanned {
     pub(crate) fault: Option<Fault>,
 }
 
+/// What points said so far, each with the name of the line of its device: empty for a device that
+/// has none. A reader that ends gives it back, for the next configuration.
+pub(crate) type Memories = Vec<(String, Remembered)>;
+
+/// Takes out what is remembered of a device.
+pub(crate) fn recall(of: &mut Memories, line: &str, device: &Device) -> Option<Remembered> {
+    let found = of.iter().position(|(on, one)| on == line && one.is_of(device))?;
+    Some(of.swap_remove(found).1)
+}
+
 /// One device and its points.
 #[derive(Clone, Debug)]
 pub(crate) struct Bus {
@@ -61,10 +71,16 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Reads until told to stop, whatever happens to the reader.
-    pub(crate) async fn run(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+    /// Reads until told to stop, whatever happens to the reader. What is remembered is for the
+    /// first that reads: after a failure nothing is.
+    pub(crate) async fn run(
+        self,
+        scans: mpsc::Sender<Scanned>,
+        mut stop: watch::Receiver<bool>,
+        mut remembered: Option<Remembered>,
+    ) -> Memories {
         let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
-        let reader = move || bus.clone().read(out.clone(), end.clone());
+        let reader = move || bus.clone().read(out.clone(), end.clone(), remembered.take());
         let failed = || {
             let scanner = Scanner::new(self.device.clone(), Arc::clone(&self.mappings), 0);
             vec![Scanned {
@@ -76,10 +92,28 @@ impl Bus {
             }]
         };
         let kept = Kept { name: &self.device.name, clock: self.clock, failed: &failed };
-        keep(&kept, reader, scans, &mut stop).await;
+        keep(&kept, reader, scans, &mut stop).await
     }
 
-    async fn read(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+    async fn read(
+        self,
+        scans: mpsc::Sender<Scanned>,
+        stop: watch::Receiver<bool>,
+        remembered: Option<Remembered>,
+    ) -> Memories {
+        let mut scanner =
+            Scanner::new(self.device.clone(), Arc::clone(&self.mappings), self.clock.mono_ms())
+                .recalling(remembered);
+        self.scan(&mut scanner, scans, stop).await;
+        scanner.into_memory().map(|one| (String::new(), one)).into_iter().collect()
+    }
+
+    async fn scan(
+        self,
+        scanner: &mut Scanner,
+        scans: mpsc::Sender<Scanned>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let clock = self.clock;
         let mut link = match &self.device.link {
             Link::ModbusTcp { host, port } => wire::Wire::tcp(host, *port, clock),
@@ -87,8 +121,6 @@ impl Bus {
         };
         let (unit, patience) =
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
-        let mut scanner =
-            Scanner::new(self.device.clone(), Arc::clone(&self.mappings), clock.mono_ms());
         let mut health = scanner.health();
         let mut last = TimeMs::MIN;
         loop {
@@ -137,20 +169,22 @@ pub(crate) struct Kept<'a> {
     pub(crate) failed: &'a (dyn Fn() -> Vec<Scanned> + Sync),
 }
 
-/// Starts the reader again and again.
-pub(crate) async fn keep<F>(
+/// Starts the reader again and again, until one ends by itself; gives back what that one says.
+pub(crate) async fn keep<F, T>(
     kept: &Kept<'_>,
-    reader: impl Fn() -> F,
+    mut reader: impl FnMut() -> F,
     scans: mpsc::Sender<Scanned>,
     stop: &mut watch::Receiver<bool>,
-) where
-    F: Future<Output = ()> + Send + 'static,
+) -> T
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Default + Send + 'static,
 {
     let mut pause = RESTART_MS;
     loop {
         let began = kept.clock.mono_ms();
         match tokio::spawn(reader()).await {
-            Ok(()) => return,
+            Ok(said) => return said,
             Err(fault) => error!(reader = kept.name, %fault, pause, "reader failed"),
         }
         if kept.clock.mono_ms() - began > RESTART_MAX_MS {
@@ -158,12 +192,12 @@ pub(crate) async fn keep<F>(
         }
         for failed in (kept.failed)() {
             if scans.send(failed).await.is_err() {
-                return;
+                return T::default();
             }
         }
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => return T::default(),
             () = sleep(Duration::from_millis(pause)) => {}
         }
         pause = (pause * 2).min(RESTART_MAX_MS);

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::wire::{Exchange, Wire};
-use super::{Kept, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
+use super::{Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, recall, say};
 use crate::clock::Clock;
 
 /// How often a line says in the log how it does.
@@ -38,13 +38,20 @@ pub(crate) struct SharedBus {
 }
 
 impl SharedBus {
-    /// Reads until told to stop, whatever happens to the reader.
-    pub(crate) async fn run(self, scans: mpsc::Sender<Scanned>, mut stop: watch::Receiver<bool>) {
+    /// Reads until told to stop, whatever happens to the reader. What is remembered is for the
+    /// first that reads: after a failure nothing is.
+    pub(crate) async fn run(
+        self,
+        scans: mpsc::Sender<Scanned>,
+        mut stop: watch::Receiver<bool>,
+        mut remembered: Memories,
+    ) -> Memories {
         let (bus, out, end) = (self.clone(), scans.clone(), stop.clone());
-        let reader = move || bus.clone().read(out.clone(), end.clone());
+        let reader =
+            move || bus.clone().read(out.clone(), end.clone(), std::mem::take(&mut remembered));
         let failed = || self.members.iter().map(|member| self.failed(member)).collect();
         let kept = Kept { name: &self.spec.name, clock: self.clock, failed: &failed };
-        keep(&kept, reader, scans, &mut stop).await;
+        keep(&kept, reader, scans, &mut stop).await
     }
 
     fn failed(&self, member: &Member) -> Scanned {
@@ -58,30 +65,51 @@ impl SharedBus {
         }
     }
 
-    async fn read(self, scans: mpsc::Sender<Scanned>, stop: watch::Receiver<bool>) {
+    async fn read(
+        self,
+        scans: mpsc::Sender<Scanned>,
+        stop: watch::Receiver<bool>,
+        remembered: Memories,
+    ) -> Memories {
         let wire = Wire::on(&self.spec, self.clock);
-        self.serve(wire, scans, stop).await;
+        self.serve(wire, scans, stop, remembered).await
     }
 
     /// Serves the devices over this wire.
     pub(super) async fn serve(
         self,
+        wire: Wire,
+        scans: mpsc::Sender<Scanned>,
+        stop: watch::Receiver<bool>,
+        mut remembered: Memories,
+    ) -> Memories {
+        let now = self.clock.mono_ms();
+        let scanner = |member: &Member| {
+            Scanner::new(member.device.clone(), Arc::clone(&member.mappings), now)
+                .with_alarms(&self.alarms)
+                .recalling(recall(&mut remembered, &self.spec.name, &member.device))
+        };
+        let scanners = self.members.iter().map(scanner).collect();
+        let mut line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        // Of points that are no more.
+        drop(remembered);
+        self.take_turns(wire, &mut line, scans, stop).await;
+        let named = |one| (self.spec.name.clone(), one);
+        line.into_memories().map(named).collect()
+    }
+
+    async fn take_turns(
+        &self,
         mut wire: Wire,
+        line: &mut Line,
         scans: mpsc::Sender<Scanned>,
         mut stop: watch::Receiver<bool>,
     ) {
         let clock = self.clock;
-        let scanner = |member: &Member| {
-            Scanner::new(member.device.clone(), Arc::clone(&member.mappings), clock.mono_ms())
-                .with_alarms(&self.alarms)
-        };
-        let scanners = self.members.iter().map(scanner).collect();
-        let timing = Timing::new(&self.spec.settings);
-        let mut line = Line::new(timing, scanners, clock.mono_ms());
         let mut last = vec![TimeMs::MIN; self.members.len()];
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
         while !*stop.borrow() {
-            report.say(&self.spec.name, &mut line, clock.mono_ms());
+            report.say(&self.spec.name, line, clock.mono_ms());
             let (place, unit, request, patience) = match line.next(clock.mono_ms()) {
                 Turn::Ask { device, unit, request, patience_us } => {
                     (device, unit, request, Duration::from_micros(patience_us))
@@ -105,7 +133,7 @@ impl SharedBus {
             // Bytes of a device that was given up belong to its turn, not to the next device's.
             wire.settle().await;
             let busy_us = clock.line_us().saturating_sub(began);
-            let scanned = take(&mut line, place, member, exchange, arrival, (busy_us, clock));
+            let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
             if scans.send(scanned).await.is_err() {
                 return;
             }

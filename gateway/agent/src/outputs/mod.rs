@@ -191,11 +191,13 @@ impl Task {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut read_back = ReadBack::new(self.output.readback_ms);
-        let (mut driven, mut retry_at) = (None, 0);
+        // `failed` is what was tried last without success: anything else is tried at once.
+        let (mut driven, mut failed, mut retry_at) = (None, None, 0);
+        let mut again_at = 0;
         loop {
             let now = self.clock.mono_ms();
             let energised = self.wants(now) != self.output.fail_safe;
-            if driven != Some(energised) && now >= retry_at {
+            if driven != Some(energised) && (now >= retry_at || failed != Some(energised)) {
                 match self.hand.set(energised).await {
                     Ok(()) => {
                         info!(output = %self.output.name, energised, "output");
@@ -203,16 +205,25 @@ impl Task {
                         read_back = ReadBack::new(self.output.readback_ms);
                     }
                     Err(fault) => {
-                        (driven, retry_at) = (None, now + RETRY_MS);
+                        (driven, failed, retry_at) = (None, Some(energised), now + RETRY_MS);
                         self.report.say(&self.output.name, Err(fault));
                     }
                 }
             }
             if let Some(driven_now) = driven {
-                let checked = self.check(driven_now, &mut read_back).await;
-                if matches!(checked, Err(DriveFault::Missing(_) | DriveFault::Refused(_))) {
-                    // It is to be driven anew, whatever it showed before.
-                    (driven, retry_at) = (None, now + RETRY_MS);
+                let mut checked = self.check(driven_now, &mut read_back).await;
+                match &checked {
+                    Err(DriveFault::Missing(_) | DriveFault::Refused(_)) => {
+                        // It is to be driven anew, whatever it showed before.
+                        (driven, failed, retry_at) = (None, Some(driven_now), now + RETRY_MS);
+                    }
+                    // A module that was without power for a moment has forgotten its order. It
+                    // stays a fault until the read-back agrees.
+                    Err(DriveFault::Contradicted) if now >= again_at => {
+                        again_at = now + RETRY_MS;
+                        checked = self.hand.set(driven_now).await.and(checked);
+                    }
+                    Err(DriveFault::Contradicted | DriveFault::Hangs) | Ok(()) => {}
                 }
                 self.report.say(&self.output.name, checked);
             }

@@ -2,7 +2,9 @@
 //!
 //! - Its own task: a slow disk never holds up the alarm loop. Only the latest state matters, so the
 //!   way to it is one value, not a queue.
-//! - Its acknowledge button is a file, `siren.ack`: whoever makes it has pressed.
+//! - Its acknowledge button is a file, `siren.ack`: whoever makes it has pressed. One that lies
+//!   there at the start was meant for what sounded before: it is taken away and acknowledges
+//!   nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,6 +46,9 @@ pub(crate) struct Lit {
 /// How often the button is looked at.
 const BUTTON: Duration = Duration::from_millis(250);
 
+/// Why the file cannot be written, in words for people; empty while it can.
+pub(crate) type Complaint = watch::Sender<String>;
+
 /// Follows the state until the alarm loop is gone, and reports the button to it.
 pub(crate) async fn run(
     folder: PathBuf,
@@ -51,11 +56,15 @@ pub(crate) async fn run(
     mut alone: watch::Receiver<bool>,
     spool: watch::Receiver<SpoolState>,
     pressed: mpsc::Sender<()>,
+    complaint: Complaint,
 ) {
     let button = folder.join("siren.ack");
+    if tokio::fs::remove_file(&button).await.is_ok() {
+        warn!("siren.ack lay there at the start and acknowledges nothing");
+    }
     let mut look = interval(BUTTON);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut shown, mut failing, mut said) = (None, false, None);
+    let (mut shown, mut said) = (None, None);
     loop {
         let mut now = state.borrow_and_update().clone();
         now.alone = *alone.borrow_and_update();
@@ -75,12 +84,18 @@ pub(crate) async fn run(
             let file = folder.join("siren.json");
             let state = now.clone();
             match tokio::task::spawn_blocking(move || write(&file, &state)).await {
-                Ok(Ok(())) => (shown, failing) = (Some(now), false),
-                // Tried again with the next look, and said once.
-                Ok(Err(fault)) if !std::mem::replace(&mut failing, true) => {
-                    warn!(%fault, "siren state could not be written");
+                Ok(Ok(())) => {
+                    shown = Some(now);
+                    complaint.send_if_modified(|said| !std::mem::take(said).is_empty());
                 }
-                Ok(Err(_)) => {}
+                // Tried again with the next look, and said once.
+                Ok(Err(fault)) => {
+                    let words = unwritten(&folder, &fault);
+                    if complaint.send_if_modified(|said| std::mem::replace(said, words).is_empty())
+                    {
+                        warn!(%fault, "siren state could not be written");
+                    }
+                }
                 Err(fault) => warn!(%fault, "siren task failed"),
             }
         }
@@ -101,6 +116,15 @@ pub(crate) async fn run(
             }
         }
     }
+}
+
+fn unwritten(folder: &Path, fault: &std::io::Error) -> String {
+    let file = folder.join("siren.json");
+    let file = file.display();
+    format!(
+        "{file} 写不了，里面的声光报警状态已过时；请检查该目录的权限和磁盘  |  cannot be written, and the \
+         siren's state in it is out of date; check the folder's permissions and the disk: {fault}"
+    )
 }
 
 /// Whole or not at all: readers never see half a file.

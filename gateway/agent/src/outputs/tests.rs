@@ -118,6 +118,45 @@ async fn a_contradicting_read_back_is_a_fault_until_it_agrees() {
 }
 
 #[tokio::test]
+async fn an_output_that_lost_its_order_is_driven_again() {
+    let bench = bench(CABINET);
+    bench.lit(true);
+    until("siren", || bench.level("siren") == "1").await;
+    // The module was without power: released, and it says so.
+    let at = |name: &str| bench.folder.path().join("outputs").join(name);
+    std::fs::write(at("siren"), "0").unwrap();
+    std::fs::write(at("siren.readback"), "0").unwrap();
+    until("it sounds again", || bench.level("siren") == "1").await;
+    until("a fault", || bench.fault("output/siren") == "output_contradicted").await;
+    std::fs::write(at("siren.readback"), "1").unwrap();
+    until("agreement", || bench.fault("output/siren").is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_press_that_lay_there_before_the_start_acknowledges_nothing() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("siren.ack"), "").unwrap();
+    let (alarms, seen) = watch::channel(SirenState::default());
+    let (press, mut pressed) = mpsc::channel(1);
+    let (complaint, said) = watch::channel(String::new());
+    let (alone, spool) = (watch::channel(false).1, SpoolHandle::double(1).0.state());
+    let at = |name: &str| folder.path().join(name);
+    // The state cannot be written either.
+    std::fs::create_dir_all(at("siren.json/taken")).unwrap();
+    tokio::spawn(siren::run(folder.path().to_owned(), seen, alone, spool, press, complaint));
+    until("it is taken away", || !at("siren.ack").exists()).await;
+    until("a complaint", || !said.borrow().is_empty()).await;
+    let words = said.borrow().clone();
+    assert!(words.contains("siren.json 写不了") && words.contains("cannot be written"), "{words}");
+    assert!(pressed.try_recv().is_err(), "it was meant for what sounded before");
+    std::fs::remove_dir_all(at("siren.json")).unwrap();
+    until("it is written", || said.borrow().is_empty()).await;
+    std::fs::write(at("siren.ack"), "").unwrap();
+    until("a press", || pressed.try_recv().is_ok()).await;
+    drop(alarms);
+}
+
+#[tokio::test]
 async fn the_watchdog_rests_while_the_loop_stands() {
     let bench = bench(CABINET);
     until("begun", || bench.level("beacon") == "0").await;

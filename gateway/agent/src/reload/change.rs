@@ -44,6 +44,13 @@ pub(super) fn lines(old: &Config, new: &Config) -> Vec<String> {
         let (what, name) = (row.change.word(), row.name());
         lines.push(format!("limit {what}: {name}: {}", fields.join(", ")));
     }
+    // Headings and spelling are no limit; but alarm records name the file as it was.
+    if limits::diff(&old.limits, &new.limits).rows.is_empty()
+        && old.limits_revision != new.limits_revision
+    {
+        let (was, is) = (old.limits_revision, new.limits_revision);
+        lines.push(format!("limits file changed, no limit differs: revision {was} -> {is}"));
+    }
     if lines.is_empty() && old.site != new.site {
         lines.push("changed: order of the site's files".to_owned());
     }

@@ -93,6 +93,19 @@ async fn what_was_refused_is_not_in_force() {
 }
 
 #[tokio::test]
+async fn a_heading_of_the_limits_is_a_change_that_is_told() {
+    let mut plant = Plant::new();
+    plant.write("limits.csv", &BOTH.replace("位号", "位号（2026 年 11 月复核）"));
+    let (_, outcome, _) = plant.watcher.look_and_load();
+    let (_, lines) = outcome.unwrap();
+    assert!(lines.len() == 1 && lines[0].starts_with("limits file changed"), "{lines:?}");
+    // It is no reason to keep what is lit from changing, and it is told once.
+    let lit = ["GW-01/TK-101.LT/H"];
+    assert_eq!(plant.reload(&lit).await, (Ok(1), String::new()));
+    assert_eq!(plant.reload(&lit).await, (Ok(0), String::new()));
+}
+
+#[tokio::test]
 async fn every_file_that_was_asked_for_is_looked_at() {
     let mut plant = Plant::new();
     let all = ["gateway.toml", "limits.csv", "points.csv", "site.toml", "tank.csv"];

@@ -58,6 +58,12 @@ impl Default for SpoolConfig {
 pub(crate) enum SpoolFault {
     #[error("another fengsui-gateway uses {0}; stop it, or give this one another data folder")]
     InUse(PathBuf),
+    #[error(
+        "{0}：是符号链接，缓存不写到链接指向的地方；请删除该链接，或把 gateway.toml 的 data 改为真实目录  |  is a \
+         symbolic link, and the spool is not written to where it leads; remove the link, or let \
+         data in gateway.toml name the folder that is meant"
+    )]
+    Linked(PathBuf),
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
     #[error("spool database: {0}")]

@@ -49,8 +49,11 @@ const PATIENT_PASSES: u32 = 16;
 const PATIENCE_MS: u64 = 250;
 /// What a full file keeps free beside what waits: the pages that a commit and a pass may split.
 const FREE_BYTES: u64 = 128 << 10;
-/// Thinning is over when this part of the quota is free.
+/// Thinning is over when this part of the quota is free, or holds only what the centre has.
 const THINNING_ENDS: u64 = 8;
+/// Between two passes that free what the centre has: twenty thousand rows a second, which is more
+/// than a centre takes, and an alarm waits for one pass at most.
+const EASE_MS: u64 = 50;
 /// Pause after room was made.
 const MADE_ROOM_MS: u64 = 50;
 
@@ -74,6 +77,8 @@ pub(super) struct Writer {
     refused: bool,
     /// The quota is used, and what the centre does not have becomes coarser.
     thinning: bool,
+    /// When more of what the centre has is freed, so that thinning ends, monotonic ms.
+    ease_at: u64,
     /// The disk is full: when room is asked for, monotonic ms.
     full: Option<u64>,
 }
@@ -101,6 +106,7 @@ impl Writer {
             failing: None,
             refused: false,
             thinning: false,
+            ease_at: 0,
             full: None,
         }
     }
@@ -115,7 +121,9 @@ impl Writer {
         loop {
             let now = self.clock.mono_ms();
             self.ask_for_room(now);
+            self.end_thinning(now);
             let wait = self.commit_at.map_or(IDLE_MS, |at| at.saturating_sub(now));
+            let wait = if self.eases() { wait.min(EASE_MS) } else { wait };
             match inbox.recv_timeout(Duration::from_millis(wait)) {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(job) => self.take(job),
@@ -344,7 +352,6 @@ impl Writer {
         let urgent = self.pending.iter().any(|one| one.kind == Kind::Alarm);
         let quota = self.config.bytes_max;
         let quota = if urgent { quota } else { quota - quota / ALARM_RESERVE };
-        self.thinning &= self.db.bytes() + self.pending_bytes > quota - quota / THINNING_ENDS;
         let hurry_at = self.clock.mono_ms() + PATIENCE_MS;
         let mut pass = 0;
         while self.db.bytes() + self.pending_bytes > quota || self.is_tight() {
@@ -357,6 +364,34 @@ impl Writer {
                     warn!(%fault, "no room could be made");
                     return;
                 }
+            }
+        }
+    }
+
+    /// On a full disk that is what is said, and nothing is written without need.
+    fn eases(&self) -> bool {
+        self.thinning && self.full.is_none()
+    }
+
+    /// What the centre has is room. It is freed until a part of the quota is free: without that a
+    /// spool that is full of it would say for ever that it thins.
+    fn end_thinning(&mut self, now: u64) {
+        if !self.eases() || now < self.ease_at {
+            return;
+        }
+        self.ease_at = now + EASE_MS;
+        let quota = self.config.bytes_max;
+        let most = (quota - quota / THINNING_ENDS).saturating_sub(self.pending_bytes);
+        match self.db.ease(self.clock.wall(), quota, most) {
+            Ok(true) => {
+                self.thinning = false;
+                info!("the quota has room again; nothing is thinned any more");
+                self.tell();
+            }
+            Ok(false) => {}
+            Err(fault) => {
+                warn!(%fault, "what the centre has could not be freed");
+                self.ease_at = now + RETRY_MS;
             }
         }
     }
@@ -420,6 +455,12 @@ fn is_no_room(fault: &io::Error) -> bool {
 fn code(fault: &SpoolFault) -> Option<ErrorCode> {
     match fault {
         SpoolFault::Database(e) => e.sqlite_error_code(),
-        SpoolFault::InUse(_) | SpoolFault::File(..) | SpoolFault::Implausible(_) => None,
+        SpoolFault::InUse(_)
+        | SpoolFault::Linked(_)
+        | SpoolFault::File(..)
+        | SpoolFault::Implausible(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

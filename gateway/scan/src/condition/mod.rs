@@ -3,7 +3,7 @@
 //! - [`Rules`] is what a sheet or a profile says; checked at the door, see `parse`.
 //! - [`Conditions`] is what one device's points and their auxiliary registers said so far. It is
 //!   fed by (registers, moment) and keeps nothing over a restart: a count then begins anew and
-//!   says so.
+//!   says so. Over a reload it is carried ([`crate::Remembered`]).
 
 mod curve;
 mod parse;
@@ -15,7 +15,7 @@ use fengsui_telemetry::{Doubt, Fault};
 pub(crate) use curve::Found;
 pub use curve::{Curve, Table, TableFault};
 pub(crate) use parse::{Context, Tables, parse};
-pub(crate) use state::{Cells, Conditions, Moment};
+pub(crate) use state::{Cells, Conditions, Memory, Moment};
 
 /// A register that is read for the sake of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

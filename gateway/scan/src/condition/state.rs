@@ -59,8 +59,9 @@ enum No {
     Bad(Fault),
 }
 
+/// What one point said so far.
 #[derive(Clone, Debug, Default)]
-struct Memory {
+pub(crate) struct Memory {
     last: Option<(Moment, f64)>,
     rest: Option<(Moment, f64)>,
     failing: Option<Moment>,
@@ -91,6 +92,16 @@ impl Conditions {
         let (registers, auxiliary) = auxiliaries(mappings);
         let seen = vec![Seen::Never; registers.len()];
         (Self { points, registers, seen, memory: BTreeMap::new() }, auxiliary)
+    }
+
+    /// What each point said so far.
+    pub(crate) fn memories(self) -> BTreeMap<usize, Memory> {
+        self.memory
+    }
+
+    /// What a point said under another configuration.
+    pub(crate) fn recall(&mut self, place: usize, memory: Memory) {
+        self.memory.insert(place, memory);
     }
 
     /// True for the places of points, false for those of auxiliary registers.

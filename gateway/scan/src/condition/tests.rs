@@ -58,6 +58,15 @@ fn plant(device: &str, rows: &[&str]) -> Plant {
     Plant { scanner, words, refused, silent: false, now: 0, asked }
 }
 
+/// The same plant under other files, which know what was said under these.
+fn reloaded(before: Plant, rows: &[&str]) -> Plant {
+    let Plant { words, now, scanner, .. } = before;
+    let next = plant("timeout_ms = 700\n", rows);
+    let (due, memory) = (next.scanner.requests().len(), scanner.into_memory());
+    assert!(due > 0 && memory.is_some());
+    Plant { words, now, scanner: next.scanner.recalling(memory), ..next }
+}
+
 impl Plant {
     fn set(&mut self, address: u16, words: &[u16]) -> &mut Self {
         for (at, word) in (address..).zip(words) {
@@ -260,6 +269,27 @@ fn a_count_wraps_and_restarts_and_never_jumps() {
     assert_eq!(at(60_000), "0=13.3 count_restarted", "nobody counts that fast");
     assert_eq!(at(60_010), "0=14.3");
     assert_eq!(at(40), "0=14.3 count_restarted");
+}
+
+#[test]
+fn a_reload_that_does_not_touch_a_point_forgets_nothing_of_it() {
+    let count = "0,u16,,0.01,-600,1000,,counter=65536;counter_per_s=20";
+    let still = "1,u16,,,,1000,,frozen_s=5";
+    let wire = "2,u16,,0.001,,1000,,loop=4-20;loop_range=0:100;loop_fail_s=2";
+    let mut plant = plant("", &[count, still, wire]);
+    plant.set(0, &[65_530, 7, 3_000]).seconds(4);
+    assert_eq!(plant.set(0, &[4]).second(), "0=55.4, 1=7, 2:wire_break");
+    // A row before them, another period, another patience with the device.
+    let count = count.replace(",1000,", ",500,");
+    let mut plant = reloaded(plant, &["9,u16,,,,5000,,", &count, still, wire]);
+    let said = plant.set(0, &[14]).second();
+    assert!(said.contains("1=55.5,") && said.contains("3:wire_break"), "{said}");
+    assert_eq!(plant.second().matches("frozen").count(), 1, "at rest since the first");
+    // Another scale is another point.
+    let scaled = count.replace("-600", "-601");
+    let mut plant = reloaded(plant, &[&scaled, still]);
+    let said = plant.set(0, &[65_530]).second();
+    assert!(said.contains("0=54.3 count_restarted") && said.contains("1=7 frozen"), "{said}");
 }
 
 #[test]

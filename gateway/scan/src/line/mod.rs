@@ -18,7 +18,7 @@ pub use worst::{WorstCase, worst_cases};
 
 use crate::pdu::ReadRequest;
 use crate::rtu::{RtuFault, Timing};
-use crate::schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Step};
+use crate::schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
 
@@ -321,6 +321,11 @@ impl Line {
     #[must_use]
     pub fn health(&self, device: usize) -> Option<Health> {
         self.lanes.get(device).map(|lane| lane.scanner.health())
+    }
+
+    /// What the points of its devices said so far.
+    pub fn into_memories(self) -> impl Iterator<Item = Remembered> {
+        self.lanes.into_iter().filter_map(|lane| lane.scanner.into_memory())
     }
 
     /// What was counted of each device.

@@ -26,15 +26,14 @@ pub(super) fn check(
         // What points depend on is read in the same request.
         let auxiliary: Vec<_> = own.flat_map(auxiliaries).collect();
         let mappings: Vec<_> = mappings.into_iter().chain(&auxiliary).collect();
-        if let Some(problem) = time_block(&found.device, at, &mappings) {
-            faults.push(SiteFault {
-                file: site_file.to_owned(),
-                row: Some(found.row),
-                column: Some("device.time_register".to_owned()),
-                value: Some(at.to_string()),
-                problem,
-            });
-        }
+        let wrong = time_block(&found.device, at, &mappings).into_iter();
+        faults.extend(wrong.map(|problem| SiteFault {
+            file: site_file.to_owned(),
+            row: Some(found.row),
+            column: Some("device.time_register".to_owned()),
+            value: Some(at.to_string()),
+            problem,
+        }));
     }
 }
 
@@ -140,51 +139,55 @@ pub(crate) fn time_span(at: u16, mappings: &[&Mapping]) -> (u16, u32) {
     (first, end)
 }
 
-fn time_block(device: &Device, at: u16, mappings: &[&Mapping]) -> Option<Problem> {
-    let mend = |zh: &str, en: &str| Some(Problem::TimeBlock(zh.to_owned(), en.to_owned()));
+/// Everything that keeps points and time from one request.
+fn time_block(device: &Device, at: u16, mappings: &[&Mapping]) -> Vec<Problem> {
+    let mut wrong = Vec::new();
+    let mut mend = |zh: String, en: String| wrong.push(Problem::TimeBlock(zh, en));
     if device.read_singly {
-        return mend(
-            "与 read_singly 矛盾：时间须与测点在同一请求中读取；请去掉其一",
-            "contradicts read_singly: time and points are read in one request; remove one",
+        mend(
+            "与 read_singly 矛盾：时间须与测点在同一请求中读取；请去掉其一".to_owned(),
+            "contradicts read_singly: time and points are read in one request; remove one"
+                .to_owned(),
         );
     }
-    let first = mappings.first()?;
+    let Some(first) = mappings.first() else { return wrong };
     let same = |m: &&&Mapping| (m.function, m.period_ms) == (first.function, first.period_ms);
     if let Some(other) = mappings.iter().find(|m| !same(m)) {
-        return mend(
-            &format!("第 {} 行与第 {} 行的功能或周期不同；请统一", first.row, other.row),
-            &format!(
+        mend(
+            format!("第 {} 行与第 {} 行的功能或周期不同；请统一", first.row, other.row),
+            format!(
                 "function or period of rows {} and {} differ; make them equal",
                 first.row, other.row
             ),
         );
     }
-    match first.function {
-        Function::Holding | Function::Input => {}
-        Function::Coil | Function::Discrete => {
-            return mend(
-                "时间只能在寄存器中；请把测点功能改为 holding 或 input",
-                "a time stands in registers; give the points function holding or input",
-            );
-        }
+    let is_bits = |m: &&&Mapping| match m.function {
+        Function::Holding | Function::Input => false,
+        Function::Coil | Function::Discrete => true,
+    };
+    if mappings.iter().any(|m| is_bits(&m)) {
+        mend(
+            "时间只能在寄存器中；请把测点功能改为 holding 或 input".to_owned(),
+            "a time stands in registers; give the points function holding or input".to_owned(),
+        );
     }
     let taken = |m: &&&Mapping| {
         u32::from(m.address) < u32::from(at + TIME_WORDS) && u32::from(at) < m.end()
     };
-    if let Some(other) = mappings.iter().find(taken) {
-        return mend(
-            &format!("与第 {} 行的寄存器重叠；请改地址", other.row),
-            &format!("takes registers of row {}; mend the address", other.row),
+    if let Some(other) = mappings.iter().filter(|m| !is_bits(m)).find(taken) {
+        mend(
+            format!("与第 {} 行的寄存器重叠；请改地址", other.row),
+            format!("takes registers of row {}; mend the address", other.row),
         );
     }
     let (low, end) = time_span(at, mappings);
     let span = end - u32::from(low);
     if span > u32::from(device.max_registers) {
         let most = device.max_registers;
-        return mend(
-            &format!("时间和测点共跨 {span} 个寄存器，一次最多 {most} 个；请拆成多个设备"),
-            &format!("time and points span {span} registers, one request reads {most}; split it"),
+        mend(
+            format!("时间和测点共跨 {span} 个寄存器，一次最多 {most} 个；请拆成多个设备"),
+            format!("time and points span {span} registers, one request reads {most}; split it"),
         );
     }
-    None
+    wrong
 }

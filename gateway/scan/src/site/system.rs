@@ -180,13 +180,15 @@ fn device(
     let read_singly = section.flag(at, "read_singly");
     let register =
         |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_534), None);
-    let time_register = section.optional(at, "time_register", register)?;
-    let profile = section.optional(at, "profile", Section::text)?;
+    let time_register = section.optional(at, "time_register", register);
+    let profile = section.optional(at, "profile", Section::text);
     let base =
         |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_535), None);
-    let profile_base = section.optional(at, "profile_base", base)?;
+    let profile_base = section.optional(at, "profile_base", base);
     let response = required(at, &mut section);
     section.finish(at);
+    // Only now: a fault of one key hides none of another.
+    let (time_register, profile, profile_base) = (time_register?, profile?, profile_base?);
     let profile_base = profile_base.and_then(|address| u16::try_from(address).ok());
     let device = Device {
         name: name?,

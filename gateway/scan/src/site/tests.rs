@@ -192,6 +192,28 @@ fn a_time_register_must_fit_in_one_request_with_its_points() {
 }
 
 #[test]
+fn a_faulty_key_of_a_device_hides_no_other() {
+    let extra = "time_register = 70000\nprofile = 5\nprofile_base = -1\nresponse_s = 0\nsped = 1\n";
+    let faults: Vec<String> = load(&format!("{SITE}{extra}"), &[GOOD])
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for key in ["time_register", "profile", "profile_base", "response_s", "sped"] {
+        let column = format!("[device.{key}]");
+        assert!(faults.iter().any(|fault| fault.contains(&column)), "{key}: {faults:#?}");
+    }
+    // What cannot be read together is said as a whole.
+    let slow = "B,液位,罐区,TK,level,%,0,100,plc,holding,124,f32,ABCD,1,0,1000,";
+    let extra = "time_register = 1\nread_singly = true\n";
+    let faults = load(&format!("{SITE}{extra}"), &[GOOD, slow]).unwrap_err();
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for part in ["read_singly", "第 3 行与第 4 行", "与第 3 行的寄存器重叠", "126"] {
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{part}: {faults:#?}");
+    }
+}
+
+#[test]
 fn a_sheet_without_its_columns_says_which() {
     let faults = Site::load("site.toml", SITE, &mut |_| Ok("位号,备注\ntag,remark\nA,b\n".into()))
         .unwrap_err();

@@ -63,3 +63,70 @@ fn a_valve_that_was_never_demanded_has_no_stale_travel_time() {
     let asked = stale("h\ntag,kind,limit\nE.travel_s,STALE,86400\n");
     assert!(asked.contains(&"GW-01/E.travel_s/STALE".to_owned()), "{asked:?}");
 }
+
+fn tripping() -> (Valve, Vec<u32>) {
+    let settings =
+        ShutoffSettings { travel_ms: 1_000, settle_ms: 0, proof_ms: None, proved_at: None };
+    // A release to close; both switches are points.
+    let valve = Valve { settings, demand: 0, demand_on_zero: true, open: 1, closed: 2, first: 3 };
+    (valve, vec![7, 3, 9, 11, 12, 13])
+}
+
+fn signals(demand: f64, open: f64, closed: f64) -> Vec<(u32, Reading)> {
+    vec![(0, Reading::Good(demand)), (1, Reading::Good(open)), (2, Reading::Good(closed))]
+}
+
+fn fault_of(said: &[(u32, Reading)]) -> Option<Reading> {
+    said.iter().find(|(point, _)| *point == 5).map(|(_, reading)| *reading)
+}
+
+#[test]
+fn a_trip_stands_over_a_restart_until_the_valve_is_open_again() {
+    let (valve, numbers) = tripping();
+    let mut before = Valves::new(std::slice::from_ref(&valve));
+    before.observe(&signals(1.0, 1.0, 0.0), TimeMs(0));
+    let said = before.observe(&signals(1.0, 0.0, 1.0), TimeMs(1_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(3.0)), "closed, and nobody asked for it");
+    let saved = before.sealed(b"engine".to_vec(), &numbers);
+    let (engine, known) = parted(&saved);
+    assert_eq!(engine, b"engine");
+    let again = || Valves::new(std::slice::from_ref(&valve));
+    let mut after = again().recalling(&known, &numbers);
+    after.begin();
+    assert_eq!(fault_of(&after.due(TimeMs(2_000))), None, "nothing was seen yet");
+    let said = after.observe(&signals(1.0, 0.0, 1.0), TimeMs(3_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(3.0)));
+    let said = after.observe(&signals(1.0, 1.0, 0.0), TimeMs(4_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(0.0)), "open again");
+    assert!(parted(&after.sealed(Vec::new(), &numbers)).1.is_empty());
+    // Of another valve nothing is known.
+    let mut other = again().recalling(&known, &[7, 3, 9, 99, 98, 97]);
+    let said = other.observe(&signals(1.0, 0.0, 1.0), TimeMs(3_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(0.0)));
+}
+
+#[test]
+fn a_trip_after_the_last_saved_state_is_found_by_the_replay() {
+    let mut bench = bench(100);
+    let (valve, _) = tripping();
+    bench.alarm_loop.valves = Valves::new(&[valve]);
+    let at = bench.alarm_loop.clock.wall();
+    for (te, readings) in [(0, signals(1.0, 1.0, 0.0)), (10, signals(1.0, 0.0, 1.0))] {
+        let body = Body::Scan(Scan { readings, ..Scan::default() });
+        bench.alarm_loop.replay(Record { te: at + te, body });
+    }
+    bench.alarm_loop.begin();
+    let said = bench.alarm_loop.valves.observe(&signals(1.0, 0.0, 1.0), at + 100);
+    assert_eq!(fault_of(&said), Some(Reading::Good(3.0)));
+}
+
+#[test]
+fn a_saved_state_of_before_or_a_damaged_one_is_the_engines_alone() {
+    let (valve, numbers) = tripping();
+    let valves = Valves::new(&[valve]);
+    for saved in [&b""[..], b"engine", b"fsvalve1", b"\xff\xff\xff\xfffsvalve1"] {
+        assert_eq!(parted(saved), (saved, vec![]));
+    }
+    let saved = valves.sealed(b"fsvalve1".to_vec(), &numbers);
+    assert_eq!(parted(&saved), (&b"fsvalve1"[..], vec![]), "nothing to say");
+}

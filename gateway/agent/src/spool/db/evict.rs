@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension};
 use tracing::warn;
 
 use super::{
-    COLUMNS, Db, Kind, SpoolFault, Standing, Stored, cost, from_sql, gap, insert_gap, is_whole,
-    oldest, stored, to_sql,
+    COLUMNS, Db, Kind, ROW_OVERHEAD, SpoolFault, Standing, Stored, cost, from_sql, gap, insert_gap,
+    is_whole, oldest, stored, to_sql,
 };
 use crate::spool::thin::{Before, Cut, Follows, Memory, Plan, Seen, Step};
 
@@ -28,6 +28,10 @@ const REOFFER_RECORDS: u64 = 10_000;
 const REOFFER_MS: i64 = 60_000;
 /// They take this part of the spool at most: in a small one, what nobody has is worth more.
 const REOFFER_PART: u64 = 8;
+
+/// What may go because the centre has it: `?1` is the time before which alarms are old, `?2` what
+/// the centre has.
+const OLD: &str = "offset < ?2 AND (alarm = 0 OR (alarm = 1 AND te < ?1))";
 
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,10 +80,9 @@ impl Db {
         haste: Haste,
     ) -> Result<Evicted, SpoolFault> {
         let aged = now - ALARM_KEPT_MS;
-        let old = "offset < ?2 AND (alarm = 0 OR (alarm = 1 AND te < ?1))";
         let spare = self.keep_from(quota)?;
         for below in [spare, Offset::MAX] {
-            let runs = self.runs(&format!("{old} AND offset < ?3"), aged, below)?;
+            let runs = self.runs(&format!("{OLD} AND offset < ?3"), aged, below)?;
             if !runs.is_empty() {
                 return self.replace_all(&runs);
             }
@@ -97,6 +100,35 @@ impl Db {
         let acked = "alarm = 1 AND te < ?1 AND offset < ?2 AND offset < ?3";
         let runs = self.runs(acked, TimeMs::MAX, Offset::MAX)?;
         self.replace_all(&runs)
+    }
+
+    /// One pass that frees what the centre has, until the rows take no more than `most`. True when
+    /// they do, what is kept to be offered again aside: that gives way before anything is thinned.
+    pub(in crate::spool) fn ease(
+        &mut self,
+        now: TimeMs,
+        quota: u64,
+        most: u64,
+    ) -> Result<bool, SpoolFault> {
+        if self.bytes <= most {
+            return Ok(true);
+        }
+        let spare = self.keep_from(quota)?;
+        let runs = self.runs(&format!("{OLD} AND offset < ?3"), now - ALARM_KEPT_MS, spare)?;
+        if !runs.is_empty() {
+            self.replace_all(&runs)?;
+            return Ok(self.bytes <= most);
+        }
+        let kept: i64 = self
+            .sql
+            .prepare_cached(
+                "SELECT coalesce(sum(length(bytes) + ?3), 0) FROM record
+                 WHERE alarm = 0 AND offset >= ?1 AND offset < ?2",
+            )?
+            .query_row([to_sql(spare), to_sql(self.durable_next), to_sql(ROW_OVERHEAD)], |row| {
+                row.get(0)
+            })?;
+        Ok(self.bytes.saturating_sub(from_sql(kept)) <= most)
     }
 
     /// Puts Gaps in the places of these.

@@ -11,6 +11,7 @@ mod file;
 mod heal;
 mod names;
 mod outside;
+mod owned;
 mod reading;
 mod room;
 mod standing;
@@ -168,6 +169,7 @@ impl Db {
     pub(super) fn open(folder: &Path, now: TimeMs) -> Result<Self, SpoolFault> {
         let file_fault = |e| SpoolFault::File(folder.to_owned(), e);
         fs::create_dir_all(folder).map_err(file_fault)?;
+        owned::look(folder)?;
         let lock = OpenOptions::new()
             .create(true)
             .write(true)
@@ -381,7 +383,7 @@ pub(super) fn is_full(fault: &SpoolFault) -> bool {
         SpoolFault::File(_, e) => {
             matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
         }
-        SpoolFault::InUse(_) | SpoolFault::Implausible(_) => false,
+        SpoolFault::InUse(_) | SpoolFault::Linked(_) | SpoolFault::Implausible(_) => false,
     }
 }
 

@@ -1,0 +1,114 @@
+//! The spool's thread with a small quota: what it says of its disk when the centre takes up.
+
+use std::path::Path;
+use std::time::Instant;
+
+use fengsui_telemetry::{Catalogue, ClockQuality, Reading, Scan};
+use tempfile::TempDir;
+
+use super::super::{Spool, SpoolHandle};
+use super::*;
+
+/// So large that one pass does not free the eighth that ends the thinning.
+const QUOTA: u64 = 16 << 20;
+/// Records in one commit.
+const BATCH: i64 = 200;
+/// What people are promised.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+fn spool(folder: &Path) -> SpoolHandle {
+    let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
+    let catalogue =
+        Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() };
+    Spool::open(folder, config, &catalogue, Clock::start()).unwrap().start().unwrap().0
+}
+
+/// A hundred readings of one moment.
+fn scan(n: i64) -> Record {
+    let readings = (0..100).map(|point| (point, Reading::Good(f64::from(point) / 7.0))).collect();
+    let body = Body::Scan(Scan { readings, clock: ClockQuality::Rtc });
+    Record { te: TimeMs(1_800_000_000_000 + n * 1_000), body }
+}
+
+fn send(spool: &SpoolHandle, mut job: Job) {
+    while let Err(refused) = spool.send(job) {
+        job = refused;
+        std::thread::yield_now();
+    }
+}
+
+/// A commit of its own.
+fn write(spool: &SpoolHandle, n: &mut i64) {
+    let records = (*n..*n + BATCH).map(scan).collect();
+    *n += BATCH;
+    send(spool, Job::Append { records, urgent: true });
+    let (reply, mut done) = tokio::sync::oneshot::channel();
+    send(spool, Job::Flush(reply));
+    until("it is committed", || done.try_recv().is_ok());
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < RECOVERY, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn thinning(folder: &Path) -> (SpoolHandle, i64) {
+    let spool = spool(folder);
+    let state = spool.state();
+    let mut n = 0;
+    until("it thins", || {
+        write(&spool, &mut n);
+        let thins = state.borrow().storage == Storage::Thinning;
+        thins
+    });
+    (spool, n)
+}
+
+#[test]
+fn what_the_centre_has_is_room_and_ends_the_thinning_without_a_new_record() {
+    let folder = TempDir::new().unwrap();
+    let (spool, _) = thinning(folder.path());
+    let state = spool.state();
+    until("all is written", || {
+        let next = state.borrow().next;
+        send(&spool, Job::Durable(next));
+        let known = state.borrow();
+        known.durable_next == known.next
+    });
+    until("it is fine", || state.borrow().storage == Storage::Fine);
+    assert!(state.borrow().bytes > QUOTA / 16, "what may be offered again is kept");
+    send(&spool, Job::Stop);
+}
+
+#[test]
+fn a_spool_that_stays_full_of_what_the_centre_has_does_not_thin() {
+    let folder = TempDir::new().unwrap();
+    let (spool, mut n) = thinning(folder.path());
+    let state = spool.state();
+    let mut fine = 0;
+    until("it is fine, and stays so", || {
+        write(&spool, &mut n);
+        let next = state.borrow().next;
+        send(&spool, Job::Durable(next));
+        let is_fine = state.borrow().storage == Storage::Fine;
+        fine = if is_fine { fine + 1 } else { 0 };
+        fine > 100
+    });
+    send(&spool, Job::Stop);
+}
+
+#[test]
+fn what_the_centre_does_not_have_is_no_room() {
+    let folder = TempDir::new().unwrap();
+    let (spool, mut n) = thinning(folder.path());
+    let state = spool.state();
+    // Each is a look of the thread at a spool that is as full as before.
+    for _ in 0..3 {
+        write(&spool, &mut n);
+        assert_eq!(state.borrow().storage, Storage::Thinning);
+    }
+    send(&spool, Job::Stop);
+}
