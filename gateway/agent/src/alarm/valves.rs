@@ -30,12 +30,15 @@ const COUNT_BYTES: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Valves(Vec<Watched>);
 
-/// A saved state: the engine's, and what it says of valves by the numbers of their first points.
-pub(crate) fn parted(saved: &[u8]) -> (&[u8], Vec<(u32, ShutoffMemory)>) {
+/// What was saved of valves, each by the number of its first point.
+type Saved = Vec<(u32, ShutoffMemory)>;
+
+/// A saved state: the engine's, and what it says of valves.
+pub(crate) fn parted(saved: &[u8]) -> (&[u8], Saved) {
     part(saved).unwrap_or((saved, Vec::new()))
 }
 
-fn part(saved: &[u8]) -> Option<(&[u8], Vec<(u32, ShutoffMemory)>)> {
+fn part(saved: &[u8]) -> Option<(&[u8], Saved)> {
     let (rest, count) = saved.strip_suffix(MARK)?.split_last_chunk::<COUNT_BYTES>()?;
     let bytes = usize::try_from(u32::from_le_bytes(*count)).ok()?.checked_mul(VALVE_BYTES)?;
     let (engine, valves) = rest.split_at_checked(rest.len().checked_sub(bytes)?)?;

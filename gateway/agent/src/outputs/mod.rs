@@ -201,7 +201,7 @@ impl Task {
                 match self.hand.set(energised).await {
                     Ok(()) => {
                         info!(output = %self.output.name, energised, "output");
-                        driven = Some(energised);
+                        (driven, failed) = (Some(energised), None);
                         read_back = ReadBack::new(self.output.readback_ms);
                     }
                     Err(fault) => {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::slips::{hidden, one_line};
 use super::{Kind, Problem, SiteFault};
 
 /// A file, and what is wrong with it so far.
@@ -157,7 +158,10 @@ impl<'t, 'i> Section<'t, 'i> {
         let (value, shown) = self.wanted(at, key)?;
         let problem = match value.as_str().map(str::trim) {
             Some("") => return self.refuse(at, key, None, Problem::Empty),
-            Some(text) => return Some(text.to_owned()),
+            Some(text) => match hidden(text) {
+                None => return Some(one_line(text)),
+                Some(problem) => problem,
+            },
             None => Problem::NotA(Kind::Text),
         };
         self.refuse(at, key, shown, problem)

@@ -9,7 +9,7 @@ use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
 use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
-use super::slips::{error_cell, reference_number};
+use super::slips::{error_cell, hidden, one_line, reference_number};
 use super::system::System;
 use super::{Kind, Mapping, Problem, SiteFault, sentinels};
 use crate::condition::{Rules, Table};
@@ -163,17 +163,21 @@ impl Sheet<'_, '_> {
         }
     }
 
-    /// What a formula without a result left in a row; nothing else of the row is judged then.
+    /// What a formula without a result left in a row; nothing else of the row is judged then. And
+    /// what acts without being seen.
     fn error_cells(&mut self, cells: &Cells<'_>) -> bool {
         let columns: Vec<_> = self.columns.iter().map(|(name, place)| (*name, *place)).collect();
-        let before = self.faults.len();
+        let mut broken = false;
         for (column, place) in columns {
             let cell = cells.record.get(place).unwrap_or_default().trim();
             if let Some(problem) = error_cell(cell) {
+                broken = true;
+                self.fault(cells.row, Some(column), Some(cell), problem);
+            } else if let Some(problem) = hidden(cell).filter(|_| column != "tag") {
                 self.fault(cells.row, Some(column), Some(cell), problem);
             }
         }
-        self.faults.len() > before
+        broken
     }
 
     /// The trimmed cell; empty where the sheet has no such column.
@@ -275,10 +279,10 @@ impl Sheet<'_, '_> {
         let tag = self.tag(cells, seen);
         let installations: Vec<_> = system.installations.iter().map(|i| i.name.as_str()).collect();
         let installation = self.defined(cells, "installation", &installations, &system.faulty);
-        let name = self.filled(cells, "name").map(str::to_owned);
-        let signal = self.filled(cells, "signal").map(str::to_owned);
-        let unit = self.cell(cells, "unit").to_owned();
-        let equipment = self.cell(cells, "equipment").to_owned();
+        let name = self.filled(cells, "name").map(one_line);
+        let signal = self.filled(cells, "signal").map(one_line);
+        let unit = one_line(self.cell(cells, "unit"));
+        let equipment = one_line(self.cell(cells, "equipment"));
         let devices: Vec<_> = system.devices.iter().map(|d| d.device.name.as_str()).collect();
         let device = self.defined(cells, "device", &devices, &system.faulty);
         let chosen = device.and_then(|device| self.profiles.get(device)?.as_ref());

@@ -17,6 +17,29 @@ pub(super) fn error_cell(cell: &str) -> Option<Problem> {
     })
 }
 
+/// Characters that nobody sees and that act: on the terminal of whoever reads the values, in a log,
+/// in the order in which a name is read. A line break within a cell is none: see [`one_line`].
+pub(super) fn hidden(cell: &str) -> Option<Problem> {
+    let acts = |c: &char| {
+        (c.is_control() && !c.is_whitespace())
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let found = u32::from(cell.chars().find(acts)?);
+    Some(Problem::Said(
+        format!("含有看不见的控制字符 U+{found:04X}；请删去后重新输入"),
+        format!("holds the invisible control character U+{found:04X}; type it anew without it"),
+    ))
+}
+
+/// Text of a cell in one line: spreadsheets break names within a cell.
+pub(super) fn one_line(cell: &str) -> String {
+    let breaks = |c: char| matches!(c, '\u{2028}' | '\u{2029}') || c.is_control();
+    if !cell.contains(breaks) {
+        return cell.to_owned();
+    }
+    cell.split(breaks).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Six digits as manuals write them: the first names the table, the rest counts from 1.
 pub(super) fn reference_number(cell: &str) -> Option<Problem> {
     let number: u32 = cell.parse().ok()?;

@@ -192,6 +192,32 @@ fn a_time_register_must_fit_in_one_request_with_its_points() {
 }
 
 #[test]
+fn what_acts_on_a_terminal_or_turns_a_name_round_is_refused_and_a_line_break_is_a_space() {
+    let row = |name: &str, unit: &str| {
+        format!("\"B\",\"{name}\",罐区,TK,level,{unit},0,100,plc,holding,20,u16,ABCD,1,0,500,")
+    };
+    for (name, unit, column) in [
+        ("液位\u{1b}]0;x\u{7}", "%", "[name]"),
+        ("液位", "\u{1b}[2J%", "[unit]"),
+        ("液位", "%\u{9b}2J", "[unit]"),
+        ("液\u{202e}位", "%", "[name]"),
+    ] {
+        let faults = load(SITE, &[GOOD, &row(name, unit)]).unwrap_err();
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(column), "{said:?}");
+        assert!(said[0].contains("U+") && !said[0].contains('\u{1b}'), "{said:?}");
+    }
+    let site = load(SITE, &[GOOD, &row("泵区\n可燃  气体", "%")]).unwrap();
+    assert_eq!(site.catalogue.points[1].name, "泵区 可燃  气体");
+    let named = SITE.replace("罐区", "罐\\u001b[2J区");
+    assert_ne!(named, SITE);
+    let said = load(&named, &[]).unwrap_err();
+    let part = "site.toml:8 [installation.name]";
+    let found = said.iter().find(|fault| fault.starts_with(part));
+    assert!(found.is_some_and(|fault| fault.contains("U+001B")), "{said:?}");
+}
+
+#[test]
 fn a_faulty_key_of_a_device_hides_no_other() {
     let extra = "time_register = 70000\nprofile = 5\nprofile_base = -1\nresponse_s = 0\nsped = 1\n";
     let faults: Vec<String> = load(&format!("{SITE}{extra}"), &[GOOD])

@@ -1,7 +1,6 @@
 //! The spool's thread with a small quota: what it says of its disk when the centre takes up.
 
 use std::path::Path;
-use std::time::Instant;
 
 use fengsui_telemetry::{Catalogue, ClockQuality, Reading, Scan};
 use tempfile::TempDir;
@@ -48,11 +47,16 @@ fn write(spool: &SpoolHandle, n: &mut i64) {
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let (clock, patience) = (Clock::start(), RECOVERY.as_millis());
+    let begun = clock.mono_ms();
     while !holds() {
-        assert!(begun.elapsed() < RECOVERY, "not in time: {what}");
+        assert!(u128::from(clock.mono_ms() - begun) < patience, "not in time: {what}");
         std::thread::yield_now();
     }
+}
+
+fn is(state: &watch::Receiver<SpoolState>, storage: Storage) -> bool {
+    state.borrow().storage == storage
 }
 
 fn thinning(folder: &Path) -> (SpoolHandle, i64) {
@@ -61,8 +65,7 @@ fn thinning(folder: &Path) -> (SpoolHandle, i64) {
     let mut n = 0;
     until("it thins", || {
         write(&spool, &mut n);
-        let thins = state.borrow().storage == Storage::Thinning;
-        thins
+        is(&state, Storage::Thinning)
     });
     (spool, n)
 }
@@ -78,7 +81,7 @@ fn what_the_centre_has_is_room_and_ends_the_thinning_without_a_new_record() {
         let known = state.borrow();
         known.durable_next == known.next
     });
-    until("it is fine", || state.borrow().storage == Storage::Fine);
+    until("it is fine", || is(&state, Storage::Fine));
     assert!(state.borrow().bytes > QUOTA / 16, "what may be offered again is kept");
     send(&spool, Job::Stop);
 }
@@ -93,8 +96,7 @@ fn a_spool_that_stays_full_of_what_the_centre_has_does_not_thin() {
         write(&spool, &mut n);
         let next = state.borrow().next;
         send(&spool, Job::Durable(next));
-        let is_fine = state.borrow().storage == Storage::Fine;
-        fine = if is_fine { fine + 1 } else { 0 };
+        fine = if is(&state, Storage::Fine) { fine + 1 } else { 0 };
         fine > 100
     });
     send(&spool, Job::Stop);
