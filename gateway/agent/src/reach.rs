@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fengsui_alerting::{Condition, Plan, Subject};
+use fengsui_alerting::{Condition, Derived, Plan, Subject};
 use fengsui_scan::{Problem, Site, SiteFault, worst_cases};
 use serde::Serialize;
 
@@ -34,19 +34,42 @@ pub struct Reach {
     pub required_ms: Option<u64>,
 }
 
-/// The points that carry an alarm.
-pub(crate) fn alarmed(plan: &Plan) -> BTreeSet<u32> {
-    let point = |subject: &Subject| match subject {
-        Subject::Point(point) => Some(point.0),
-        Subject::Gateway(_) => None,
-    };
-    plan.alarms.iter().filter_map(|spec| point(&spec.subject)).collect()
+/// The points whose value an alarm or a watched valve waits for: read before all others on a line
+/// that is asked for more than it can carry. That a sensor is silent, bad, frozen or out
+/// of range may be alarmed on every point, and puts none before the others.
+pub(crate) fn alarmed(plan: &Plan, site: &Site) -> BTreeSet<u32> {
+    let mut points = BTreeSet::new();
+    for spec in &plan.alarms {
+        let Subject::Point(own) = spec.subject else { continue };
+        match &spec.condition {
+            Condition::High { .. } | Condition::Low { .. } => {
+                points.insert(own.0);
+            }
+            Condition::Derived(derived) => match &**derived {
+                Derived::Frozen { .. } | Derived::BadQuality | Derived::Range { .. } => {}
+                Derived::RateOfChange { .. }
+                | Derived::Deviation { .. }
+                | Derived::Discrete { .. }
+                | Derived::Vote { .. }
+                | Derived::TimeToLimit { .. }
+                | Derived::Composite { .. } => {
+                    points.extend(derived.points(own).iter().map(|point| point.0));
+                }
+            },
+            Condition::Stale { .. }
+            | Condition::GatewayOffline { .. }
+            | Condition::Clock { .. }
+            | Condition::Unset => {}
+        }
+    }
+    points.extend(site.valves.iter().flat_map(|valve| [valve.demand, valve.open, valve.closed]));
+    points
 }
 
 /// The bounds of all limit alarms of a plan that numbers points as the catalogue does, the longest
 /// first; and those that are longer than their device allows.
 pub(crate) fn reaches(file: &str, site: &Site, plan: &Plan) -> (Vec<Reach>, Vec<SiteFault>) {
-    let cases = worst_cases(site, &alarmed(plan));
+    let cases = worst_cases(site, &alarmed(plan, site));
     let cases: BTreeMap<u32, _> = cases.iter().map(|case| (case.point, case)).collect();
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for spec in &plan.alarms {
@@ -84,4 +107,33 @@ pub(crate) fn reaches(file: &str, site: &Site, plan: &Plan) -> (Vec<Reach>, Vec<
     }
     found.sort_by_key(|reach| std::cmp::Reverse(reach.worst_ms));
     (found, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_temperature_that_can_only_fall_silent_is_not_read_before_the_levels() {
+        let folder = tempfile::tempdir().unwrap();
+        let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");
+        for name in ["gateway.toml", "site.toml", "points.csv", "limits.csv"] {
+            std::fs::copy(demo.join(name), folder.path().join(name)).unwrap();
+        }
+        let limits = folder.path().join("limits.csv");
+        let mut rows = std::fs::read_to_string(&limits).unwrap();
+        rows.push_str("TK-101.TT,STALE,10,,\nTK-102.TT,BADQ,5,,\n");
+        std::fs::write(&limits, rows).unwrap();
+        let config = Config::load(&folder.path().join("gateway.toml"));
+        let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
+        let found = alarmed(&config.plan(), &config.site);
+        let tags: Vec<&str> = (0_u32..)
+            .zip(&config.site.catalogue.points)
+            .filter_map(|(number, point)| found.contains(&number).then_some(point.tag.as_str()))
+            .collect();
+        assert!(tags.contains(&"TK-101.LT") && tags.contains(&"GD-201.AT"), "{tags:?}");
+        let other: Vec<_> = tags.iter().filter(|tag| tag.ends_with(".TT")).collect();
+        assert!(other.is_empty(), "{other:?}");
+    }
 }

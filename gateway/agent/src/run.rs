@@ -384,7 +384,7 @@ fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
     if site.buses.is_empty() {
         return Vec::new();
     }
-    let alarms = alarmed(&config.plan());
+    let alarms = alarmed(&config.plan(), site);
     let member = |index: usize| Member {
         index,
         device: site.devices.get(index).cloned().expect("an index of the site"),
