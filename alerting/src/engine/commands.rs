@@ -97,6 +97,7 @@ impl Engine {
             }
             Verb::Unsuppress | Verb::InService => self.refuse(command, out),
         }
+        self.close_unjudged(id, out);
     }
 
     fn overlays(&self, id: AlarmId, which: impl Fn(&crate::overlay::Overlays) -> bool) -> bool {

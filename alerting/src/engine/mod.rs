@@ -20,12 +20,14 @@ mod silence;
 mod state;
 mod ticks;
 mod transitions;
+mod unjudged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fengsui_telemetry::{Revision, TimeMs};
 
 pub(crate) use self::commands::Requests;
+pub(crate) use self::unjudged::{Past, Was};
 pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
 
 use crate::deadlines::{Deadlines, Reason};
@@ -91,6 +93,8 @@ pub struct Engine {
     pub(crate) touched: Vec<(AlarmId, i64, bool)>,
     /// Re-alarms of the tick in progress.
     pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
+    /// Alarms of which the plan has made something else, until the first event under it.
+    pub(crate) changed: Vec<(AlarmId, Was)>,
 }
 
 /// Where actions go, and the time of the event.
@@ -125,6 +129,17 @@ impl Engine {
         Ok(engine)
     }
 
+    /// As [`Engine::restore`], and what the snapshot knows and the plan does not have goes on as
+    /// [`Condition::Unjudged`] behind the alarms of the plan: what is in alarm stands until a person
+    /// has answered it, and the numbers of its occurrences go on when it comes back.
+    ///
+    /// # Errors
+    /// As [`Engine::restore`].
+    pub fn restore_with_past(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
+        let past = snapshot::past(snapshot)?;
+        Self::restore(unjudged::with_past(plan, past), snapshot)
+    }
+
     /// Everything that [`Engine::restore`] needs.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
@@ -140,6 +155,9 @@ impl Engine {
             self.clock_went_back(&mut out);
         }
         self.latest = self.latest.max(now.0);
+        if !self.changed.is_empty() {
+            self.tell_changed(&mut out);
+        }
         if self.watch_from.is_none() {
             self.begin_watch(now);
             self.show_unset(&mut out);

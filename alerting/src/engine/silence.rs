@@ -42,7 +42,8 @@ impl Engine {
                 | Condition::Low { .. }
                 | Condition::Clock { .. }
                 | Condition::Unset
-                | Condition::Derived(_) => {}
+                | Condition::Derived(_)
+                | Condition::Unjudged => {}
             }
             if let Some(story) = self.alarms.get_mut(place).and_then(|a| a.story.as_mut()) {
                 for (until, _) in &mut story.earlier {
@@ -83,7 +84,8 @@ impl Engine {
                 | Condition::Low { .. }
                 | Condition::Clock { .. }
                 | Condition::Unset
-                | Condition::Derived(_),
+                | Condition::Derived(_)
+                | Condition::Unjudged,
                 _,
             )
             | (Condition::Stale { .. }, Subject::Gateway(_))

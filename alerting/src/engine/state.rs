@@ -263,6 +263,7 @@ impl Engine {
             children: BTreeMap::new(),
             touched: Vec::new(),
             realarms: Vec::new(),
+            changed: Vec::new(),
             specs,
         };
         let mut placed = Vec::new();
@@ -301,7 +302,7 @@ impl Engine {
         let times = self.times_place(times);
         if let Subject::Point(point) = subject {
             reach(&mut self.points, point.0);
-            if let Some(state) = self.point_mut(point) {
+            if let Some(state) = self.point_mut(point).filter(|_| condition != Condition::Unjudged) {
                 state.gateway = gateway;
                 state.times = times;
             }
@@ -326,7 +327,7 @@ impl Engine {
                 None
             }
             // The derived ones come after all plain limits.
-            (Condition::Unset | Condition::Derived(_), _) => None,
+            (Condition::Unset | Condition::Derived(_) | Condition::Unjudged, _) => None,
             (Condition::High { level, .. }, Subject::Point(point)) => {
                 Some(Placed { point: point.0, side: 0, level, alarm: id, rule: rule? })
             }
