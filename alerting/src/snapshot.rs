@@ -28,7 +28,7 @@ use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
 const VERSION: u32 = 5;
-/// The layout before: without what alarms were, all else as now.
+/// The layout before: without what alarms were, and without the edge of each occurrence.
 const VERSION_BEFORE: u32 = 4;
 const MAGIC: [u8; 4] = *b"FSAE";
 
@@ -252,6 +252,9 @@ fn write_story(w: &mut Writer, story: &Story) {
         w.flag(happening.late);
         w.flag(happening.refuted);
         w.flag(happening.wants_answer);
+        w.signed(happening.known);
+        w.flag(happening.value.is_some());
+        w.number(happening.value.unwrap_or(0.0));
     }
     w.unsigned(story.next_number);
     w.stretches(&story.ran);
@@ -518,6 +521,18 @@ fn read_alarm(
     Ok(same)
 }
 
+fn read_happening(r: &mut Reader<'_>) -> Result<Happening, RestoreFault> {
+    let (number, on, off) = (r.unsigned()?, r.signed()?, r.maybe()?);
+    let (late, refuted, wants_answer) = (r.flag()?, r.flag()?, r.flag()?);
+    let (known, value) = if r.version() == VERSION_BEFORE {
+        (off.unwrap_or(on), None)
+    } else {
+        let (known, has_value, value) = (r.signed()?, r.flag()?, r.number()?);
+        (known, has_value.then_some(value))
+    };
+    Ok(Happening { number, on, off, late, refuted, wants_answer, known, value })
+}
+
 fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
     let phase = match r.byte()? {
         0 => Phase::Normal,
@@ -531,14 +546,7 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
     let overlays = read_overlays(r)?;
     let mut happenings = Vec::new();
     for _ in 0..r.count()? {
-        happenings.push(Happening {
-            number: r.unsigned()?,
-            on: r.signed()?,
-            off: r.maybe()?,
-            late: r.flag()?,
-            refuted: r.flag()?,
-            wants_answer: r.flag()?,
-        });
+        happenings.push(read_happening(r)?);
     }
     let (next_number, ran, known_from) = (r.unsigned()?, r.stretches()?, r.signed()?);
     let outdated = (r.unsigned()?, r.unsigned()?);

@@ -133,8 +133,11 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let id = command.alarm;
-        let known = self.story(id).is_some_and(|s| named > 0 && named < s.next_number);
-        if !known || self.overlays(id, crate::overlay::Overlays::any) {
+        let highest = self.highest(id);
+        if named == 0 || named > highest {
+            return self.refuse_because(Refusal::NoOccurrence(named, highest), command, out);
+        }
+        if self.overlays(id, crate::overlay::Overlays::any) {
             return self.refuse(command, out);
         }
         if command.comment.trim().is_empty() && self.wants_words(id, named) {

@@ -153,6 +153,12 @@ impl Engine {
         self.look_at_waiting(gateway, out);
     }
 
+    /// The gateway is silent now; its points may stay covered for a while after its return.
+    pub(crate) fn is_offline(&self, gateway: GatewayRef) -> bool {
+        let offline = self.gateways.get(gateway.0 as usize).map_or(NONE, |state| state.offline);
+        offline != NONE && self.is_active(AlarmId(offline))
+    }
+
     fn look_at_waiting(&mut self, gateway: GatewayRef, out: &mut Out<'_>) {
         let Some(state) = self.gateway_mut(gateway) else { return };
         for id in std::mem::take(&mut state.waiting) {

@@ -261,6 +261,7 @@ impl Engine {
             feeds: Vec::new(),
             watched: BTreeSet::new(),
             children: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             touched: Vec::new(),
             realarms: Vec::new(),
             changed: Vec::new(),
@@ -273,6 +274,7 @@ impl Engine {
         placed.sort_by_key(|p| (p.point, p.level == Level::First, p.side, p.alarm));
         engine.lay_hot(&placed);
         engine.lay_signals();
+        engine.lay_sensor_faults();
         // Grown as they came: a gateway has no memory for what doubled last.
         engine.points.shrink_to_fit();
         engine.hot.shrink_to_fit();
@@ -302,7 +304,8 @@ impl Engine {
         let times = self.times_place(times);
         if let Subject::Point(point) = subject {
             reach(&mut self.points, point.0);
-            if let Some(state) = self.point_mut(point).filter(|_| condition != Condition::Unjudged) {
+            if let Some(state) = self.point_mut(point).filter(|_| condition != Condition::Unjudged)
+            {
                 state.gateway = gateway;
                 state.times = times;
             }

@@ -85,10 +85,8 @@ fn an_alarm_whose_limit_goes_away_stands_until_a_person_has_answered() {
     assert_eq!(causes(&hand(&mut engine, Event::Restarted, 9_001_000)), []);
     assert_eq!(engine.standing(HH).letter, Letter::B);
     let told = acknowledge(&mut engine, HH, 1, 9_002_000);
-    let done = [
-        (Cause::Acknowledged, Letter::B, Letter::C, 1),
-        (Cause::Off, Letter::C, Letter::A, 1),
-    ];
+    let done =
+        [(Cause::Acknowledged, Letter::B, Letter::C, 1), (Cause::Off, Letter::C, Letter::A, 1)];
     assert_eq!(causes(&told), done);
     assert_eq!(engine.all_standing(), []);
 }
@@ -143,10 +141,7 @@ fn a_limit_that_comes_back_goes_on_with_the_alarm_that_stands() {
     let mut engine = Engine::restore_with_past(plan(both(false)), &engine.snapshot()).unwrap();
     let told = sample(&mut engine, 3_000, 96.0);
     assert_eq!(causes(&told), [(Cause::JudgedAgain, Letter::B, Letter::B, 1)]);
-    assert_eq!(
-        causes(&sample(&mut engine, 4_000, 10.0)),
-        [(Cause::Off, Letter::B, Letter::D, 1)]
-    );
+    assert_eq!(causes(&sample(&mut engine, 4_000, 10.0)), [(Cause::Off, Letter::B, Letter::D, 1)]);
 }
 
 #[test]
@@ -159,10 +154,8 @@ fn a_limit_that_becomes_missing_in_alarm_wants_an_answer_and_one_that_is_set_doe
     unset[1].lifecycle.ack_required = false;
     let mut engine = Engine::restore(plan(unset), &engine.snapshot()).unwrap();
     let told = hand(&mut engine, Event::Wake, 2_000);
-    let said = [
-        (Cause::NoLongerJudged, Letter::C, Letter::B, 1),
-        (Cause::On, Letter::B, Letter::B, 2),
-    ];
+    let said =
+        [(Cause::NoLongerJudged, Letter::C, Letter::B, 1), (Cause::On, Letter::B, Letter::B, 2)];
     assert_eq!(causes(&told), said);
     acknowledge(&mut engine, HH, 2, 2_500);
     let mut engine = Engine::restore(plan(both(false)), &engine.snapshot()).unwrap();
