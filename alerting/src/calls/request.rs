@@ -68,6 +68,11 @@ pub enum Refusal {
         /// Known.
         newest: u64,
     },
+    /// The id of the request belongs to another call.
+    #[error(
+        "此请求编号已用于另一次叫应，请换新编号 (this request id was used for another call; use a new one)"
+    )]
+    RequestUsed,
     /// Nobody of that name.
     #[error("没有这个人 (no person {0:?})")]
     NoPerson(String),
@@ -126,10 +131,14 @@ impl Machine {
     /// What it is about, whom or over what is not known.
     pub fn call(&self, request: &CallRequest) -> Result<Option<Entry>, Refusal> {
         let (key, ladder) = self.speaking(&request.alarm, request.occurrence)?;
-        if ladder.attempts.iter().any(|attempt| attempt.intent.request == request.request) {
-            return Ok(None);
-        }
+        let mut intents = ladder.attempts.iter().map(|attempt| &attempt.intent);
         let (person, channel) = (request.person.clone(), request.channel.clone());
+        if let Some(before) = intents.find(|intent| intent.request == request.request) {
+            let same = before.person == person
+                && before.channels.contains(&channel)
+                && before.by == request.by;
+            return if same { Ok(None) } else { Err(Refusal::RequestUsed) };
+        }
         if !self.setup.persons.contains_key(&person) {
             return Err(Refusal::NoPerson(person));
         }

@@ -21,8 +21,7 @@ use fengsui_telemetry::Revision;
 /// them once; beyond that the numbers of the ones that are left out begin anew.
 pub(crate) const PAST_MAX: usize = 120_000;
 /// What the rows say to people.
-const SAYS: &str =
-    "不再判断：报警期间点表或限值已改，无人监视该点 / no longer judged: the limit was removed in alarm";
+const SAYS: &str = "不再判断：报警期间点表或限值已改，无人监视该点 / no longer judged: the limit was removed in alarm";
 const SAYS_ENDED: &str =
     "不再判断的报警经人确认后结束 / closed by a person; nobody judges it any more";
 const SAYS_AGAIN: &str = "重新判断 / judged again";

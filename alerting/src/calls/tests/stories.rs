@@ -319,6 +319,12 @@ fn a_call_by_hand_leaves_the_ladder_where_it_is() {
     let digits = host.digits(HH);
     host.answer(HH, Outcome::Answered, &digits, "a");
     assert_eq!(host.next(HH), Some(960), "but whoever reads back has been reached");
+    let other = CallRequest { person: "li".into(), ..request.clone() };
+    assert_eq!(
+        host.machine.call(&other),
+        Err(Refusal::RequestUsed),
+        "nobody is called twice by it"
+    );
     let unknown = CallRequest { person: "nobody".into(), request: "d".into(), ..request };
     assert_eq!(host.machine.call(&unknown), Err(Refusal::NoPerson("nobody".into())));
 }
