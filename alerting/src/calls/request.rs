@@ -125,6 +125,22 @@ impl Machine {
         Ok(Entry::Answer { alarm, occurrence, attempt, outcome, digits, reply, by, request })
     }
 
+    /// True where an answer says what its attempt holds already: the repeat of a request, and no
+    /// other answer under its id.
+    #[must_use]
+    pub fn repeats(&self, entry: &Entry) -> bool {
+        let Entry::Answer { alarm, occurrence, attempt, outcome, reply, .. } = entry else {
+            return true;
+        };
+        let ladder = self.ladder(alarm, *occurrence);
+        let held = ladder.and_then(|ladder| find(ladder, *attempt));
+        held.is_some_and(|held| {
+            let outcome = held.outcome.map(|(outcome, _)| outcome) == Some(*outcome);
+            let replied = held.reply.as_ref().is_some_and(|(_, said)| said == reply);
+            outcome && (reply.is_empty() || replied)
+        })
+    }
+
     /// The row of a call by hand; none where the same request was taken before.
     ///
     /// # Errors

@@ -354,7 +354,10 @@ impl Office {
     async fn told_by_a_person(&mut self, entry: Entry) -> Result<Value, Said> {
         let (alarm, occurrence) = entry.ladder();
         let (alarm, occurrence) = (alarm.to_owned(), occurrence);
-        self.record(vec![entry]).await?;
+        let new = self.record(vec![entry.clone()]).await?;
+        if new == [false] && !self.machine.repeats(&entry) {
+            return Err(fengsui_alerting::calls::Refusal::RequestUsed.into());
+        }
         self.turn().await;
         Ok(view::named(self, &alarm, occurrence).unwrap_or_default())
     }
