@@ -29,10 +29,9 @@ impl Engine {
         for (id, spec) in (0_u32..).map(AlarmId).zip(self.specs.iter()) {
             let Subject::Point(point) = spec.subject else { continue };
             let Condition::Derived(derived) = spec.condition else { continue };
-            let faults = |kind: fn(&mut SensorFaults) -> &mut Vec<AlarmId>| (kind, point);
-            let (kind, point) = match derived.as_ref() {
-                Derived::Range { .. } => faults(|faults| &mut faults.range),
-                Derived::BadQuality => faults(|faults| &mut faults.bad),
+            let of: fn(&mut SensorFaults) -> &mut Vec<AlarmId> = match derived.as_ref() {
+                Derived::Range { .. } => |faults| &mut faults.range,
+                Derived::BadQuality => |faults| &mut faults.bad,
                 Derived::RateOfChange { .. }
                 | Derived::Deviation { .. }
                 | Derived::Discrete { .. }
@@ -41,7 +40,7 @@ impl Engine {
                 | Derived::TimeToLimit { .. }
                 | Derived::Composite { .. } => continue,
             };
-            kind(self.sensors.entry(point).or_default()).push(id);
+            of(self.sensors.entry(point).or_default()).push(id);
         }
         for (point, faults) in &mut self.sensors {
             let stale = self.points.get(point.0 as usize).map_or(super::NONE, |state| state.stale);
