@@ -43,7 +43,8 @@ impl Rule {
             Condition::Stale { .. }
             | Condition::GatewayOffline { .. }
             | Condition::Clock { .. }
-            | Condition::Unset => return None,
+            | Condition::Unset
+            | Condition::Unjudged => return None,
         };
         let (set, clear) = if mirrored {
             (-limit, -apart(limit, deadband))

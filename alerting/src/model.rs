@@ -109,6 +109,9 @@ pub enum Condition {
     Unset,
     /// Something derived from several samples, points or alarms.
     Derived(Arc<Derived>),
+    /// Nobody judges it any more: the plan had it, and does not have it now. It keeps its last state
+    /// until a person has answered.
+    Unjudged,
 }
 
 /// First or second level of a high or low alarm.
@@ -218,7 +221,8 @@ impl Condition {
             | Self::Stale { .. }
             | Self::GatewayOffline { .. }
             | Self::Clock { .. }
-            | Self::Unset => false,
+            | Self::Unset
+            | Self::Unjudged => false,
         }
     }
 }
@@ -351,6 +355,10 @@ pub enum Cause {
     Refuted,
     /// Samples beyond the late horizon.
     History,
+    /// The plan does not have this alarm any more, and it is not normal.
+    NoLongerJudged,
+    /// The plan has it again.
+    JudgedAgain,
 }
 
 /// Marks on a row.

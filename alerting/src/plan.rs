@@ -205,7 +205,10 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
             faults.push(PlanFault::DuplicateKey { key: key.clone() });
         }
         check_alone(spec, &mut faults);
-        if let Subject::Point(point) = spec.subject {
+        let judged = spec.condition != Condition::Unjudged;
+        if let Subject::Point(point) = spec.subject
+            && judged
+        {
             let first = points.entry(point).or_insert(spec);
             if first.times != spec.times || first.gateway != spec.gateway {
                 faults.push(PlanFault::Differs { key: key.clone(), first: first.key.clone() });
@@ -224,7 +227,8 @@ pub(crate) fn faults(plan: &Plan) -> Vec<PlanFault> {
                 | Condition::Low { .. }
                 | Condition::Clock { .. }
                 | Condition::Unset
-                | Condition::Derived(_),
+                | Condition::Derived(_)
+                | Condition::Unjudged,
                 _,
             )
             | (Condition::Stale { .. }, Subject::Gateway(_))
@@ -364,6 +368,7 @@ fn check_condition(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) -> bool {
             time(no_delay, "the delays of CLOCK", "be 0");
             gateway == spec.gateway
         }
+        (Condition::Unjudged, _) => no_delay,
         (Condition::Unset, Subject::Point(_)) => {
             time(no_delay, "the delays of UNSET", "be 0");
             true

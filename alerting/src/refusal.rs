@@ -10,6 +10,8 @@ pub const SHELVES_MAX: usize = 50;
 pub(crate) enum Refusal {
     /// The state does not allow it (Q19). The person's own words stay in the row, as a note.
     State,
+    /// There never was an occurrence of this number; the highest is the second.
+    NoOccurrence(u64, u64),
     /// Section 6, Q15.
     CommentNeeded,
     /// W16: the reason or its free text is missing.
@@ -35,7 +37,8 @@ impl Refusal {
     pub(crate) fn says(self) -> Option<String> {
         match self {
             Self::State => None,
-            Self::CommentNeeded
+            Self::NoOccurrence(..)
+            | Self::CommentNeeded
             | Self::ReasonNeeded
             | Self::EndNeeded
             | Self::TooLong(_)
@@ -52,6 +55,14 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State => write!(f, "当前状态不允许 / not possible in this state"),
+            Self::NoOccurrence(named, 0) => write!(
+                f,
+                "没有第{named}次：该报警尚未发生过 / no occurrence {named}: this alarm has had none yet"
+            ),
+            Self::NoOccurrence(named, highest) => write!(
+                f,
+                "没有第{named}次，最新为第{highest}次 / no occurrence {named}; the highest is {highest}"
+            ),
             Self::CommentNeeded => write!(
                 f,
                 "确认P1、P2和迟到的报警必须填写说明 / acknowledging P1, P2 or a late occurrence needs a comment"

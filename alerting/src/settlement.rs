@@ -69,7 +69,16 @@ mod tests {
     use super::*;
 
     fn known(number: u64, on: i64, off: Option<i64>) -> Happening {
-        Happening { number, on, off, late: false, refuted: false, wants_answer: false }
+        Happening {
+            number,
+            on,
+            off,
+            late: false,
+            refuted: false,
+            wants_answer: false,
+            known: on,
+            value: None,
+        }
     }
 
     fn found(on: i64, off: Option<i64>) -> Found {

@@ -6,6 +6,7 @@
 //! - Under another plan timers follow from the state.
 
 mod bytes;
+mod past;
 mod signals;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,9 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 use fengsui_telemetry::{Revision, TimeMs};
 
 use self::bytes::{Reader, Writer};
+pub(crate) use self::past::past;
 use crate::condition::{Judgement, NEVER, Rule};
 use crate::deadlines::{Deadlines, Reason};
-use crate::engine::{Engine, GatewayState, LatePart, NONE, PointState};
+use crate::engine::{Engine, GatewayState, LatePart, NONE, Past, PointState};
 use crate::held::{Held, Sample, Trust};
 use crate::lifecycle::Phase;
 use crate::model::{AlarmId, GatewayRef};
@@ -25,12 +27,15 @@ use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// The layout before: without what alarms were, and without the edge of each occurrence.
+const VERSION_BEFORE: u32 = 4;
 const MAGIC: [u8; 4] = *b"FSAE";
 
 /// The bytes of an engine.
 pub(crate) fn write(engine: &Engine) -> Vec<u8> {
     let mut w = Writer::new(MAGIC, VERSION);
+    past::write(&mut w, engine);
     w.signed(engine.last_tick);
     w.signed(engine.latest);
     w.maybe(engine.watch_from.map(|at| at.0));
@@ -247,6 +252,9 @@ fn write_story(w: &mut Writer, story: &Story) {
         w.flag(happening.late);
         w.flag(happening.refuted);
         w.flag(happening.wants_answer);
+        w.signed(happening.known);
+        w.flag(happening.value.is_some());
+        w.number(happening.value.unwrap_or(0.0));
     }
     w.unsigned(story.next_number);
     w.stretches(&story.ran);
@@ -270,7 +278,8 @@ fn write_story(w: &mut Writer, story: &Story) {
 /// Fills a freshly laid out engine. True where the plan is the one that was saved, so that the
 /// timers are in place as well.
 pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, RestoreFault> {
-    let mut r = Reader::open(bytes, MAGIC, VERSION)?;
+    let (mut r, past) = past::open(bytes)?;
+    let past: BTreeMap<&str, &Past> = past.iter().map(|one| (one.key.as_str(), one)).collect();
     let places: BTreeMap<String, usize> =
         engine.specs.iter().enumerate().map(|(at, spec)| (spec.key.to_owned(), at)).collect();
     engine.last_tick = r.signed()?;
@@ -307,7 +316,8 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
         let key = r.text()?;
         let place = places.get(&key).copied();
         same &= place == Some(saved);
-        same &= read_alarm(engine, &mut r, place)?;
+        let was = past.get(key.as_str()).copied();
+        same &= read_alarm(engine, &mut r, place, was)?;
     }
     let deadlines = read_deadlines(&mut r)?;
     r.end()?;
@@ -462,6 +472,7 @@ fn read_alarm(
     engine: &mut Engine,
     r: &mut Reader<'_>,
     place: Option<usize>,
+    past: Option<&Past>,
 ) -> Result<bool, RestoreFault> {
     let silent = r.flag()?;
     let (armed, realarm) = (r.signed()?, r.signed()?);
@@ -479,7 +490,15 @@ fn read_alarm(
             (Some(_), None) | (None, Some(_)) => same = false,
         }
     }
+    let word = place.and_then(|at| engine.specs.get(AlarmId(u32::try_from(at).ok()?)));
+    let other = past.filter(|past| word.is_some_and(|spec| spec.condition.word() != past.word));
     let Some(alarm) = place.and_then(|at| engine.alarms.get_mut(at)) else { return Ok(false) };
+    if let (Some(past), Some(place)) = (other, place.and_then(|at| u32::try_from(at).ok())) {
+        // Its story and its numbers go on; what it is now was never judged.
+        alarm.story = story;
+        engine.changed.push((AlarmId(place), past.was()));
+        return Ok(false);
+    }
     if let (Some((rule, judge)), Some(hot)) = (judged, engine.hot.get_mut(alarm.hot as usize)) {
         hot.judge = judge;
         same &= hot.rule == rule;
@@ -502,6 +521,18 @@ fn read_alarm(
     Ok(same)
 }
 
+fn read_happening(r: &mut Reader<'_>) -> Result<Happening, RestoreFault> {
+    let (number, on, off) = (r.unsigned()?, r.signed()?, r.maybe()?);
+    let (late, refuted, wants_answer) = (r.flag()?, r.flag()?, r.flag()?);
+    let (known, value) = if r.version() == VERSION_BEFORE {
+        (off.unwrap_or(on), None)
+    } else {
+        let (known, has_value, value) = (r.signed()?, r.flag()?, r.number()?);
+        (known, has_value.then_some(value))
+    };
+    Ok(Happening { number, on, off, late, refuted, wants_answer, known, value })
+}
+
 fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
     let phase = match r.byte()? {
         0 => Phase::Normal,
@@ -515,14 +546,7 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
     let overlays = read_overlays(r)?;
     let mut happenings = Vec::new();
     for _ in 0..r.count()? {
-        happenings.push(Happening {
-            number: r.unsigned()?,
-            on: r.signed()?,
-            off: r.maybe()?,
-            late: r.flag()?,
-            refuted: r.flag()?,
-            wants_answer: r.flag()?,
-        });
+        happenings.push(read_happening(r)?);
     }
     let (next_number, ran, known_from) = (r.unsigned()?, r.stretches()?, r.signed()?);
     let outdated = (r.unsigned()?, r.unsigned()?);

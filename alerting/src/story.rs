@@ -7,6 +7,7 @@
 use fengsui_telemetry::TimeMs;
 
 use crate::condition::Rule;
+use crate::engine::Edge;
 use crate::lifecycle::{Others, Phase};
 use crate::model::{Letter, Occurrence};
 use crate::mutant::{Mutant, planted};
@@ -23,7 +24,7 @@ pub(crate) const RAN_MAX: usize = 32;
 pub(crate) const EARLIER_MAX: usize = 8;
 
 /// One occurrence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Happening {
     pub(crate) number: u64,
     pub(crate) on: i64,
@@ -31,6 +32,10 @@ pub(crate) struct Happening {
     pub(crate) late: bool,
     pub(crate) refuted: bool,
     pub(crate) wants_answer: bool,
+    /// When the host knew of its newest edge.
+    pub(crate) known: i64,
+    /// The value at that edge.
+    pub(crate) value: Option<f64>,
 }
 
 impl Happening {
@@ -120,13 +125,21 @@ impl Story {
 
     /// Writes down a new occurrence and returns its number. `horizon`: what ended before may be
     /// forgotten.
-    pub(crate) fn begin(&mut self, on: i64, late: bool, horizon: i64) -> u64 {
+    pub(crate) fn begin(&mut self, edge: Edge, now: TimeMs, horizon: i64) -> u64 {
         self.forget(horizon);
+        let (on, late) = (edge.te, edge.flags.late);
         let number = self.next_number;
         self.next_number += 1;
-        let happening =
-            Happening { number, on, off: None, late, refuted: false, wants_answer: false };
-        self.happenings.push(happening);
+        self.happenings.push(Happening {
+            number,
+            on,
+            off: None,
+            late,
+            refuted: false,
+            wants_answer: false,
+            known: now.0,
+            value: edge.value,
+        });
         number
     }
 

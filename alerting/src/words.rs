@@ -18,6 +18,7 @@ impl Condition {
             Self::GatewayOffline { .. } => "gateway_offline",
             Self::Clock { .. } => "clock",
             Self::Unset => "unset",
+            Self::Unjudged => "unjudged",
             Self::Derived(derived) => derived.word(),
         }
     }
@@ -29,9 +30,11 @@ impl Condition {
         match self {
             Self::High { limit, .. } | Self::Low { limit, .. } => Some(*limit),
             Self::Derived(derived) => derived.limit(),
-            Self::Stale { .. } | Self::GatewayOffline { .. } | Self::Clock { .. } | Self::Unset => {
-                None
-            }
+            Self::Stale { .. }
+            | Self::GatewayOffline { .. }
+            | Self::Clock { .. }
+            | Self::Unset
+            | Self::Unjudged => None,
         }
     }
 }
@@ -82,7 +85,7 @@ impl Letter {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::On,
         Self::Off,
         Self::Acknowledged,
@@ -101,6 +104,8 @@ impl Cause {
         Self::Revised,
         Self::Refuted,
         Self::History,
+        Self::NoLongerJudged,
+        Self::JudgedAgain,
     ];
 
     /// One word for journal and API.
@@ -125,6 +130,8 @@ impl Cause {
             Self::Revised => "revised",
             Self::Refuted => "refuted",
             Self::History => "history",
+            Self::NoLongerJudged => "no_longer_judged",
+            Self::JudgedAgain => "judged_again",
         }
     }
 

@@ -29,6 +29,7 @@ export function anAlarm(changes: Partial<Alarm> = {}): Alarm {
     comment: '',
     shelfUntil: null,
     firstOut: null,
+    judged: true,
     ...changes,
   };
 }

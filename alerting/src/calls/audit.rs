@@ -144,12 +144,20 @@ fn state(machine: &Machine, open: &Open, now: TimeMs) -> State {
     hole.map_or(State::Called, State::Hole)
 }
 
-/// The second level of the same point speaks for the first. Where it stands open and nobody is
+/// The second level of the same point speaks for the first, the finer fault of a sensor for the
+/// coarser. Where it stands open and nobody is
 /// called for it, nobody is called for either; one that is not open was answered by a person.
 fn uncalled_speaker(machine: &Machine, of: &Open, open: &[Open], now: TimeMs) -> Option<Fault> {
     let speaks = |(first, second)| Some(format!("{}{second}", of.alarm.strip_suffix(first)?));
-    let speaker = [("/H", "/HH"), ("/L", "/LL")].into_iter().find_map(speaks)?;
-    let mut speakers = open.iter().filter(|one| one.alarm == speaker).peekable();
+    let pairs = [
+        ("/H", "/HH"),
+        ("/L", "/LL"),
+        ("/BADQ", "/RANGE"),
+        ("/STALE", "/RANGE"),
+        ("/STALE", "/BADQ"),
+    ];
+    let named: Vec<String> = pairs.into_iter().filter_map(speaks).collect();
+    let mut speakers = open.iter().filter(|one| named.contains(&one.alarm)).peekable();
     speakers.peek()?;
     let uncalled = |one: &Open| matches!(state(machine, one, now), State::Hole(_));
     speakers.all(uncalled).then_some(Fault::NoLadder)

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fengsui_telemetry::TimeMs;
 
+use super::change::URGENT;
 use super::entry::{Entry, Intent, Kind, Member, Reason, Why};
 use super::ladder::{Ladder, Next, Step};
 use super::machine::{Action, Key, Machine};
@@ -62,6 +63,14 @@ struct Turn {
     crowds: BTreeSet<(String, Kind)>,
     packages: u64,
     rows: Vec<Entry>,
+}
+
+impl Turn {
+    fn spend(&mut self, call: &Call) {
+        for channel in &call.channels {
+            *self.spent.entry((call.person.clone(), channel.clone())).or_default() += 1;
+        }
+    }
 }
 
 impl Machine {
@@ -119,9 +128,16 @@ impl Machine {
             Resolved::Later(until) => self.hold(key, until),
             Resolved::Nobody => self.hold(key, now + NOBODY_MS),
             Resolved::Call(call) => {
+                // A package has waited; P1 waits for nothing.
                 let first = ladder.why == Some(Why::Budget) && ladder.newest().is_none();
-                let room_at =
-                    if first { None } else { self.room_at(&call, ladder.priority, now, turn) };
+                let room_at = if first {
+                    None
+                } else if ladder.priority <= 1 {
+                    turn.spend(&call);
+                    None
+                } else {
+                    self.room_at(&call, ladder.priority, now, turn)
+                };
                 match room_at {
                     None => self.intend(key, call, now, turn),
                     Some(room_at) => self.join(key, call, (at, room_at), turn),
@@ -211,10 +227,7 @@ impl Machine {
             }
         }
         if latest.is_none() {
-            for channel in &call.channels {
-                let key = (call.person.clone(), channel.clone());
-                *turn.spent.entry(key).or_default() += 1;
-            }
+            turn.spend(call);
         }
         latest
     }
@@ -296,8 +309,17 @@ impl Machine {
         let Some(crowd) = self.crowds.remove(&place) else { return };
         let since = crowd.keys.values().map(|(at, _)| *at).min().unwrap_or(now);
         let rung = crowd.keys.values().map(|(_, rung)| *rung).min().unwrap_or(0);
-        let gathered = since + self.setup.package_ms;
-        let paced = self.packaged.get(person).map(|at| *at + self.setup.digest_ms);
+        let priority = |key: &Key| self.ladders.get(key).map(|ladder| ladder.priority);
+        let gravest = crowd.keys.keys().filter_map(priority).min().unwrap_or(u8::MAX);
+        // Beyond its budget P2 is told at once with whatever is due, and what comes in the next few
+        // seconds after them; it waits for no budget and no digest.
+        let (gather_ms, pace_ms) = if gravest <= URGENT {
+            (0, self.setup.package_ms)
+        } else {
+            (self.setup.package_ms, self.setup.digest_ms)
+        };
+        let gathered = since + gather_ms;
+        let paced = self.packaged.get(person).map(|at| *at + pace_ms);
         let ready = paced.map_or(gathered, |paced| paced.max(gathered));
         let keys: Vec<Key> = crowd.keys.keys().cloned().collect();
         if ready <= now {

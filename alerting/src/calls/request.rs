@@ -68,6 +68,11 @@ pub enum Refusal {
         /// Known.
         newest: u64,
     },
+    /// The id of the request belongs to another call.
+    #[error(
+        "此请求编号已用于另一次叫应，请换新编号 (this request id was used for another call; use a new one)"
+    )]
+    RequestUsed,
     /// Nobody of that name.
     #[error("没有这个人 (no person {0:?})")]
     NoPerson(String),
@@ -120,16 +125,36 @@ impl Machine {
         Ok(Entry::Answer { alarm, occurrence, attempt, outcome, digits, reply, by, request })
     }
 
+    /// True where an answer says what its attempt holds already: the repeat of a request, and no
+    /// other answer under its id.
+    #[must_use]
+    pub fn repeats(&self, entry: &Entry) -> bool {
+        let Entry::Answer { alarm, occurrence, attempt, outcome, reply, .. } = entry else {
+            return true;
+        };
+        let ladder = self.ladder(alarm, *occurrence);
+        let held = ladder.and_then(|ladder| find(ladder, *attempt));
+        held.is_some_and(|held| {
+            let outcome = held.outcome.map(|(outcome, _)| outcome) == Some(*outcome);
+            let replied = held.reply.as_ref().is_some_and(|(_, said)| said == reply);
+            outcome && (reply.is_empty() || replied)
+        })
+    }
+
     /// The row of a call by hand; none where the same request was taken before.
     ///
     /// # Errors
     /// What it is about, whom or over what is not known.
     pub fn call(&self, request: &CallRequest) -> Result<Option<Entry>, Refusal> {
         let (key, ladder) = self.speaking(&request.alarm, request.occurrence)?;
-        if ladder.attempts.iter().any(|attempt| attempt.intent.request == request.request) {
-            return Ok(None);
-        }
+        let mut intents = ladder.attempts.iter().map(|attempt| &attempt.intent);
         let (person, channel) = (request.person.clone(), request.channel.clone());
+        if let Some(before) = intents.find(|intent| intent.request == request.request) {
+            let same = before.person == person
+                && before.channels.contains(&channel)
+                && before.by == request.by;
+            return if same { Ok(None) } else { Err(Refusal::RequestUsed) };
+        }
         if !self.setup.persons.contains_key(&person) {
             return Err(Refusal::NoPerson(person));
         }

@@ -87,6 +87,11 @@ pub enum Refusal {
     /// Something must be said.
     #[error("缺少 {0} ({0} must not be empty)")]
     Missing(&'static str),
+    /// The id of the request belongs to another step.
+    #[error(
+        "此请求编号已用于另一步骤，请换新编号 (this request id was used for another step; use a new one)"
+    )]
+    RequestUsed,
     /// A deadline that has passed.
     #[error("期限已过 (the deadline has passed already)")]
     Past,
@@ -111,9 +116,12 @@ impl Cases {
     pub fn step(&self, request: Request, now: TimeMs) -> Result<Option<Row>, Refusal> {
         let Request { case: name, step, by, request } = request;
         let known = self.cases.get(&name);
-        let repeat = |case: &Case| case.steps.iter().any(|(_, row)| row.request == request);
-        if known.is_some_and(repeat) {
-            return Ok(None);
+        let before = known.and_then(|case| {
+            case.steps.iter().map(|(_, row)| row).find(|row| row.request == request)
+        });
+        if let Some(before) = before {
+            let same = before.step == step && before.by == by;
+            return if same { Ok(None) } else { Err(Refusal::RequestUsed) };
         }
         let number = match (known, &step) {
             (None, Step::Find { .. }) => 1,

@@ -136,3 +136,13 @@ fn every_step_that_is_named_as_allowed_leads_somewhere() {
         assert_eq!(state.is_end(), named.is_empty());
     }
 }
+
+#[test]
+fn another_step_under_the_id_of_an_earlier_one_is_refused() {
+    let mut cases = Cases::default();
+    take(&mut cases, find(), 1).unwrap();
+    assert_eq!(take(&mut cases, find(), 1), Ok(State::Found), "a repeat has one effect");
+    let confirm = Step::Confirm { text: String::new() };
+    assert_eq!(take(&mut cases, confirm, 1), Err(Refusal::RequestUsed));
+    assert_eq!(cases.get("YH-1").unwrap().steps.len(), 1);
+}

@@ -51,7 +51,7 @@ impl Engine {
         self.falls_silent(id);
     }
 
-    fn let_speak(&mut self, id: AlarmId, parent: AlarmId, te: i64, out: &mut Out<'_>) {
+    pub(crate) fn let_speak(&mut self, id: AlarmId, parent: AlarmId, te: i64, out: &mut Out<'_>) {
         let note = self.rule_note(Cause::Unsuppressed, id, parent, te, out);
         self.end_overlay(id, Way::ByRule, note, |overlays| overlays.by_design = false, out);
     }

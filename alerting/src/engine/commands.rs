@@ -97,6 +97,7 @@ impl Engine {
             }
             Verb::Unsuppress | Verb::InService => self.refuse(command, out),
         }
+        self.close_unjudged(id, out);
     }
 
     fn overlays(&self, id: AlarmId, which: impl Fn(&crate::overlay::Overlays) -> bool) -> bool {
@@ -132,8 +133,11 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let id = command.alarm;
-        let known = self.story(id).is_some_and(|s| named > 0 && named < s.next_number);
-        if !known || self.overlays(id, crate::overlay::Overlays::any) {
+        let highest = self.highest(id);
+        if named == 0 || named > highest {
+            return self.refuse_because(Refusal::NoOccurrence(named, highest), command, out);
+        }
+        if self.overlays(id, crate::overlay::Overlays::any) {
             return self.refuse(command, out);
         }
         if command.comment.trim().is_empty() && self.wants_words(id, named) {

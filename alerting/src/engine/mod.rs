@@ -11,6 +11,7 @@ mod clocks;
 mod commands;
 mod gather;
 mod late;
+mod one_sensor;
 mod rows;
 mod samples;
 mod settle;
@@ -20,6 +21,7 @@ mod silence;
 mod state;
 mod ticks;
 mod transitions;
+mod unjudged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,8 @@ use fengsui_telemetry::{Revision, TimeMs};
 
 pub(crate) use self::commands::Requests;
 pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
+pub(crate) use self::transitions::Edge;
+pub(crate) use self::unjudged::{Past, Was};
 
 use crate::deadlines::{Deadlines, Reason};
 use crate::model::{
@@ -87,10 +91,14 @@ pub struct Engine {
     pub(crate) watched: BTreeSet<AlarmId>,
     /// What each alarm suppresses while it is on.
     pub(crate) children: BTreeMap<AlarmId, Vec<AlarmId>>,
+    /// Points with RANGE or BADQ, and what these speak for.
+    pub(crate) sensors: BTreeMap<PointRef, one_sensor::SensorFaults>,
     /// Alarms whose occurrences have changed in this event, from when on, and whether by late data.
     pub(crate) touched: Vec<(AlarmId, i64, bool)>,
     /// Re-alarms of the tick in progress.
     pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
+    /// Alarms of which the plan has made something else, until the first event under it.
+    pub(crate) changed: Vec<(AlarmId, Was)>,
 }
 
 /// Where actions go, and the time of the event.
@@ -125,6 +133,17 @@ impl Engine {
         Ok(engine)
     }
 
+    /// As [`Engine::restore`], and what the snapshot knows and the plan does not have goes on as
+    /// [`Condition::Unjudged`] behind the alarms of the plan: what is in alarm stands until a person
+    /// has answered it, and the numbers of its occurrences go on when it comes back.
+    ///
+    /// # Errors
+    /// As [`Engine::restore`].
+    pub fn restore_with_past(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
+        let past = snapshot::past(snapshot)?;
+        Self::restore(unjudged::with_past(plan, past), snapshot)
+    }
+
     /// Everything that [`Engine::restore`] needs.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
@@ -140,6 +159,9 @@ impl Engine {
             self.clock_went_back(&mut out);
         }
         self.latest = self.latest.max(now.0);
+        if !self.changed.is_empty() {
+            self.tell_changed(&mut out);
+        }
         if self.watch_from.is_none() {
             self.begin_watch(now);
             self.show_unset(&mut out);
@@ -237,12 +259,29 @@ impl Engine {
             standing.occurrence = shown.map(|h| h.public());
             let waiting = story.happenings.iter().filter(|h| h.wants_answer);
             standing.unacknowledged = waiting.map(|h| h.number).collect();
-            standing.value = story.value;
+            // Of two occurrences each has its own.
+            standing.value = shown.map_or(story.value, |h| h.value);
             standing.since = story.since;
             standing.acknowledged_by.clone_from(&story.answered_by);
             standing.shelf_until = story.overlays.shelf.map(|shelf| shelf.until);
         }
         standing
+    }
+
+    /// When the host knew of the newest edge of one occurrence, and the value there; none where it is
+    /// not known any more.
+    #[must_use]
+    pub fn edge_of(&self, alarm: AlarmId, occurrence: u64) -> Option<(TimeMs, Option<f64>)> {
+        let happenings = &self.story(alarm)?.happenings;
+        let place = happenings.partition_point(|h| h.number < occurrence);
+        let found = happenings.get(place).filter(|h| h.number == occurrence)?;
+        Some((TimeMs(found.known), found.value))
+    }
+
+    /// The number of the newest occurrence that an alarm has had; 0: none yet.
+    #[must_use]
+    pub fn highest(&self, alarm: AlarmId) -> u64 {
+        self.story(alarm).map_or(0, |story| story.next_number - 1)
     }
 
     /// When something was last heard of a gateway; none: never.

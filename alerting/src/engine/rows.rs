@@ -189,8 +189,12 @@ impl Engine {
         self.rearm_realarm(id);
     }
 
-    /// The second level that speaks for a first level: on, and under no overlay.
+    /// The alarm that speaks for this one: on, and under no overlay.
     pub(crate) fn spoken_for_by(&self, id: AlarmId) -> Option<AlarmId> {
+        self.second_level_of(id).or_else(|| self.sensor_fault_of(id))
+    }
+
+    fn second_level_of(&self, id: AlarmId) -> Option<AlarmId> {
         let hot = self.alarms.get(id.0 as usize).and_then(|a| self.hot.get(a.hot as usize))?;
         let cover = AlarmId(hot.cover);
         let silenced = self.story(cover).is_some_and(|story| story.overlays.any());
@@ -201,6 +205,8 @@ impl Engine {
     pub(crate) fn falls_silent(&mut self, id: AlarmId) {
         let below = self.below(id);
         self.unspoken.extend(below);
+        let coarser = self.coarser(id);
+        self.unspoken.extend(coarser);
     }
 
     /// The first levels that a second level speaks for.

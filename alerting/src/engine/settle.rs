@@ -207,6 +207,7 @@ impl Engine {
         let story = self.story_mut(id);
         if let Some(happening) = story.numbered(was.number) {
             happening.on = found.on;
+            happening.known = out.now.0;
             if was.off.is_some() {
                 happening.off = found.off;
             }
@@ -283,7 +284,7 @@ impl Engine {
         let from = self.letter(id);
         let horizon = self.horizon(id, out.now);
         let story = self.story_mut(id);
-        let number = story.begin(on.te, true, horizon);
+        let number = story.begin(on, out.now, horizon);
         let inside = story.overlays.hid(on.te, off) && !planted(Mutant::OverlayForgetsPast);
         self.touch(id, on.te, true);
         let story = self.story_mut(id);

@@ -85,7 +85,8 @@ impl Engine {
             | Condition::Stale { .. }
             | Condition::Clock { .. }
             | Condition::Unset
-            | Condition::Derived(_) => spec.priority,
+            | Condition::Derived(_)
+            | Condition::Unjudged => spec.priority,
         }
     }
 

@@ -42,7 +42,8 @@ impl Engine {
                 | Condition::Low { .. }
                 | Condition::Clock { .. }
                 | Condition::Unset
-                | Condition::Derived(_) => {}
+                | Condition::Derived(_)
+                | Condition::Unjudged => {}
             }
             if let Some(story) = self.alarms.get_mut(place).and_then(|a| a.story.as_mut()) {
                 for (until, _) in &mut story.earlier {
@@ -83,7 +84,8 @@ impl Engine {
                 | Condition::Low { .. }
                 | Condition::Clock { .. }
                 | Condition::Unset
-                | Condition::Derived(_),
+                | Condition::Derived(_)
+                | Condition::Unjudged,
                 _,
             )
             | (Condition::Stale { .. }, Subject::Gateway(_))
@@ -149,6 +151,12 @@ impl Engine {
             self.deadlines.arm(at, Reason::Uncover(gateway));
         }
         self.look_at_waiting(gateway, out);
+    }
+
+    /// The gateway is silent now; its points may stay covered for a while after its return.
+    pub(crate) fn is_offline(&self, gateway: GatewayRef) -> bool {
+        let offline = self.gateways.get(gateway.0 as usize).map_or(NONE, |state| state.offline);
+        offline != NONE && self.is_active(AlarmId(offline))
     }
 
     fn look_at_waiting(&mut self, gateway: GatewayRef, out: &mut Out<'_>) {

@@ -261,8 +261,10 @@ impl Engine {
             feeds: Vec::new(),
             watched: BTreeSet::new(),
             children: BTreeMap::new(),
+            sensors: BTreeMap::new(),
             touched: Vec::new(),
             realarms: Vec::new(),
+            changed: Vec::new(),
             specs,
         };
         let mut placed = Vec::new();
@@ -272,6 +274,7 @@ impl Engine {
         placed.sort_by_key(|p| (p.point, p.level == Level::First, p.side, p.alarm));
         engine.lay_hot(&placed);
         engine.lay_signals();
+        engine.lay_sensor_faults();
         // Grown as they came: a gateway has no memory for what doubled last.
         engine.points.shrink_to_fit();
         engine.hot.shrink_to_fit();
@@ -301,7 +304,8 @@ impl Engine {
         let times = self.times_place(times);
         if let Subject::Point(point) = subject {
             reach(&mut self.points, point.0);
-            if let Some(state) = self.point_mut(point) {
+            if let Some(state) = self.point_mut(point).filter(|_| condition != Condition::Unjudged)
+            {
                 state.gateway = gateway;
                 state.times = times;
             }
@@ -326,7 +330,7 @@ impl Engine {
                 None
             }
             // The derived ones come after all plain limits.
-            (Condition::Unset | Condition::Derived(_), _) => None,
+            (Condition::Unset | Condition::Derived(_) | Condition::Unjudged, _) => None,
             (Condition::High { level, .. }, Subject::Point(point)) => {
                 Some(Placed { point: point.0, side: 0, level, alarm: id, rule: rule? })
             }

@@ -51,7 +51,7 @@ impl Engine {
         };
         self.lay_parent(id, out.now);
         let story = self.story_mut(id);
-        let number = story.begin(edge.te, edge.flags.late, horizon);
+        let number = story.begin(edge, out.now, horizon);
         story.value = edge.value;
         let hidden = story.overlays.any();
         if !hidden {
@@ -83,7 +83,13 @@ impl Engine {
         let parent = self.story(id).is_some_and(|story| story.overlays.parent);
         match self.spoken_for_by(id).filter(|_| sounds) {
             Some(cover) => format!("从属于 / subsumed by {}", self.spec(cover).key),
-            None if parent => "网关离线 / gateway offline".to_owned(),
+            None if parent && self.is_offline(self.spec(id).gateway) => {
+                "网关离线 / gateway offline".to_owned()
+            }
+            None if parent => {
+                "网关已恢复，该点尚未上报 / the gateway is back, the point has not reported yet"
+                    .to_owned()
+            }
             None => String::new(),
         }
     }
@@ -98,6 +104,8 @@ impl Engine {
         story.value = edge.value.or(story.value);
         let Some(happening) = story.open() else { return };
         happening.off = Some(edge.te);
+        happening.known = out.now.0;
+        happening.value = edge.value.or(happening.value);
         let number = happening.number;
         let hidden = story.overlays.any();
         let one_shot = story.overlays.shelf.filter(|shelf| shelf.one_shot);

@@ -84,6 +84,8 @@ impl Writer {
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The layout that was asked for.
+    version: u32,
 }
 
 impl<'a> Reader<'a> {
@@ -111,7 +113,11 @@ impl<'a> Reader<'a> {
         if crc32c::crc32c(body) != u32::from_le_bytes(*check) {
             return Err(RestoreFault::Checksum);
         }
-        Ok(Self { bytes: body, at: 8 })
+        Ok(Self { bytes: body, at: 8, version })
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.version
     }
 
     pub(crate) fn damaged(&self) -> RestoreFault {

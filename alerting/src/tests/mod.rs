@@ -11,6 +11,7 @@ mod stories;
 mod stories_derived;
 mod stories_late;
 mod stories_silence;
+mod stories_unjudged;
 mod story;
 
 use fengsui_telemetry::Revision;

@@ -31,7 +31,8 @@ fn asked(spec: &AlarmSpec) -> Asked {
         | Condition::GatewayOffline { .. }
         | Condition::Clock { .. }
         | Condition::Unset
-        | Condition::Derived(_) => unreachable!("limits only"),
+        | Condition::Derived(_)
+        | Condition::Unjudged => unreachable!("limits only"),
     }
 }
 

@@ -59,11 +59,11 @@ fn an_acknowledgement_of_what_never_was_is_refused() {
          10 s 85
          11 ack 0
          12 ack 2",
-        "5 P/H AA #0 refused
+        "5 P/H AA #0 refused: no occurrence 1: this alarm has had none yet
          10 P/H AB #1 on te=10
          10 P/H sounds #1
-         11 P/H BB #1 refused
-         12 P/H BB #1 refused",
+         11 P/H BB #1 refused: no occurrence 0; the highest is 1
+         12 P/H BB #1 refused: no occurrence 2; the highest is 1",
     );
 }
 

@@ -239,6 +239,60 @@ fn a_value_refused_as_out_of_range_raises_range_and_moves_no_limit() {
 }
 
 #[test]
+fn one_bad_sensor_is_one_alarm_and_what_still_holds_speaks_when_it_ends() {
+    let range = derived("P/RANGE", Derived::Range { low: -5.0, high: 105.0 });
+    let bad = AlarmSpec { on_delay_ms: 10_000, ..derived("P/BADQ", Derived::BadQuality) };
+    let stale = AlarmSpec {
+        condition: Condition::Stale { after_ms: 30_000 },
+        ..derived("P/STALE", Derived::BadQuality)
+    };
+    check(
+        vec![range.clone(), bad.clone(), stale.clone()],
+        "0 s 50
+         5 s 120
+         10 s bad
+         20 s bad
+         40 wake
+         50 s 50",
+        "5 P/RANGE AB #1 on te=5
+         5 P/RANGE sounds #1
+         20 P/BADQ AB #1 on te=20
+         40 P/STALE AB #1 on te=35
+         50 P/RANGE BD #1 off te=50
+         50 P/BADQ BD #1 off te=50
+         50 P/STALE BD #1 off te=50",
+    );
+    // Shelved, it speaks for nothing: what still holds is announced.
+    check(
+        vec![range.clone(), bad.clone()],
+        "5 s 120
+         10 s bad
+         20 s bad
+         25 shelve 600",
+        "5 P/RANGE AB #1 on te=5
+         5 P/RANGE sounds #1
+         20 P/BADQ AB #1 on te=20
+         25 P/RANGE BG #1 shelved
+         25 P/RANGE is silent
+         25 P/BADQ BB #1 re_alarm
+         25 P/BADQ sounds #1",
+    );
+    // What is less urgent speaks for nothing that is more so.
+    let lower = AlarmSpec { priority: Priority::P4, ..range };
+    check(
+        vec![lower, bad],
+        "0 s 50
+         5 s 120
+         10 s bad
+         20 s bad",
+        "5 P/RANGE AB #1 on te=5
+         5 P/RANGE sounds #1
+         20 P/BADQ AB #1 on te=20
+         20 P/BADQ sounds #1",
+    );
+}
+
+#[test]
 fn a_delay_of_range_runs_on_while_values_are_refused_as_out_of_range() {
     let range = derived("P/RANGE", Derived::Range { low: -5.0, high: 105.0 });
     let bad = AlarmSpec { on_delay_ms: 15_000, ..derived("P/BADQ", Derived::BadQuality) };
@@ -249,8 +303,7 @@ fn a_delay_of_range_runs_on_while_values_are_refused_as_out_of_range() {
          30 s bad",
         "30 P/RANGE AB #1 on te=25 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
          30 P/RANGE sounds #1
-         30 P/BADQ AB #1 on te=25 (超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)
-         30 P/BADQ sounds #1",
+         30 P/BADQ AB #1 on te=25 (从属于 / subsumed by P/RANGE; 超出仪表量程，无可用数值 / beyond the instrument's range, no number to use)",
     );
 }
 

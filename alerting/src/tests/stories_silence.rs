@@ -1,8 +1,13 @@
 //! STALE and OFFLINE.
 
-use super::high;
+use fengsui_telemetry::TimeMs;
+
 use super::story::check;
-use crate::model::{AlarmSpec, Condition, GatewayRef, PointRef, Subject};
+use super::{high, plan};
+use crate::engine::Engine;
+use crate::model::{
+    Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Letter, PointRef, Subject,
+};
 
 fn stale(point: u32, after_s: i64) -> AlarmSpec {
     AlarmSpec {
@@ -158,4 +163,26 @@ fn a_restart_in_the_middle_of_an_outage_forgets_nothing() {
          302 GW/OFFLINE DA #1 acknowledged
          302 GW/OFFLINE is silent",
     );
+}
+
+#[test]
+fn the_reason_of_a_silence_is_true_at_its_moment() {
+    let mut engine = Engine::new(plan(vec![stale(0, 30), offline(15)])).unwrap();
+    let mut reasons = Vec::new();
+    let heard = Event::Heard { gateway: GatewayRef(0) };
+    // Silent from 0 on, heard again at 20 s: at 30 s the point is silent and the gateway is not.
+    let script = [(heard.clone(), 0), (Event::Wake, 15), (heard, 20), (Event::Wake, 30)];
+    for (event, second) in script {
+        let mut actions = Vec::new();
+        engine.handle(event, TimeMs(second * 1_000), &mut actions);
+        for action in actions {
+            if let Action::Record(row) = action
+                && row.alarm == AlarmId(0)
+            {
+                reasons.push((row.to, row.comment));
+            }
+        }
+    }
+    let said = "网关已恢复，该点尚未上报 / the gateway is back, the point has not reported yet";
+    assert_eq!(reasons, [(Letter::H, said.to_owned())]);
 }

@@ -103,6 +103,8 @@ export interface Alarm {
   readonly shelfUntil: number | null;
   /** `null`: first or not says nothing of it. */
   readonly firstOut: Place | null;
+  /** False: its limit was taken away while it stood; nobody judges the point by it any more. */
+  readonly judged: boolean;
 }
 
 export type GatewayState = 'online' | 'offline' | 'never_seen';
@@ -214,6 +216,7 @@ export const alarm: Door<Alarm> = (value, where) => {
     comment: get('comment', textOrEmpty),
     shelfUntil: get('shelf_until', orNull(moment)),
     firstOut: get('first_out', orNull(place)),
+    judged: get('judged', orNull(flag)) ?? true,
   };
 };
 

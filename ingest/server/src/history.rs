@@ -41,7 +41,9 @@ pub fn occurrences(rows: &[StoredRow]) -> Vec<Span> {
             | Cause::ReAlarm
             | Cause::Duplicate
             | Cause::FutureStamp
-            | Cause::History => {}
+            | Cause::History
+            | Cause::NoLongerJudged
+            | Cause::JudgedAgain => {}
         }
     }
     let mut spans: Vec<Span> = by_number.into_values().collect();

@@ -26,8 +26,6 @@ const KEEP_MAX: usize = 200;
 const NAMED_MAX: usize = 1_000;
 /// Shown this long after everything is answered: a shift.
 const SHOWN_MS: i64 = 12 * 3_600_000;
-/// A back-fill this soon after a gateway's return belongs to its silence.
-const RETURN_MS: i64 = 600_000;
 
 /// One part of a package.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,13 +114,17 @@ pub fn packages(
     }
     let mut packages = Vec::new();
     for (gateway, mut excursions) in found {
-        let silence = silence(engine, GatewayRef(gateway), now);
+        let oldest = excursions.iter().map(|e| e.te_on).min();
+        let own = late.filter(|(of, _)| *of == gateway).map(|(_, late)| late).unwrap_or_default();
+        let from = own.from.map(|at| at.0).into_iter().chain(oldest).min();
+        let ends = excursions.iter().map(|e| e.te_off.unwrap_or(now.0)).max();
+        let to = own.to.map(|at| at.0).into_iter().chain(ends).max();
+        let data = (from.unwrap_or(now.0), to.unwrap_or(now.0));
+        let silence = silence(engine, GatewayRef(gateway), data, now);
         if excursions.is_empty() && silence.is_none() {
             continue;
         }
-        let late = late.filter(|(of, _)| *of == gateway).map(|(_, late)| late).unwrap_or_default();
-        let from = excursions.iter().map(|e| e.te_on).min().unwrap_or(now.0);
-        let from = late.from.map_or(from, |at| at.0.min(from));
+        let (late, from) = (own, data.0);
         let name = names(gateway);
         let count = excursions.len() as u64;
         excursions.truncate(NAMED_MAX);
@@ -146,16 +148,46 @@ pub fn packages(
     packages
 }
 
-/// The silence that a back-fill of now belongs to: number, beginning, end.
-fn silence(engine: &Engine, gateway: GatewayRef, now: TimeMs) -> Option<(u64, i64, Option<i64>)> {
-    let place = engine.specs().position(|alarm| {
-        alarm.subject == Subject::Gateway(gateway)
-            && matches!(alarm.condition, Condition::GatewayOffline { .. })
+/// The silence that a back-fill belongs to: the newest that lies over the time of its data. None
+/// does where the data were late for another reason; an outage of long ago has nothing to do with
+/// them.
+fn silence(
+    engine: &Engine,
+    gateway: GatewayRef,
+    data: (i64, i64),
+    now: TimeMs,
+) -> Option<(u64, i64, Option<i64>)> {
+    let mut specs = engine.specs().enumerate();
+    let (place, after_ms) = specs.find_map(|(place, alarm)| {
+        let Condition::GatewayOffline { after_ms } = *alarm.condition else { return None };
+        (alarm.subject == Subject::Gateway(gateway)).then_some((place, after_ms))
     })?;
     let alarm = fengsui_alerting::AlarmId(u32::try_from(place).ok()?);
-    let newest = engine.occurrences(alarm).into_iter().rev().find(|o| !o.refuted)?;
-    let lately = newest.off.is_none_or(|off| now.since(off) <= RETURN_MS);
-    lately.then_some((newest.number, newest.on.0, newest.off.map(|off| off.0)))
+    let silences: Vec<Silence> = engine
+        .occurrences(alarm)
+        .into_iter()
+        .filter(|o| !o.refuted)
+        .map(|o| (o.number, o.on.0, o.off.map(|off| off.0)))
+        .collect();
+    covering(&silences, after_ms, data, now)
+}
+
+/// Number, beginning, end.
+type Silence = (u64, i64, Option<i64>);
+
+/// The one that lies over most of the data. Nothing was heard for a while before it was called
+/// silent; that belongs to it.
+fn covering(
+    silences: &[Silence],
+    after_ms: i64,
+    (from, to): (i64, i64),
+    now: TimeMs,
+) -> Option<Silence> {
+    let over = |(_, on, off): &Silence| {
+        off.unwrap_or(now.0).min(to).saturating_sub(on.saturating_sub(after_ms).max(from))
+    };
+    let over = silences.iter().filter(|silence| over(silence) >= 0).max_by_key(|s| (over(s), s.0));
+    over.copied()
 }
 
 impl Package {
@@ -278,5 +310,32 @@ impl Package {
             "worst": self.excursions.iter().map(|e| e.priority).min(),
             "excursions": excursions, "known": time(self.known),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    #[test]
+    fn a_package_names_the_silence_that_lies_over_its_data_and_no_other() {
+        // Yesterday's outage, today's of two hours, and a blink shortly after.
+        let silences = [
+            (1, 0, Some(HOUR_MS)),
+            (2, 24 * HOUR_MS, Some(26 * HOUR_MS)),
+            (3, 26 * HOUR_MS + 60_000, Some(26 * HOUR_MS + 90_000)),
+        ];
+        let now = TimeMs(29 * HOUR_MS);
+        let named = |from, to| covering(&silences, 15_000, (from, to), now).map(|s| s.0);
+        assert_eq!(named(24 * HOUR_MS - 14_000, 26 * HOUR_MS + 80_000), Some(2));
+        assert_eq!(named(26 * HOUR_MS + 50_000, 26 * HOUR_MS + 80_000), Some(3));
+        assert_eq!(named(HOUR_MS / 2, HOUR_MS / 2), Some(1));
+        assert_eq!(named(5 * HOUR_MS, 6 * HOUR_MS), None, "late for another reason");
+        assert_eq!(named(28 * HOUR_MS, 29 * HOUR_MS), None, "the newest is over");
+        let lasting = [(4, 28 * HOUR_MS, None)];
+        let found = covering(&lasting, 15_000, (28 * HOUR_MS, 29 * HOUR_MS), now);
+        assert_eq!(found.map(|s| s.0), Some(4), "it lasts");
     }
 }

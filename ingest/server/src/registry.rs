@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use fengsui_alerting::limits::{LimitSet, PointLimit};
-use fengsui_alerting::{GatewayRef, Plan, PointRef, Subject};
+use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
+use fengsui_alerting::{Condition, GatewayRef, Plan, PointRef, Subject};
 use fengsui_telemetry::{Catalogue, GatewayId, Point, Revision};
 
 use crate::config::{AlarmSettings, KnownGateway};
@@ -213,6 +213,8 @@ pub struct AlarmFacts {
     pub unit: String,
     /// The limit, where it is a value.
     pub limit: Option<f64>,
+    /// Its limit was taken away while it stood: nobody judges the point by it any more.
+    pub unjudged: bool,
 }
 
 /// The facts of every alarm of a plan, by [`AlarmId`].
@@ -232,6 +234,10 @@ pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
                 limit: alarm.condition.limit(),
                 ..AlarmFacts::default()
             };
+            if alarm.condition == Condition::Unjudged {
+                facts.unjudged = true;
+                (facts.tag, facts.kind) = of_key(&alarm.key);
+            }
             let known = match alarm.subject {
                 Subject::Point(point) => registry.points.get(&point.0),
                 Subject::Gateway(_) => None,
@@ -247,6 +253,15 @@ pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
             facts
         })
         .collect()
+}
+
+/// Tag and kind of a key: all that is left of an alarm whose point has gone as well.
+fn of_key(key: &str) -> (String, &'static str) {
+    let mut parts = key.split('/').skip(1);
+    let tag = parts.next().unwrap_or_default().to_owned();
+    let kind = parts.next().unwrap_or_default();
+    let word = LimitKind::from_key(kind).map(LimitKind::word);
+    (tag, word.unwrap_or(if kind.ends_with("-UNSET") { "unset" } else { "unjudged" }))
 }
 
 #[cfg(test)]

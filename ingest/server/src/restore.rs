@@ -26,6 +26,9 @@ use crate::config::Config;
 use crate::registry::{Numbered, Registry};
 use crate::view::AlarmRow;
 
+#[cfg(test)]
+mod tests;
+
 /// Rows of one alarm in which its answer is looked for; beyond it the desk shows who, not when.
 const ANSWERS_MAX: usize = 200;
 
@@ -78,7 +81,8 @@ pub fn engine(
     let began = clock::monotonic();
     let snapshot = journal.load_snapshot().context("the engine's snapshot")?;
     let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
-    let restored = snapshot.map(|s| (s.inputs_from, Engine::restore(plan.clone(), &s.data)));
+    let restored =
+        snapshot.map(|s| (s.inputs_from, Engine::restore_with_past(plan.clone(), &s.data)));
     let (engine, from) = match restored {
         Some((from, Ok(engine))) => (engine, from),
         Some((_, Err(fault))) => {

@@ -82,6 +82,8 @@ pub struct AlarmJson<'a> {
     comment: &'a str,
     shelf_until: Option<String>,
     first_out: Option<&'a str>,
+    /// False: its limit was taken away while it stood; a person closes it.
+    judged: bool,
 }
 
 impl AlarmRow {
@@ -116,6 +118,7 @@ impl AlarmRow {
             comment: &self.comment,
             shelf_until: self.shelf_until.map(|t| stamp.rfc3339(t)),
             first_out: self.first_out.map(Place::word),
+            judged: !facts.unjudged,
         }
     }
 
@@ -139,26 +142,35 @@ pub fn rows_of(
         return Vec::new();
     }
     let newest = standing.occurrence.map_or(0, |o| o.number);
-    let row = |occurrence: Option<Occurrence>, number, state, active| AlarmRow {
-        facts: AlarmFactsRef(facts.clone()),
-        occurrence: number,
-        state,
-        active,
-        value: standing.value,
-        te_on: occurrence.map(|o| o.on),
-        te_off: occurrence.and_then(|o| o.off),
-        known: standing.since,
-        late: occurrence.is_some_and(|o| o.late),
-        recorded: true,
-        acked_by: standing.acknowledged_by.clone(),
-        acked_at: None,
-        comment: String::new(),
-        shelf_until: standing.shelf_until,
-        first_out: None,
+    let row = |occurrence: Option<Occurrence>, number, state, active: Option<bool>| {
+        let own = number == newest && active.is_some();
+        // Of several occurrences each has its own edge.
+        let (known, value) = match engine.edge_of(alarm, number) {
+            Some((known, value)) if !own => (known, value),
+            Some(_) | None => (standing.since, standing.value),
+        };
+        AlarmRow {
+            facts: AlarmFactsRef(facts.clone()),
+            occurrence: number,
+            state,
+            active: active.unwrap_or(false),
+            value,
+            te_on: occurrence.map(|o| o.on),
+            te_off: occurrence.and_then(|o| o.off),
+            known,
+            late: occurrence.is_some_and(|o| o.late),
+            recorded: true,
+            // Who answered the newest has not answered one that waits beside it.
+            acked_by: standing.acknowledged_by.clone().filter(|_| own),
+            acked_at: None,
+            comment: String::new(),
+            shelf_until: standing.shelf_until.filter(|_| own),
+            first_out: None,
+        }
     };
     let mut rows = Vec::new();
     if standing.letter != Letter::A {
-        rows.push(row(standing.occurrence, newest, standing.letter.word(), standing.active));
+        rows.push(row(standing.occurrence, newest, standing.letter.word(), Some(standing.active)));
     }
     // In order of number. Of what an alarm on the screen covers only late ones stand apart.
     let older = &standing.unacknowledged;
@@ -166,8 +178,71 @@ pub fn rows_of(
         let waits =
             |o: &Occurrence| o.late && o.number != newest && older.binary_search(&o.number).is_ok();
         for occurrence in engine.occurrences(alarm).into_iter().filter(waits) {
-            rows.push(row(Some(occurrence), occurrence.number, Letter::D.word(), false));
+            rows.push(row(Some(occurrence), occurrence.number, Letter::D.word(), None));
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use fengsui_alerting::limits::LimitSet;
+    use fengsui_alerting::{Condition, Event, GatewayRef};
+    use fengsui_telemetry::{Catalogue, GatewayId, Lane, Point, Reading, Revision, Tag};
+
+    use super::*;
+    use crate::config::{AlarmSettings, KnownGateway};
+    use crate::registry::{Numbered, Registry, facts};
+
+    const LIMITS: &str = "tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,confidence\nP,HH,90,0,0,0,P1,false,test,\n";
+
+    #[test]
+    fn each_occurrence_of_one_alarm_has_its_own_value_and_time() {
+        let limits = LimitSet::parse("limits.csv", LIMITS).unwrap();
+        let mut registry = Registry::new(&[KnownGateway {
+            id: GatewayId::parse("GW-01").unwrap(),
+            limits,
+            limits_revision: Revision(1),
+            limits_text: LIMITS.to_owned(),
+        }]);
+        let point = Point {
+            tag: Tag::parse("P").unwrap(),
+            name: String::new(),
+            unit: "%".to_owned(),
+            low: 0.0,
+            high: 100.0,
+            installation: 0,
+            equipment: String::new(),
+            period_ms: 1_000,
+            signal: "level".to_owned(),
+        };
+        let catalogue =
+            Catalogue { enterprise: String::new(), installations: Vec::new(), points: vec![point] };
+        registry.learn(0, Revision(1), Numbered { catalogue, ids: vec![1] }, true);
+        let plan = registry.plan(AlarmSettings::default());
+        let high =
+            |alarm: &fengsui_alerting::AlarmSpec| matches!(alarm.condition, Condition::High { .. });
+        let place = plan.alarms.iter().position(high).unwrap();
+        let (alarm, facts) = (AlarmId(u32::try_from(place).unwrap()), facts(&registry, &plan));
+        let mut engine = Engine::new(plan).unwrap();
+        let mut tell = |te: i64, value: f64, lane, now: i64| {
+            let point = fengsui_alerting::PointRef(1);
+            let reading = Reading::Good(value);
+            let event = Event::Sample { point, te: TimeMs(te), reading, lane };
+            engine.handle(event, TimeMs(now), &mut Vec::new());
+        };
+        tell(1_000, 50.0, Lane::Live, 1_000);
+        tell(60_000, 95.0, Lane::Live, 60_000);
+        // Beside the one that stands, a back-fill shows one that was over before it.
+        tell(20_000, 99.0, Lane::Backlog, 70_000);
+        tell(30_000, 40.0, Lane::Backlog, 70_000);
+        engine.handle(Event::Settle { gateway: GatewayRef(0) }, TimeMs(70_000), &mut Vec::new());
+        let facts = std::sync::Arc::new(facts[place].clone());
+        let mut shown: Vec<_> = rows_of(&engine, alarm, &facts)
+            .into_iter()
+            .map(|row| (row.te_on.unwrap().0, row.value, row.known.0))
+            .collect();
+        shown.sort_by_key(|row| row.0);
+        assert_eq!(shown, [(20_000, Some(99.0), 70_000), (60_000, Some(95.0), 60_000)]);
+    }
 }

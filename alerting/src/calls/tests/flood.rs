@@ -119,6 +119,42 @@ fn a_p1_is_told_by_itself_in_a_flood_of_p2() {
     assert_eq!(host.attempts("GW-01/G-1/HH")[0].0, 30, "at once");
 }
 
+/// Alarms of one priority, each a second after the one before, over a spent budget: how long each
+/// waited until somebody was called for it.
+fn waits(priority: u8) -> Vec<i64> {
+    let mut with = setup();
+    with.policies.insert(3, with.policies[&2].clone());
+    for name in ["push", "sms", "voice"] {
+        with.channels.insert(name.into(), channel(Needs::Phone, 4));
+    }
+    let mut host = Host::new(with);
+    let alarms: Vec<String> = (0..40).map(|n| format!("GW-01/P-{n:02}/HH")).collect();
+    for (second, alarm) in (0..).zip(&alarms) {
+        host.until(s(second));
+        host.now = s(second);
+        host.open(occurrence(alarm, 1, priority));
+    }
+    host.until(s(3_600));
+    let told = |(second, alarm): (i64, &String)| {
+        let alone = host.attempts(alarm).first().map(|attempt| attempt.0);
+        let together = packages(&host).into_iter().find_map(|(number, _, members)| {
+            let named = members.iter().any(|member| member.alarm == *alarm);
+            let ladder = host.machine.ladder(PACKAGE, number)?;
+            let first = ladder.attempts.front().filter(|_| named)?;
+            Some(first.at.since(s(0)) / 1_000)
+        });
+        alone.into_iter().chain(together).min().unwrap() - second
+    };
+    (0..).zip(&alarms).map(told).collect()
+}
+
+#[test]
+fn what_is_urgent_waits_for_no_budget() {
+    assert_eq!(waits(1), vec![0; 40], "P1: at once");
+    assert!(waits(2).into_iter().all(|wait| wait <= 5), "P2: as long as a package is gathered");
+    assert!(waits(3).into_iter().any(|wait| wait > 60), "P3: a digest");
+}
+
 #[test]
 fn who_reads_back_a_package_has_been_reached_for_all_of_it() {
     let mut host = Host::new(setup());

@@ -319,8 +319,35 @@ fn a_call_by_hand_leaves_the_ladder_where_it_is() {
     let digits = host.digits(HH);
     host.answer(HH, Outcome::Answered, &digits, "a");
     assert_eq!(host.next(HH), Some(960), "but whoever reads back has been reached");
+    let other = CallRequest { person: "li".into(), ..request.clone() };
+    assert_eq!(
+        host.machine.call(&other),
+        Err(Refusal::RequestUsed),
+        "nobody is called twice by it"
+    );
     let unknown = CallRequest { person: "nobody".into(), request: "d".into(), ..request };
     assert_eq!(host.machine.call(&unknown), Err(Refusal::NoPerson("nobody".into())));
+}
+
+#[test]
+fn another_answer_under_the_id_of_an_earlier_one_is_no_repeat() {
+    let mut host = Host::new(setup());
+    host.open(occurrence(HH, 1, 1));
+    host.until(s(1));
+    let answer = |outcome| AnswerRequest {
+        alarm: HH.into(),
+        occurrence: 1,
+        attempt: Some(1),
+        outcome: Some(outcome),
+        request: "a".into(),
+        ..AnswerRequest::default()
+    };
+    let entry = host.machine.answer(answer(Outcome::NoAnswer)).unwrap();
+    host.ledger(entry.clone());
+    assert!(host.machine.repeats(&entry));
+    let other = host.machine.answer(answer(Outcome::Answered)).unwrap();
+    assert_eq!(entry.id(), other.id(), "the journal drops it");
+    assert!(!host.machine.repeats(&other));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! - A journal that fails keeps its rows here and is tried again. When too many wait, the process
 //!   ends: the log and the series store hold what is needed to come to the same state again.
 
+mod deeds;
 mod flooding;
 mod play;
 mod recorder;
@@ -41,6 +42,8 @@ use crate::registry::{AlarmFacts, Registry, facts};
 use crate::steps::{Step, reached};
 use crate::view::{AlarmRow, rows_of};
 
+pub use deeds::Answered;
+use deeds::Answers;
 pub use flooding::restored as flood_restored;
 pub(crate) use play::judge;
 pub use recorder::{Recorder, Stored, journal_row};
@@ -95,10 +98,8 @@ pub enum Input {
     Clock(usize, ClockReport),
     /// Stored samples that the engine asked for.
     History(PointRef, TimeMs, Vec<(TimeMs, Reading)>),
-    /// A person.
-    Command(Command, oneshot::Sender<Option<Outcome>>),
-    /// The number of a key.
-    Find(String, oneshot::Sender<Option<AlarmId>>),
+    /// A person, about the alarm of this key; the number in the command says nothing.
+    Command(String, Command, oneshot::Sender<Answered>),
     /// Other alarms from now on.
     Registry(Arc<Registry>, Plan),
     /// End, after a last snapshot; says when it is saved.
@@ -130,6 +131,7 @@ pub struct Parts {
 struct AlarmLoop {
     parts: Parts,
     facts: Vec<Arc<AlarmFacts>>,
+    answers: Answers,
     /// The desk's queue was full.
     behind: Cell<bool>,
     recalls: SyncSender<(PointRef, TimeMs, TimeMs)>,
@@ -169,6 +171,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             facts: shared_facts(&parts.registry, &parts.engine.plan()),
             chunk: parts.chunk,
             flood: parts.flood.clone(),
+            answers: Answers::default(),
             parts,
             behind: Cell::new(false),
             recalls,
@@ -286,12 +289,7 @@ impl AlarmLoop {
                 self.log.history(point.0, from, &samples, now);
                 self.engine(Event::History { point, from, samples }, now);
             }
-            Input::Command(command, reply) => self.command(command, reply, now),
-            Input::Find(key, reply) => {
-                let found = self.facts.iter().position(|facts| facts.key == key);
-                // Who asked may be gone.
-                reply.send(found.and_then(|i| u32::try_from(i).ok()).map(AlarmId)).ok();
-            }
+            Input::Command(key, command, reply) => self.command(&key, command, reply, now),
             Input::Registry(registry, plan) => self.replan(registry, plan),
             Input::Stop(_) => {}
         }
@@ -349,28 +347,6 @@ impl AlarmLoop {
         let mut actions = Vec::new();
         self.parts.engine.handle(event, now, &mut actions);
         self.perform(actions, None, None);
-    }
-
-    /// A person hears that it is done when the journal holds it.
-    fn command(&mut self, command: Command, reply: oneshot::Sender<Option<Outcome>>, now: TimeMs) {
-        let key = usize::try_from(command.alarm.0).ok().and_then(|i| self.facts.get(i));
-        let key = key.map_or("", |facts| facts.key.as_str());
-        self.log.command(key, &crate::commands::to_json(&command), now);
-        let mut actions = Vec::new();
-        self.parts.engine.handle(Event::Command(command), now, &mut actions);
-        let outcome = actions.iter().find_map(|action| match action {
-            Action::Record(row) => Some(Outcome::of(row)),
-            Action::Annunciate { .. }
-            | Action::Silence { .. }
-            | Action::Chime { .. }
-            | Action::Recall { .. } => None,
-        });
-        let tell = move || {
-            if reply.send(outcome).is_err() {
-                warn!("a command was done and nobody waits for its answer");
-            }
-        };
-        self.perform(actions, Some(Box::new(tell)), None);
     }
 
     fn perform(&mut self, actions: Vec<Action>, reply: Option<Reply>, late: Option<(usize, Late)>) {

@@ -9,7 +9,6 @@ use fengsui_alerting::{
 use fengsui_store::RowKind;
 use fengsui_telemetry::{GatewayId, Revision, TimeMs};
 
-use super::replan::no_longer_judged;
 use super::{Outcome, annotate, shared_facts};
 use crate::config::{AlarmSettings, KnownGateway};
 use crate::registry::Registry;
@@ -71,23 +70,32 @@ impl Silent {
 }
 
 #[test]
-fn a_standing_alarm_that_a_new_plan_leaves_out_stays_in_the_journal() {
-    let Silent { plan, engine, .. } = silent();
+fn a_standing_alarm_that_a_new_plan_leaves_out_stays_on_the_desk() {
+    let Silent { registry, engine, .. } = silent();
     let now = NOON + 70_000;
-    assert_eq!(no_longer_judged(&engine, &plan, now), []);
-    let rows = no_longer_judged(&engine, &Plan::default(), now);
-    let [row] = rows.as_slice() else { panic!("{rows:#?}") };
-    assert_eq!((row.alarm.as_str(), row.occurrence), ("GW-01//OFFLINE", 1));
-    assert_eq!((row.kind, row.cause.as_str()), (RowKind::System, "no_longer_judged"));
-    assert_eq!((row.from, row.to, row.flags.as_str()), ('B', 'A', "active unacknowledged"));
-    assert!(row.comment.starts_with("不再判断"), "{}", row.comment);
+    let mut engine = Engine::restore_with_past(Plan::default(), &engine.snapshot()).unwrap();
+    let mut actions = Vec::new();
+    engine.handle(Event::Wake, now, &mut actions);
+    let Some(Action::Record(row)) = actions.first() else { panic!("{actions:#?}") };
+    let told = super::journal_row(row, "GW-01//OFFLINE");
+    assert_eq!((told.kind, told.cause.as_str()), (RowKind::Alarm, "no_longer_judged"));
+    assert_eq!((told.from, told.to, told.occurrence), ('B', 'B', 1));
+    assert!(told.comment.starts_with("不再判断"), "{}", told.comment);
+    let facts = shared_facts(&registry, &engine.plan());
+    assert_eq!((facts[0].key.as_str(), facts[0].kind), ("GW-01//OFFLINE", "gateway_offline"));
+    let [shown] = rows_of(&engine, OFFLINE, &facts[0]).try_into().unwrap();
+    assert!(shown.facts.0.unjudged && shown.wants_person(), "{shown:#?}");
 }
 
 #[test]
 fn nothing_is_left_behind_by_an_alarm_that_is_normal() {
     let Silent { plan, .. } = silent();
     let fresh = Engine::new(plan).unwrap();
-    assert_eq!(no_longer_judged(&fresh, &Plan::default(), NOON), []);
+    let mut engine = Engine::restore_with_past(Plan::default(), &fresh.snapshot()).unwrap();
+    let mut actions = Vec::new();
+    engine.handle(Event::Wake, NOON, &mut actions);
+    assert_eq!(actions, []);
+    assert_eq!(engine.specs().count(), 0);
 }
 
 #[test]

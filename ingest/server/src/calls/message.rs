@@ -8,6 +8,8 @@ use crate::stamp::Stamp;
 
 /// Members that a package names one by one; the number of all is always said.
 const NAMED_MAX: usize = 10;
+/// The value may still be beyond its limit, and no alarm will say so.
+const UNJUDGED: &str = "（报警期间限值被取消，已无人判断，请到现场核实）";
 
 /// The message of one hand-over; none where its attempt is not known any more.
 pub(super) fn of(machine: &Machine, hand: &Hand, facts: &Facts, stamp: &Stamp) -> Option<Message> {
@@ -107,7 +109,8 @@ fn name(member: &Member, facts: &Facts) -> String {
         words.into_iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
     let place = if place.is_empty() { known.gateway.clone() } else { place.join(" ") };
     let kind = known.kind.to_uppercase();
-    format!("{place} {kind}{} 第{}次", limit.unwrap_or_default(), member.occurrence)
+    let left = if known.unjudged { UNJUDGED } else { "" };
+    format!("{place} {kind}{} 第{}次{left}", limit.unwrap_or_default(), member.occurrence)
 }
 
 fn why(attempt: &Attempt) -> String {

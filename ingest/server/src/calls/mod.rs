@@ -9,6 +9,7 @@
 
 pub mod channels;
 pub mod config;
+pub(crate) mod doubts;
 mod message;
 mod office;
 mod reload;

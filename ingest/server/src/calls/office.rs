@@ -20,6 +20,7 @@ use super::rows::{CALL, CLOSURE, Facts, Told, told};
 use super::{Ask, Parts, ReceiptRequest, Refused, Said, message, view};
 use crate::clock;
 use crate::note::{self, Note};
+use crate::registry::AlarmFacts;
 
 /// Between two looks at the journal: what a person notices as "at once" is ten times as long.
 const POLL: Duration = Duration::from_millis(100);
@@ -48,6 +49,8 @@ pub(super) struct Office {
     pub(super) tokens: watch::Sender<BTreeMap<String, String>>,
     /// Seen once: a finding if it is seen again.
     suspects: BTreeSet<Finding>,
+    /// Alarms that are in no plan and not on the desk, seen once.
+    orphans: BTreeSet<String>,
     audit_at: TimeMs,
     /// Read up to here.
     at: u64,
@@ -78,6 +81,7 @@ impl Office {
             done,
             tokens,
             suspects: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             audit_at: clock::now() + AUDIT_EVERY_MS,
             at: 0,
             hands: Vec::new(),
@@ -142,20 +146,27 @@ impl Office {
             facts.into_iter().map(|one| (one.key.clone(), Arc::new(one))).collect::<Facts>()
         });
         match list.await {
-            Ok(facts) => {
-                // An alarm that no limit makes any more comes to no end in the journal.
-                let matters = self.machine.matters().map(|matter| matter.facts.alarm.clone());
-                let gone: BTreeSet<String> =
-                    matters.filter(|alarm| !facts.contains_key(alarm)).collect();
-                self.facts = Arc::new(facts);
-                for alarm in gone {
-                    warn!(%alarm, "no such alarm any more; its calls end");
-                    let gone = Event::Normal { alarm };
-                    self.machine.handle(gone, clock::now(), &mut Vec::new());
-                }
-            }
+            Ok(facts) => self.facts = Arc::new(self.with_unjudged(facts).await),
             Err(fault) => error!(%fault, "alarms unknown; calls go by the last known list"),
         }
+    }
+
+    /// An alarm whose limit was taken away while it stood is called for until a person has answered
+    /// it: its facts are those of before, or those of the desk, which has it after a restart.
+    async fn with_unjudged(&self, mut facts: Facts) -> Facts {
+        let look = tokio::time::timeout(DESK_PATIENCE, crate::desk::look(&self.parts.desk)).await;
+        let shown = look.ok().flatten().map(|look| look.rows).unwrap_or_default();
+        for row in shown.into_iter().filter(|row| row.facts.0.unjudged) {
+            facts.entry(row.facts.0.key.clone()).or_insert(row.facts.0);
+        }
+        for matter in self.machine.matters() {
+            let alarm = &matter.facts.alarm;
+            if let Some(known) = self.facts.get(alarm).filter(|_| !facts.contains_key(alarm)) {
+                let left = AlarmFacts { unjudged: true, limit: None, ..(**known).clone() };
+                facts.insert(alarm.clone(), Arc::new(left));
+            }
+        }
+        facts
     }
 
     /// Reads everything that is durable and not yet read.
@@ -343,7 +354,10 @@ impl Office {
     async fn told_by_a_person(&mut self, entry: Entry) -> Result<Value, Said> {
         let (alarm, occurrence) = entry.ladder();
         let (alarm, occurrence) = (alarm.to_owned(), occurrence);
-        self.record(vec![entry]).await?;
+        let new = self.record(vec![entry.clone()]).await?;
+        if new == [false] && !self.machine.repeats(&entry) {
+            return Err(fengsui_alerting::calls::Refusal::RequestUsed.into());
+        }
         self.turn().await;
         Ok(view::named(self, &alarm, occurrence).unwrap_or_default())
     }
@@ -429,6 +443,22 @@ impl Office {
         Err(Said::Refused(Refused::NoPerson, why))
     }
 
+    /// An alarm that no plan has and that is not on the desk either can be answered by nobody: its
+    /// calls end. Seen twice running, since a row may be on its way to the desk.
+    fn end_orphans(&mut self, look: &crate::desk::Look) {
+        let shown: BTreeSet<&str> = look.rows.iter().map(|row| row.facts.0.key.as_str()).collect();
+        let judged = |alarm: &str| self.facts.get(alarm).is_some_and(|facts| !facts.unjudged);
+        let matters = self.machine.matters().map(|matter| matter.facts.alarm.as_str());
+        let gone = matters.filter(|alarm| !judged(alarm) && !shown.contains(alarm));
+        let gone: BTreeSet<String> = gone.map(str::to_owned).collect();
+        for alarm in gone.intersection(&self.orphans) {
+            warn!(%alarm, "no such alarm any more; its calls end");
+            let ended = Event::Normal { alarm: alarm.clone() };
+            self.machine.handle(ended, clock::now(), &mut Vec::new());
+        }
+        self.orphans = gone;
+    }
+
     /// Asks the desk what stands open. What is found twice running is a finding.
     async fn audit(&mut self) {
         let look = tokio::time::timeout(DESK_PATIENCE, crate::desk::look(&self.parts.desk)).await;
@@ -443,6 +473,7 @@ impl Office {
                 priority: row.facts.0.priority,
             })
             .collect();
+        self.end_orphans(&look);
         let now = clock::now();
         let found: BTreeSet<Finding> = audit(&self.machine, &open, now).into_iter().collect();
         let again: Vec<Finding> = found.intersection(&self.suspects).cloned().collect();

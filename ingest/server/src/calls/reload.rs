@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::config::{CallsConfig, Source};
+use super::doubts::doubts;
 use super::office::Office;
 use super::{Refused, Said, channels};
 use crate::clock;
 use crate::note::Note;
+use crate::stamp::Stamp;
 
 /// The journal's word.
 const ROSTER: &str = "roster";
@@ -44,14 +46,13 @@ impl Office {
         let now = clock::now();
         let alone = self.machine.left_alone(&config.setup, now);
         if !alone.is_empty() {
-            let stamp = &self.parts.stamp;
-            let faults = alone.iter().map(|one| words(one, &stamp.rfc3339(one.at)));
-            return Err(Said::Roster(faults.collect()));
+            return Err(Said::Roster(told_alone(&alone, &self.parts.stamp)));
         }
         let changed = self.changed(&config);
         let mut answer = json!({
             "file": config.source.as_ref().map(|source| source.path().display().to_string()),
             "in_force": false, "count": changed.len(), "changed": told(&changed),
+            "warnings": doubts(&config.setup),
         });
         let Reload::By(by) = what else { return Ok(answer) };
         if !changed.is_empty() {
@@ -137,13 +138,30 @@ fn told(changed: &[Difference]) -> Value {
         .collect()
 }
 
-fn words(alone: &LeftAlone, at: &str) -> String {
+/// One line for each place and hole: hundreds of open alarms may wait for the same person.
+fn told_alone(alone: &[LeftAlone], stamp: &Stamp) -> Vec<String> {
+    let mut lines: BTreeMap<_, (&LeftAlone, usize)> = BTreeMap::new();
+    for one in alone {
+        let line = lines.entry((&one.installations, one.fault)).or_insert((one, 0));
+        line.1 += 1;
+        if (one.at, one.priority) < (line.0.at, line.0.priority) {
+            line.0 = one;
+        }
+    }
+    lines.values().map(|(one, count)| words(one, count - 1, &stamp.rfc3339(one.at))).collect()
+}
+
+fn words(alone: &LeftAlone, more: usize, at: &str) -> String {
     let LeftAlone { alarm, occurrence, priority, installations, fault, .. } = alone;
+    let (more_zh, more_en) = match more {
+        0 => (String::new(), String::new()),
+        more => (format!("等 {} 条", more + 1), format!(" and {more} more")),
+    };
     let (zh, en) = fault.text();
     // An alarm of the gateway itself belongs to no installation: the roster of `*` speaks for it.
     let place = |name: &String| if name.is_empty() { "*".to_owned() } else { name.clone() };
     let place = installations.iter().map(place).collect::<Vec<_>>().join(", ");
     format!(
-        "未结报警 {alarm} #{occurrence}（P{priority}）自 {at} 起将无人可叫：{zh}；请在 [[duty]] 或 {place} 的 [[roster]] 中写入有号码的人 / open alarm {alarm} #{occurrence} would have nobody to call from {at}: {en}; name somebody with a number in [[duty]] or in the [[roster]] of {place}"
+        "未结报警 {alarm} #{occurrence}（P{priority}）{more_zh}自 {at} 起将无人可叫：{zh}；请在 [[duty]] 或 {place} 的 [[roster]] 中写入有号码的人 / open alarm {alarm} #{occurrence}{more_en} would have nobody to call from {at}: {en}; name somebody with a number in [[duty]] or in the [[roster]] of {place}"
     )
 }

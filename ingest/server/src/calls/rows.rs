@@ -67,6 +67,8 @@ fn alarm(row: &JournalRow, facts: &Facts) -> Vec<Event> {
         "on" if hidden => {}
         "on" if has(row, "late") && row.te_off.is_some() => open(Novelty::Late),
         "on" if waits && row.comment.starts_with(SUBSUMED) => open(Novelty::SpokenFor),
+        // Whoever was answered before: that nobody judges it any more is news.
+        "no_longer_judged" if row.to == 'B' && row.from != 'B' => open(Novelty::Live),
         "on" | "re_alarm" | "unshelved" | "unsuppressed" | "in_service" if waits => {
             open(Novelty::Live);
         }
@@ -185,6 +187,8 @@ mod tests {
         let mut stale = row('B', 'B', "stale_acknowledgement", "");
         stale.command = Some(r#"{"verb":"acknowledge","occurrence":2,"by":"x"}"#.into());
         assert_eq!(says(&stale), ["ack 2 false"]);
+        assert_eq!(says(&row('C', 'B', "no_longer_judged", "")), ["opened Live"]);
+        assert_eq!(says(&row('B', 'B', "no_longer_judged", "")), Vec::<String>::new());
         let mut gateway = row('A', 'B', "on", "");
         gateway.kind = RowKind::Gateway;
         assert_eq!(says(&gateway), Vec::<String>::new(), "the centre's own engine says it too");

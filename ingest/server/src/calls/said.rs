@@ -39,6 +39,8 @@ pub enum Refused {
     NotAllowed,
     /// Somebody else took the step first.
     Overtaken,
+    /// The id of the request belongs to another deed.
+    RequestUsed,
     /// The centre's file names no roster.
     NoRoster,
 }
@@ -60,6 +62,7 @@ impl From<calls::Refusal> for Said {
             calls::Refusal::NoAttempt { .. } => Refused::NoAttempt,
             calls::Refusal::NoPerson(_) => Refused::NoPerson,
             calls::Refusal::Unreachable { .. } => Refused::Unreachable,
+            calls::Refusal::RequestUsed => Refused::RequestUsed,
         };
         Self::Refused(kind, refusal.to_string())
     }
@@ -74,6 +77,7 @@ impl From<closure::Refusal> for Said {
             closure::Refusal::NotAllowed { .. } => Refused::NotAllowed,
             closure::Refusal::Missing(field) => Refused::Field(field),
             closure::Refusal::Past => Refused::Field("deadline"),
+            closure::Refusal::RequestUsed => Refused::RequestUsed,
         };
         Self::Refused(kind, refusal.to_string())
     }

@@ -1,6 +1,6 @@
 //! Ladders and cases as JSON says them.
 
-use fengsui_alerting::calls::{Attempt, Ladder, Next, PACKAGE, Reason, Slot};
+use fengsui_alerting::calls::{Attempt, Ladder, Member, Next, PACKAGE, Reason, Slot};
 use fengsui_alerting::closure::Case;
 use fengsui_telemetry::TimeMs;
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ fn json(office: &Office, alarm: &str, occurrence: u64, ladder: &Ladder) -> Value
         "alarm": alarm, "occurrence": occurrence, "priority": ladder.priority,
         "installations": ladder.installations,
         "count": ladder.members.len(), "members": members,
-        "late": ladder.late.is_some(),
+        "late": ladder.late.is_some(), "unjudged": unjudged(office, ladder),
         "opened_at": stamp(ladder.opened_at), "round": ladder.round, "state": state,
         "answered_at": ladder.answered_at.map(stamp),
         "confirmed_at": ladder.confirmed_at.map(stamp),
@@ -127,6 +127,19 @@ fn json(office: &Office, alarm: &str, occurrence: u64, ladder: &Ladder) -> Value
         "settled": ladder.settled.map(|(why, at)| json!({ "why": why.word(), "at": stamp(at) })),
         "next": next,
         "attempts": attempts,
+    })
+}
+
+/// What of it lost its limit while it stood: nobody judges the point any more.
+fn unjudged(office: &Office, ladder: &Ladder) -> Option<Value> {
+    let left = |m: &&Member| office.facts.get(&m.alarm).is_some_and(|facts| facts.unjudged);
+    let left: Vec<&str> = ladder.members.iter().filter(left).map(|m| m.alarm.as_str()).collect();
+    (!left.is_empty()).then(|| {
+        json!({
+            "alarms": left.iter().take(MEMBERS_MAX).collect::<Vec<_>>(),
+            "zh": "报警期间限值被取消，已无人判断该点",
+            "en": "the limit was removed in alarm; nobody judges the point any more",
+        })
     })
 }
 

@@ -84,7 +84,7 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        place: Place,
+        running: Running,
     },
     /// 驳回（须经 --url）。Rejects, through --url.
     #[command(
@@ -97,7 +97,7 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        place: Place,
+        running: Running,
     },
     /// 中心公钥，写入网关配置 [centre]。The centre's public key, for the gateways' files.
     #[command(after_help = "例 Example: fengsui limits key --config centre.toml >> gateway.toml")]
@@ -125,6 +125,30 @@ pub(super) struct Place {
     /// JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A running centre, where a person decides.
+#[derive(Args)]
+pub(super) struct Running {
+    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
+    #[arg(long)]
+    url: String,
+    /// 访问令牌 token
+    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// 网关；只有一个时可省略 which gateway, where there are several
+    #[arg(long)]
+    gateway: Option<String>,
+    /// JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Running {
+    fn place(&self) -> Place {
+        let (token, gateway) = (self.token.clone(), self.gateway.clone());
+        Place { config: None, url: Some(self.url.clone()), token, gateway, json: self.json }
+    }
 }
 
 /// Why a command did not do its work.
@@ -169,13 +193,16 @@ enum Source {
 }
 
 pub(super) fn run(command: &Command) -> Exit {
+    let decided_at;
     let place = match command {
+        Command::Approve { running, .. } | Command::Reject { running, .. } => {
+            decided_at = running.place();
+            &decided_at
+        }
         Command::Import { place, .. }
         | Command::Export { place, .. }
         | Command::Diff { place, .. }
         | Command::History { place }
-        | Command::Approve { place, .. }
-        | Command::Reject { place, .. }
         | Command::Key { place } => place,
     };
     let as_json = place.json;

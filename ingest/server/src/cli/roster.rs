@@ -114,6 +114,7 @@ fn check(place: &Place) -> Result<Value, Trouble> {
         "file": source.path().display().to_string(), "persons": setup.persons.len(),
         "duty": setup.duty.len(), "rosters": setup.rosters.len(),
         "policies": setup.policies.len(), "channels": setup.channels.len(),
+        "warnings": crate::calls::doubts::doubts(setup),
     }))
 }
 
@@ -129,15 +130,19 @@ fn lines(value: &Value) -> Vec<String> {
             facts.iter().map(|fact| format!("{} = {}", text(fact, "what"), text(fact, "is")));
         return std::iter::once(file).chain(facts).collect();
     }
+    let doubts = list("warnings").unwrap_or_default();
+    let doubts: Vec<String> =
+        doubts.iter().filter_map(Value::as_str).map(|doubt| format!("⚠ {doubt}")).collect();
     let Some(changed) = list("changed") else {
-        return vec![format!(
+        let read = format!(
             "✓ {file}: {} 人 persons, {} 班 turns, {} 名册 rosters, {} 策略 policies, {} 渠道 channels",
             number("persons"),
             number("duty"),
             number("rosters"),
             number("policies"),
             number("channels")
-        )];
+        );
+        return std::iter::once(read).chain(doubts).collect();
     };
     let change =
         |one: &Value| format!("{}: {} → {}", text(one, "what"), text(one, "old"), text(one, "new"));
@@ -148,5 +153,5 @@ fn lines(value: &Value) -> Vec<String> {
         (_, true) => format!("{count} 项变更，已生效 / {count} changes, in force"),
         (_, false) => format!("{count} 项变更，未生效 / {count} changes, not in force"),
     };
-    changed.iter().map(change).chain(std::iter::once(end)).collect()
+    changed.iter().map(change).chain(doubts).chain(std::iter::once(end)).collect()
 }

@@ -15,12 +15,17 @@ use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem};
 use crate::accounts::Identity;
-use crate::alarm_loop::{Input, Outcome};
+use crate::alarm_loop::{Answered, Input};
 
 /// Rows in one request: what a person can have on the screen.
 const ROWS_MAX: usize = 50;
 /// Characters of a comment.
 const COMMENT_MAX: usize = 2_000;
+
+/// How the engine begins to say that an occurrence never was.
+const NO_OCCURRENCE: &str = "没有第";
+/// The id of a request belongs to one deed of one person.
+pub(super) const USED_BEFORE: &str = "此请求编号已用于另一操作；请换新编号 / this request id was used for another deed; use a new one";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,23 +140,28 @@ pub(super) async fn one(
     Ask { comment, request, by }: Ask<'_>,
 ) -> Option<Done> {
     let done = |outcome, why: String| Done { alarm: alarm.to_owned(), occurrence, outcome, why };
-    let Some(id) = known_alarm(app, alarm).await else {
-        return Some(done("unknown", "没有这个报警 / no such alarm".to_owned()));
-    };
     let command = Command {
-        alarm: id,
+        // The alarm loop finds it by its key.
+        alarm: AlarmId(u32::MAX),
         verb: Verb::Acknowledge { occurrence, first_level },
         by: by.display.clone(),
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
     };
-    Some(match command_done(app, command).await? {
-        Some(outcome) => match outcome.cause {
+    Some(match command_done(app, alarm, command).await? {
+        Answered::Unknown => done("unknown", "没有这个报警 / no such alarm".to_owned()),
+        Answered::Conflict => done("refused", USED_BEFORE.to_owned()),
+        Answered::Done(outcome) => match outcome.cause {
             Cause::Acknowledged => done("acknowledged", String::new()),
             Cause::StaleAcknowledgement => {
                 let why = "已有更新的一次，请确认最新的 / a newer occurrence stands; acknowledge that one";
                 done("stale", why.to_owned())
             }
+            // The rule that refused it speaks for itself.
+            Cause::Refused if outcome.why.starts_with(NO_OCCURRENCE) => {
+                done("unknown", format!("{alarm}: {}", outcome.why))
+            }
+            Cause::Refused if !outcome.why.is_empty() => done("refused", outcome.why),
             // Somebody was first, or the same person adds a note: it is in the journal.
             Cause::Refused
                 if !comment.is_empty() && matches!(outcome.letter, Letter::C | Letter::F) =>
@@ -159,10 +169,6 @@ pub(super) async fn one(
                 let why =
                     "已确认过，备注已记入台账 / acknowledged before; the note is in the journal";
                 done("acknowledged", why.to_owned())
-            }
-            // The rule that refused it speaks for itself.
-            Cause::Refused if comment.trim().is_empty() && !outcome.why.is_empty() => {
-                done("refused", outcome.why)
             }
             Cause::Refused => {
                 let why = "当前状态不需要确认 / nothing to acknowledge in this state";
@@ -182,28 +188,19 @@ pub(super) async fn one(
             | Cause::FutureStamp
             | Cause::Revised
             | Cause::Refuted
-            | Cause::History => done("refused", outcome.why),
+            | Cause::History
+            | Cause::NoLongerJudged
+            | Cause::JudgedAgain => done("refused", outcome.why),
         },
-        // The same request again: it had its effect the first time.
-        None => done("acknowledged", String::new()),
     })
 }
 
-/// Gives a command to the alarm loop and waits until it is recorded. None: the loop has ended; none
-/// inside: the same request had its effect before.
-pub(super) async fn command_done(app: &App, command: Command) -> Option<Option<Outcome>> {
+/// Gives a command to the alarm loop and waits until it is recorded. None: the loop has ended.
+pub(super) async fn command_done(app: &App, alarm: &str, command: Command) -> Option<Answered> {
     let (reply, answer) = oneshot::channel();
-    let alarms = app.alarms.clone();
+    let (alarms, alarm) = (app.alarms.clone(), alarm.to_owned());
     // The queue may be full for a moment; a blocking send must not hold the web server.
-    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Command(command, reply)));
-    sent.await.ok()?.ok()?;
+    let send = move || alarms.send(Input::Command(alarm, command, reply));
+    tokio::task::spawn_blocking(send).await.ok()?.ok()?;
     answer.await.ok()
-}
-
-pub(super) async fn known_alarm(app: &App, key: &str) -> Option<AlarmId> {
-    let (reply, answer) = oneshot::channel();
-    let (alarms, key) = (app.alarms.clone(), key.to_owned());
-    let sent = tokio::task::spawn_blocking(move || alarms.send(Input::Find(key, reply)));
-    sent.await.ok()?.ok()?;
-    answer.await.ok()?
 }

@@ -225,7 +225,7 @@ pub(super) async fn acknowledge(
     }
     let ask = ack::Ask { comment: &form.comment, request: &form.request, by: &who };
     match ack::one(&app, &form.alarm, (form.occurrence, None), ask).await {
-        Some(done) if done.outcome == "refused" => {
+        Some(done) if done.outcome != "acknowledged" => {
             let text = format!(
                 "{HEAD}<p class=blind role=alert>{}</p><p><a href=/basic>返回 Back</a></p></body></html>",
                 escape(&done.why)

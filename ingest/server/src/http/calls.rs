@@ -133,6 +133,10 @@ fn refused(kind: Refused, why: &str) -> Problem {
             let title = "别人刚刚处理 / somebody was first";
             (CONFLICT, "overtaken", title, "case", "刷新后再看 / reload")
         }
+        Refused::RequestUsed => {
+            let title = "请求编号已用 / the request id was used";
+            (CONFLICT, "request_used", title, "request", "请换新编号 / use a new id")
+        }
         Refused::NoRoster => {
             let title = "没有名册 / no roster";
             let fix = "[calls] file = \"calls.toml\"";

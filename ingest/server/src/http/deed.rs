@@ -3,19 +3,19 @@
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{OriginalUri, Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use fengsui_alerting::{Cause, Command, Permit, Verb};
+use fengsui_alerting::{AlarmId, Cause, Command, Permit, Verb};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ack::{command_done, known_alarm};
+use super::ack::{USED_BEFORE, command_done};
 use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem, login};
 use crate::accounts::{Identity, Peer, Role, secret};
-use crate::alarm_loop::Outcome;
+use crate::alarm_loop::{Answered, Outcome};
 
 /// The longest shelf of any priority, minutes: more is refused before the engine is asked.
 const MINUTES_MAX: u32 = 24 * 60;
@@ -79,12 +79,11 @@ pub(super) async fn deed(
         "in_service" => Verb::InService,
         _ => return super::problem::no_such_path(uri).await.into_response(),
     };
-    let outcome = act(&app, &deed, &body, &who, verb).await;
-    let (word, why) = match outcome {
-        Some(Some(outcome)) => told(&outcome),
-        // The same request again had its effect the first time.
-        Some(None) => ("done", String::new()),
-        None => ("unknown", "没有这个报警 / no such alarm".to_owned()),
+    let (word, why) = match act(&app, &deed, &body, &who, verb).await {
+        Some(Answered::Done(outcome)) => told(&outcome),
+        Some(Answered::Conflict) => return conflict(&deed, &body, english),
+        Some(Answered::Unknown) => ("unknown", "没有这个报警 / no such alarm".to_owned()),
+        None => return Problem::unavailable("alarm loop").into_response(),
     };
     let answer = json!({ "outcome": word, "why": &why });
     let mut response = Json(answer).into_response();
@@ -93,6 +92,18 @@ pub(super) async fn deed(
         _ => Told::refused(format!("{deed} {} {word}: {why}", body.alarm)),
     };
     response.extensions_mut().insert(told);
+    response
+}
+
+/// The id of the request belongs to another deed: neither is done again nor called done.
+fn conflict(deed: &str, body: &Body, english: bool) -> Response {
+    let fix = if english { "use a new id" } else { "请换新编号" };
+    let title = USED_BEFORE;
+    let problem =
+        Problem::new(StatusCode::CONFLICT, "request_used", title, "request", &body.request, fix);
+    let mut response = problem.into_response();
+    let told = format!("{deed} {} refused: request {} was used before", body.alarm, body.request);
+    response.extensions_mut().insert(Told::refused(told));
     response
 }
 
@@ -221,23 +232,18 @@ async fn out_of_service(
     })
 }
 
-/// None: no such alarm, or the loop has ended.
-async fn act(
-    app: &App,
-    deed: &str,
-    body: &Body,
-    who: &Identity,
-    verb: Verb,
-) -> Option<Option<Outcome>> {
+/// None: the loop has ended.
+async fn act(app: &App, deed: &str, body: &Body, who: &Identity, verb: Verb) -> Option<Answered> {
     let command = Command {
-        alarm: known_alarm(app, &body.alarm).await?,
+        // The alarm loop finds it by its key.
+        alarm: AlarmId(u32::MAX),
         verb,
         by: who.display.clone(),
         comment: body.comment.clone(),
         // The same id of another person, or for another deed, is another request.
         request: format!("{}/{deed}/{}/{}", body.request, who.id, body.alarm),
     };
-    command_done(app, command).await
+    command_done(app, &body.alarm, command).await
 }
 
 fn told(outcome: &Outcome) -> (&'static str, String) {
@@ -262,6 +268,8 @@ fn told(outcome: &Outcome) -> (&'static str, String) {
         | Cause::FutureStamp
         | Cause::Revised
         | Cause::Refuted
-        | Cause::History => ("done", String::new()),
+        | Cause::History
+        | Cause::NoLongerJudged
+        | Cause::JudgedAgain => ("done", String::new()),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::calls::said;
 use super::guard::Told;
 use super::{App, Problem};
-use crate::accounts::Identity;
+use crate::accounts::{Identity, Role};
 use crate::calls::Reload;
 
 pub(super) fn routes() -> Router<App> {
@@ -20,11 +20,41 @@ pub(super) fn routes() -> Router<App> {
         .route("/roster/reload", post(reload))
 }
 
-async fn roster(State(app): State<App>) -> Response {
+async fn roster(State(app): State<App>, Extension(who): Extension<Identity>) -> Response {
     match app.calls.roster().await {
-        Some(json) => Json(json).into_response(),
+        Some(json) if who.may(Role::Operator) => Json(json).into_response(),
+        Some(json) => Json(without_numbers(json)).into_response(),
         None => Problem::unavailable("calls").into_response(),
     }
+}
+
+/// Whoever only looks calls nobody, and needs no private number.
+fn without_numbers(mut roster: Value) -> Value {
+    let facts = roster.get_mut("facts").and_then(Value::as_array_mut);
+    for fact in facts.into_iter().flatten() {
+        let what = fact.get("what").and_then(Value::as_str).unwrap_or_default();
+        let hide: fn(&str) -> String = match what.strip_prefix("person ") {
+            Some(rest) if rest.ends_with(" phone") => masked,
+            Some(rest) if rest.ends_with(" email") => masked_mail,
+            Some(_) | None => continue,
+        };
+        let hidden = fact.get("is").and_then(Value::as_str).map(hide);
+        if let (Some(fact), Some(hidden)) = (fact.as_object_mut(), hidden) {
+            fact.insert("is".to_owned(), Value::from(hidden));
+        }
+    }
+    roster
+}
+
+/// `138****0000`; of a short number nothing but its length.
+fn masked(number: &str) -> String {
+    let count = number.chars().count();
+    let shown = |place: usize| count >= 11 && (place < 3 || place + 4 >= count);
+    number.chars().enumerate().map(|(place, c)| if shown(place) { c } else { '*' }).collect()
+}
+
+fn masked_mail(mail: &str) -> String {
+    mail.rsplit_once('@').map_or_else(|| masked(mail), |(_, host)| format!("***@{host}"))
 }
 
 async fn check(State(app): State<App>) -> Response {
@@ -62,4 +92,24 @@ pub(super) fn unusable(faults: &[String]) -> Response {
     let mut response = (status, kind, body.to_string()).into_response();
     response.extensions_mut().insert(told);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_looks_sees_no_private_number() {
+        let roster = json!({ "file": "calls.toml", "facts": [
+            { "what": "person wang name", "is": "王敏" },
+            { "what": "person wang phone", "is": "13812340000" },
+            { "what": "person li phone", "is": "110" },
+            { "what": "person li email", "is": "li@plant.example" },
+            { "what": "policy 1 ladder", "is": "duty" },
+        ] });
+        let shown = without_numbers(roster);
+        let is = |place: usize| shown["facts"][place]["is"].as_str().unwrap().to_owned();
+        let all: Vec<String> = (0..5).map(is).collect();
+        assert_eq!(all, ["王敏", "138****0000", "***", "***@plant.example", "duty"]);
+    }
 }

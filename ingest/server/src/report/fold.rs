@@ -259,7 +259,9 @@ impl<'a> Fold<'a> {
             | Cause::ReAlarm
             | Cause::Duplicate
             | Cause::FutureStamp
-            | Cause::History => {}
+            | Cause::History
+            | Cause::NoLongerJudged
+            | Cause::JudgedAgain => {}
         }
     }
 
@@ -415,7 +417,9 @@ impl<'a> Fold<'a> {
             | Cause::FutureStamp
             | Cause::Revised
             | Cause::Refuted
-            | Cause::History => None,
+            | Cause::History
+            | Cause::NoLongerJudged
+            | Cause::JudgedAgain => None,
         };
         if track.muted.len() < SPANS_MAX {
             track.muted.extend(ended.map(|from| (from, at)));

@@ -73,10 +73,12 @@ fn number_of(data: &Path, tag: &str, gateway: Option<&str>) -> Result<u32, Refus
         [(number, ..)] => Ok(*number),
         [] => {
             let near: Vec<&str> = crate::cli::near::near(tag, points.iter().map(|p| p.2.as_str()));
-            Err(Refusal::usage(format!(
-                "--point {tag:?}: 没有此位号 / no such tag; 相近 near: {}",
-                near.join(", ")
-            )))
+            let hint = if near.is_empty() {
+                String::from("全部位号见 / all tags: GET /api/v1/points")
+            } else {
+                format!("相近 near: {}", near.join(", "))
+            };
+            Err(Refusal::usage(format!("--point {tag:?}: 没有此位号 / no such tag; {hint}")))
         }
         several => {
             let gateways: Vec<&str> = several.iter().map(|(_, of, _)| of.as_str()).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fengsui_alerting::limits::{LimitSet, SecondPerson, diff};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Import, Trouble};
@@ -62,8 +62,27 @@ impl Remote {
                 503 | 504 => Exit::Unreachable,
                 _ => Exit::Refused,
             };
+            let value = if status == StatusCode::UNAUTHORIZED { self.who(value) } else { value };
             Err(Trouble::Problem(exit, value))
         })
+    }
+
+    /// The centre cannot know that the command line has no other way to log in than a token.
+    fn who(&self, mut problem: Value) -> Value {
+        let why = match &self.token {
+            None => {
+                "未给出令牌：请加 --token 或设置环境变量 FENGSUI_TOKEN（由 fengsui user token add 新建） / \
+                 no token: give --token or set FENGSUI_TOKEN (fengsui user token add makes one)"
+            }
+            Some(_) => {
+                "令牌无效、已过期或已撤销：请换一个（fengsui user token add） / \
+                 the token is wrong, expired or revoked: use another one"
+            }
+        };
+        if let Some(problem) = problem.as_object_mut() {
+            problem.insert("detail".to_owned(), Value::from(why));
+        }
+        problem
     }
 
     pub(super) fn import(&self, gateway: Option<&str>, import: &Import) -> Result<Value, Trouble> {
