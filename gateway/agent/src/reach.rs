@@ -59,7 +59,8 @@ pub(crate) fn alarmed(plan: &Plan, site: &Site) -> BTreeSet<u32> {
             Condition::Stale { .. }
             | Condition::GatewayOffline { .. }
             | Condition::Clock { .. }
-            | Condition::Unset => {}
+            | Condition::Unset
+            | Condition::Unjudged => {}
         }
     }
     points.extend(site.valves.iter().flat_map(|valve| [valve.demand, valve.open, valve.closed]));
