@@ -36,6 +36,6 @@ pub use rtu::{
 pub use schedule::{Answer, Class, Health, Offer, Outcome, Scanner, Stamp, Step};
 pub use shutoff::{Position, Shutoff, ShutoffFault, ShutoffPoints, ShutoffSettings, Signals};
 pub use site::{
-    BusKind, BusSpec, Device, Direction, Kind, Link, Mapping, Problem, Required, Section, Site,
-    SiteFault, Text, UsedProfile, Valve,
+    BusKind, BusSpec, Device, Direction, Form, Kind, Link, Mapping, Problem, Required, Section,
+    Site, SiteFault, Text, UsedProfile, Valve,
 };
