@@ -320,16 +320,17 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
         }
     };
     let numbers = spool.numbers(&site.catalogue)?;
-    let plan = config.plan_numbered(&numbers);
+    // Made where it is used: two at once would be the most that a start takes.
+    let plan = || config.plan_numbered(&numbers);
     let (engine, from, most) = match spool.snapshot() {
-        Some(saved) => match Engine::restore(plan.clone(), &saved.bytes) {
+        Some(saved) => match Engine::restore(plan(), &saved.bytes) {
             Ok(engine) => (engine, saved.covers, u64::MAX),
             Err(fault) => {
                 warn!(%fault, limits = %saved.limits, "saved engine state is not used");
-                (new_engine(plan)?, 0, REPLAY_MAX)
+                (new_engine(plan())?, 0, REPLAY_MAX)
             }
         },
-        None => (new_engine(plan)?, 0, REPLAY_MAX),
+        None => (new_engine(plan())?, 0, REPLAY_MAX),
     };
     let mut kept = Vec::new();
     let unread = spool.replay(from, most, &mut |one| kept.push(one))?;
