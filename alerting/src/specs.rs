@@ -86,8 +86,8 @@ impl SpecRef<'_> {
 #[derive(Clone, Debug)]
 struct Kept {
     subject: Subject,
-    condition: Condition,
     gateway: GatewayRef,
+    condition: u32,
     /// Where its key ends; it begins where that of the one before ends.
     key_end: u32,
     terms: u32,
@@ -99,8 +99,13 @@ pub(crate) struct Specs {
     revision: Revision,
     keys: String,
     terms: Vec<Terms>,
+    conditions: Vec<Condition>,
     kept: Vec<Kept>,
 }
+
+/// Conditions that a new one is compared with: the alarms of points next to each other are often
+/// alike.
+const CONDITIONS_COMPARED: usize = 8;
 
 impl Specs {
     pub(crate) fn of(plan: Plan) -> Self {
@@ -110,6 +115,7 @@ impl Specs {
             revision: plan.revision,
             keys: String::with_capacity(keys),
             terms: Vec::new(),
+            conditions: Vec::new(),
             kept: Vec::with_capacity(plan.alarms.len()),
         };
         for spec in plan.alarms {
@@ -138,9 +144,21 @@ impl Specs {
             specs.keys.push_str(&key);
             let key_end =
                 u32::try_from(specs.keys.len()).expect("fewer keys than the plan's check allows");
-            specs.kept.push(Kept { subject, condition, gateway, key_end, terms: place });
+            let condition = specs.place_of(condition);
+            specs.kept.push(Kept { subject, gateway, condition, key_end, terms: place });
         }
+        specs.conditions.shrink_to_fit();
         specs
+    }
+
+    fn place_of(&mut self, condition: Condition) -> u32 {
+        let lately = self.conditions.iter().enumerate().rev().take(CONDITIONS_COMPARED);
+        let known = lately.filter(|(_, one)| **one == condition).map(|(place, _)| place).next();
+        let place = known.unwrap_or_else(|| {
+            self.conditions.push(condition);
+            self.conditions.len() - 1
+        });
+        u32::try_from(place).expect("no more conditions than alarms")
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -160,7 +178,7 @@ impl Specs {
             key: self.keys.get(begins as usize..*key_end as usize)?,
             subject: *subject,
             gateway: *gateway,
-            condition,
+            condition: self.conditions.get(*condition as usize)?,
             terms: self.terms.get(*terms as usize)?,
         })
     }
@@ -196,6 +214,7 @@ mod tests {
         let specs = Specs::of(plan.clone());
         assert_eq!(specs.plan(), plan);
         assert_eq!(specs.terms.len(), 3);
+        assert_eq!(specs.conditions.len(), 3);
         assert_eq!(specs.get(AlarmId(1)).unwrap().key, "罐-1/HH");
         assert!(specs.get(AlarmId(4)).is_none());
     }

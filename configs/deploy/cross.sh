@@ -4,6 +4,7 @@
 #   cross.sh setup            compilers for C and qemu (root, once)
 #   cross.sh build [ARCH]     arm64, armhf or both, into target/cross/out/ARCH/fengsui-gateway
 #   cross.sh remap            the flags that keep this machine's paths out of a build
+#   cross.sh sqlite           what is left out of SQLite
 #
 # - Rust for ARM: Debian's "web" toolchain, unpacked beside the build and never installed, with its
 #   standard library built from source. Installing it would replace the Rust of this machine.
@@ -65,11 +66,15 @@ remap() {
   echo "--remap-path-prefix=$ROOT=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$CROSS=cross"
 }
 
+sqlite() {
+  echo "-USQLITE_ENABLE_FTS3 -USQLITE_ENABLE_FTS3_PARENTHESIS -USQLITE_ENABLE_FTS5 -USQLITE_ENABLE_RTREE"
+}
+
 build() {
   target=$1
   env LD_LIBRARY_PATH="$CROSS/root/usr/lib/x86_64-linux-gnu" RUSTC="$CROSS/root/usr/bin/rustc" \
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$CROSS/target" RUSTFLAGS="$(remap)" \
-    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$CROSS/target" RUSTFLAGS="$(remap) -C strip=symbols" \
+    LIBSQLITE3_FLAGS="$(sqlite)" CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc \
     nice "$CROSS/root/usr/bin/cargo" build --manifest-path "$ROOT/Cargo.toml" --locked \
     --profile dist -Zbuild-std=std -p fengsui-gateway --features rpi --bins --target "$target"
@@ -91,5 +96,6 @@ case "${1:-}" in
     ls -l "$CROSS"/out/*/fengsui-gateway
     ;;
   remap) remap ;;
-  *) say "用法 Usage: cross.sh setup|build|remap"; exit 2 ;;
+  sqlite) sqlite ;;
+  *) say "用法 Usage: cross.sh setup|build|remap|sqlite"; exit 2 ;;
 esac

@@ -29,6 +29,10 @@ if [ "$machine" != "$wanted" ]; then
   exit 1
 fi
 glibc=$(readelf -V "$BINARY" | grep -o 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort -Vu | tail -1)
+# Packed addresses are read by 2.36 and later; that is no version of a symbol.
+if readelf -SW "$BINARY" | grep -q '\.relr\.dyn'; then
+  glibc=$(printf '%s\n2.36\n' "$glibc" | sort -V | tail -1)
+fi
 
 mkdir -p "$OUT"
 TREE=$(mktemp -d "$OUT/deb.XXXXXX")

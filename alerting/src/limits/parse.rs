@@ -70,13 +70,7 @@ impl LimitSet {
     fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>) {
         let mut reader = Reader { file: file_name, faults: Vec::new() };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut rows = Vec::new();
-        if let Some((columns, records)) = reader.records(text) {
-            for (line, record) in records {
-                let cells = Cells { line, columns: &columns, record: &record };
-                rows.extend(reader.row(&cells));
-            }
-        }
+        let rows = reader.rows(text);
         reader.check_together(&rows);
         reader.faults.sort_by_key(|fault| fault.row);
         (Self::new(file_name, rows), reader.faults)
@@ -92,8 +86,6 @@ fn separator(text: &str) -> u8 {
     [b';', b'\t'].into_iter().find(|other| count(*other) > commas).unwrap_or(b',')
 }
 
-/// A record with its line.
-type Records = Vec<(u64, csv::StringRecord)>;
 /// Place of each column.
 type Columns = BTreeMap<&'static str, usize>;
 
@@ -125,35 +117,41 @@ impl Reader<'_> {
         });
     }
 
-    fn records(&mut self, text: &str) -> Option<(Columns, Records)> {
+    /// Row by row: a file of 30,000 is not held a second time.
+    fn rows(&mut self, text: &str) -> Vec<LimitRow> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(separator(text))
             .from_reader(text.as_bytes());
-        let mut records = Vec::new();
+        let is_heading = |record: &csv::StringRecord| record.iter().any(|c| c.trim() == "tag");
+        let mut columns: Option<Columns> = None;
+        let (mut before, mut rows) = (0, Vec::new());
         for (place, record) in reader.records().enumerate() {
-            match record {
-                Ok(record) => {
-                    let line = record.position().map_or(0, csv::Position::line);
-                    if place < 2 || record.iter().any(|cell| !cell.trim().is_empty()) {
-                        records.push((line, record));
-                    }
-                }
+            let record = match record {
+                Ok(record) => record,
                 Err(error) => {
                     let row = error.position().map_or(0, csv::Position::line);
                     self.fault(row, "", "", LimitTrouble::Csv(error.to_string()));
+                    continue;
                 }
+            };
+            let line = record.position().map_or(0, csv::Position::line);
+            if place >= 2 && record.iter().all(|cell| cell.trim().is_empty()) {
+                continue;
+            }
+            match &columns {
+                Some(columns) => rows.extend(self.row(&Cells { line, columns, record: &record })),
+                None if before < 2 && is_heading(&record) => {
+                    columns = Some(self.columns(line, &record));
+                }
+                None => before += 1,
             }
         }
-        let is_heading = |record: &csv::StringRecord| record.iter().any(|c| c.trim() == "tag");
-        let Some(at) = records.iter().take(2).position(|(_, record)| is_heading(record)) else {
+        if columns.is_none() {
             self.fault(1, "", "", LimitTrouble::NoHeading);
-            return None;
-        };
-        let data = records.split_off(at + 1);
-        let (line, heading) = records.pop()?;
-        Some((self.columns(line, &heading), data))
+        }
+        rows
     }
 
     fn columns(&mut self, line: u64, heading: &csv::StringRecord) -> Columns {

@@ -44,7 +44,7 @@ const OWN: GatewayRef = GatewayRef(0);
 const TRANSITIONS_MAX: usize = 10_000;
 /// Samples that the engine keeps for late ones, of all points together: a megabyte. Late are here
 /// only those of devices with a clock of their own; what is older is asked of the spool.
-const HELD_SAMPLES: usize = 65_536;
+const HELD_SAMPLES: usize = 32_768;
 /// The loop turns at least this often, so that a standing count of turns means a stalled engine.
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.

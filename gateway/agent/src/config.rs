@@ -123,6 +123,7 @@ impl Config {
         let (file, mut wrong) = (path.display().to_string(), Vec::new());
         let own = own::read(&file, &text, &mut wrong);
         let base = path.parent().unwrap_or(Path::new("."));
+        let data = own.data.as_ref().map(|data| base.join(data));
         let files = match &own.site {
             Some(site) => SiteFiles::load(&base.join(site), bytes),
             None => Err(Vec::new()),
@@ -140,13 +141,13 @@ impl Config {
         }
         wrong.sort_by_key(|fault| fault.row);
         let wrong = wrong.into_iter().map(ConfigFault::Site);
-        match (files, own.data) {
+        match (files, data) {
             (Ok(files), Some(data)) if wrong.len() == 0 => Ok(Self {
                 sparkplug: own.sparkplug.map(|file| file.of_gateway(files.site.gateway.as_str())),
                 site: files.site,
                 limits: files.limits,
                 limits_revision: files.limits_revision,
-                data: base.join(data),
+                data,
                 uplink: own.uplink,
                 local: own.local.unwrap_or(LocalOutput::Sim),
                 spool: own.spool,

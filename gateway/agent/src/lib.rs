@@ -11,6 +11,7 @@
 //! - The siren needs neither disk, broker nor centre.
 
 mod alarm;
+mod apart;
 mod bus;
 mod check;
 mod clock;

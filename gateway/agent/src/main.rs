@@ -13,8 +13,10 @@ use clap_complete::Shell;
 use fengsui_gateway::commission::{self, GuessArgs, ReadArgs, Said, ScanArgs, WatchArgs};
 use fengsui_gateway::{Loaded, Report, SpoolVerb, check, run_reloading, spool_verb};
 use tokio::sync::watch;
-use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, error, info};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Parser)]
 #[command(
@@ -219,12 +221,15 @@ fn lines(report: &Report) -> String {
 }
 
 fn run_gateway(path: &std::path::Path, log_json: bool) -> u8 {
-    let filter = EnvFilter::try_from_env("FENGSUI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // Targets and levels: a filter for fields of spans would bring a regular expression engine
+    // along, and a board with little memory holds every page of it that lies beside something used.
+    let asked = std::env::var("FENGSUI_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    let logs = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(stderr);
     if log_json {
-        logs.json().init();
+        logs.json().finish().with(filter).init();
     } else {
-        logs.init();
+        logs.finish().with(filter).init();
     }
     let loaded = match Loaded::load(path) {
         Ok(loaded) => loaded,

@@ -19,6 +19,11 @@ impl Packed {
         Ok(Self { bytes: zstd::bulk::compress(plain, LEVEL)?.into(), size: plain.len() })
     }
 
+    /// The same bytes in another place: a clone shares them.
+    pub(crate) fn laid_anew(&self) -> Self {
+        Self { bytes: (*self.bytes).into(), size: self.size }
+    }
+
     /// The bytes as they were.
     pub(crate) fn plain(&self) -> io::Result<Vec<u8>> {
         zstd::bulk::decompress(&self.bytes, self.size)

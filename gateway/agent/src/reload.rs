@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use crate::apart;
 use crate::config::{Config, ConfigFault};
 use crate::orders;
 use crate::packed::Packed;
@@ -48,9 +49,17 @@ impl Loaded {
     /// # Errors
     /// Every fault.
     pub fn load(path: &Path) -> Result<Self, Vec<ConfigFault>> {
-        let mut files = Files::default();
-        let config = Config::load_from(path, &mut |file| files.read(file))?;
-        Ok(Self { path: path.to_owned(), config, files })
+        let loaded: Result<Self, _> = apart::apart(|| {
+            let mut files = Files::default();
+            let config = Config::load_from(path, &mut |file| files.read(file))?;
+            Ok(Self { path: path.to_owned(), config, files })
+        });
+        // What stays is laid down again, below what the check took.
+        loaded.map(|Self { path, config, files }| Self {
+            path: path.clone(),
+            config,
+            files: files.laid_anew(),
+        })
     }
 }
 
@@ -65,6 +74,14 @@ impl Files {
         let bytes = spreadsheet::bytes(file)?;
         *kept = Some(Packed::of(&bytes)?);
         Ok(bytes)
+    }
+
+    /// The same, in other places of the heap.
+    fn laid_anew(&self) -> Self {
+        let anew = |(file, kept): (&PathBuf, &Option<Packed>)| {
+            (file.clone(), kept.as_ref().map(Packed::laid_anew))
+        };
+        Self(self.0.iter().map(anew).collect())
     }
 
     /// The configuration that was read from them.

@@ -328,18 +328,19 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
         }
     };
     let numbers = spool.numbers(&site.catalogue)?;
-    let plan = config.plan_numbered(&numbers);
+    // Made where it is used: two at once would be the most that a start takes.
+    let plan = || config.plan_numbered(&numbers);
     let saved = spool.snapshot();
     let (bytes, tripped) = saved.as_ref().map(|saved| parted(&saved.bytes)).unwrap_or_default();
     let (engine, from, most) = match &saved {
-        Some(saved) => match Engine::restore(plan.clone(), bytes) {
+        Some(saved) => match Engine::restore(plan(), bytes) {
             Ok(engine) => (engine, saved.covers, u64::MAX),
             Err(fault) => {
                 warn!(%fault, limits = %saved.limits, "saved engine state is not used");
-                (new_engine(plan)?, 0, REPLAY_MAX)
+                (new_engine(plan())?, 0, REPLAY_MAX)
             }
         },
-        None => (new_engine(plan)?, 0, REPLAY_MAX),
+        None => (new_engine(plan())?, 0, REPLAY_MAX),
     };
     drop(saved);
     let mut kept = Vec::new();

@@ -38,6 +38,6 @@ pub use shutoff::{
     Position, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
 };
 pub use site::{
-    BusKind, BusSpec, Device, Direction, Kind, Link, Mapping, Problem, Required, Section, Site,
-    SiteFault, Text, UsedProfile, Valve,
+    BusKind, BusSpec, Device, Direction, Form, Kind, Link, Mapping, Problem, Required, Section,
+    Site, SiteFault, Text, UsedProfile, Valve,
 };

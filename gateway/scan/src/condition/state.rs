@@ -15,7 +15,7 @@ use super::{Clause, Counter, Register, Rules, Verdict};
 use crate::decode::{Raw, Scaling, judge, raw_of};
 use crate::plan::AUXILIARY;
 use crate::register::WordOrder;
-use crate::site::Mapping;
+use crate::site::{Form, Mapping};
 
 /// The cells of one point or register in a reply.
 #[derive(Clone, Copy, Debug)]
@@ -390,11 +390,7 @@ fn auxiliaries(mappings: &[Mapping]) -> (BTreeMap<Register, usize>, Vec<Mapping>
 impl Register {
     /// As something that can be planned. It is no point: its index names none.
     pub(crate) fn mapping(self, device: usize, period_ms: u32, row: usize) -> Option<Mapping> {
-        Some(Mapping {
-            point: AUXILIARY,
-            device,
-            function: self.function,
-            address: self.address,
+        let form = Form {
             encoding: self.encoding,
             order: self.order,
             scaling: Arc::new(Scaling::new(1.0, 0.0)?),
@@ -402,8 +398,9 @@ impl Register {
             low: f64::MIN,
             high: f64::MAX,
             period_ms,
-            row,
             rules: None,
-        })
+        };
+        let Self { function, address, .. } = self;
+        Some(Mapping { point: AUXILIARY, function, address, device, row, form: Arc::new(form) })
     }
 }

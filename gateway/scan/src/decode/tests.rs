@@ -9,6 +9,7 @@
 
 use super::*;
 use crate::register::{Encoding, Function};
+use crate::site::Form;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -37,11 +38,16 @@ fn lay(order: WordOrder, big_endian: &[u8]) -> Vec<u16> {
 }
 
 fn mapping(encoding: Encoding, order: WordOrder) -> Mapping {
-    Mapping {
-        point: 0,
-        device: 0,
-        function: Function::Holding,
-        address: 0,
+    of_form(form(encoding, order))
+}
+
+fn of_form(form: Form) -> Mapping {
+    let function = Function::Holding;
+    Mapping { point: 0, device: 0, function, address: 0, row: 3, form: form.into() }
+}
+
+fn form(encoding: Encoding, order: WordOrder) -> Form {
+    Form {
         encoding,
         order,
         scaling: Arc::new(Scaling::new(1.0, 0.0).unwrap()),
@@ -49,7 +55,6 @@ fn mapping(encoding: Encoding, order: WordOrder) -> Mapping {
         low: -1e300,
         high: 1e300,
         period_ms: 1_000,
-        row: 3,
         rules: None,
     }
 }
@@ -124,10 +129,8 @@ proptest! {
         order in 0_usize..4, scale in -1e300_f64..1e300, offset in -1e300_f64..1e300,
     ) {
         let Some(scaling) = Scaling::new(scale, offset) else { return Ok(()) };
-        let mapping = Mapping {
-            scaling: scaling.into(),
-            ..mapping(Encoding::ALL[encoding], WordOrder::ALL[order])
-        };
+        let form = form(Encoding::ALL[encoding], WordOrder::ALL[order]);
+        let mapping = of_form(Form { scaling: scaling.into(), ..form });
         let reading = decode_words(&mapping, &words);
         prop_assert!(reading.value().is_none_or(f64::is_finite));
         if words.len() != usize::from(mapping.encoding.words()) {
@@ -151,26 +154,26 @@ fn nan_infinity_and_sentinels_are_bad_and_never_a_number() {
         assert_eq!(got, Reading::Bad(Fault::NotANumber));
     }
     let tenth = Scaling::new(0.1, 0.0).unwrap();
-    let gas = Mapping {
+    let gas = of_form(Form {
         sentinels: [Raw::Whole(65_535)].into(),
         scaling: tenth.into(),
         high: 100.0,
         low: 0.0,
-        ..mapping(Encoding::U16, WordOrder::Abcd)
-    };
+        ..form(Encoding::U16, WordOrder::Abcd)
+    });
     assert_eq!(decode_words(&gas, &[65_535]), Reading::Bad(Fault::Sentinel));
     assert_eq!(decode_words(&gas, &[234]), Reading::Good(23.4));
-    let flow = Mapping {
+    let flow = of_form(Form {
         sentinels: [Raw::Float(-9_999.9)].into(),
-        ..mapping(Encoding::F32, WordOrder::Abcd)
-    };
+        ..form(Encoding::F32, WordOrder::Abcd)
+    });
     let words = lay(WordOrder::Abcd, &(-9_999.9_f32).to_be_bytes());
     assert_eq!(decode_words(&flow, &words), Reading::Bad(Fault::Sentinel));
 }
 
 #[test]
 fn just_outside_the_range_is_doubted_and_further_out_refused() {
-    let level = Mapping { low: 0.0, high: 100.0, ..mapping(Encoding::I16, WordOrder::Abcd) };
+    let level = of_form(Form { low: 0.0, high: 100.0, ..form(Encoding::I16, WordOrder::Abcd) });
     let say = |raw: i16| decode_words(&level, &[raw as u16]);
     assert_eq!(say(0), Reading::Good(0.0));
     assert_eq!(say(100), Reading::Good(100.0));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::decode::Scaling;
 use crate::register::{Encoding, WordOrder};
-use crate::site::Link;
+use crate::site::{Form, Link};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -29,11 +29,7 @@ fn mapping(
     encoding: Encoding,
     period_ms: u32,
 ) -> Mapping {
-    Mapping {
-        point,
-        device: 0,
-        function,
-        address,
+    let form = Form {
         encoding,
         order: WordOrder::Abcd,
         scaling: Arc::new(Scaling::new(1.0, 0.0).unwrap()),
@@ -41,9 +37,9 @@ fn mapping(
         low: 0.0,
         high: 1.0,
         period_ms,
-        row: 3,
         rules: None,
-    }
+    };
+    Mapping { point, device: 0, function, address, row: 3, form: form.into() }
 }
 
 /// `holding 0..8` for each block.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::Scanner;
 use crate::condition::Memory;
-use crate::site::{Device, Link, Mapping};
+use crate::site::{Device, Form, Link, Mapping};
 
 /// The memory of one device.
 #[derive(Clone, Debug)]
@@ -68,14 +68,7 @@ impl Scanner {
 
 /// The same registers, read and judged in the same way.
 fn is_same(before: &Mapping, now: &Mapping) -> bool {
-    let row = |m: &Mapping| (m.function, m.address, m.encoding);
-    row(before) == row(now)
-        && *now
-            == Mapping {
-                point: now.point,
-                device: now.device,
-                row: now.row,
-                period_ms: now.period_ms,
-                ..before.clone()
-            }
+    let registers = |m: &Mapping| (m.function, m.address);
+    let form = || Form { period_ms: now.period_ms, ..(*before.form).clone() };
+    registers(before) == registers(now) && *now.form == form()
 }

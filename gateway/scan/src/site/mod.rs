@@ -16,6 +16,7 @@ mod shutoff;
 mod slips;
 mod system;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
@@ -90,12 +91,29 @@ pub struct Device {
 pub struct Mapping {
     /// Index of the point in the catalogue.
     pub point: u32,
-    /// Index of the device in [`Site::devices`].
-    pub device: usize,
     /// Which table.
     pub function: Function,
     /// First address.
     pub address: u16,
+    /// Index of the device in [`Site::devices`].
+    pub device: usize,
+    /// Row of the point sheet, for messages.
+    pub row: usize,
+    /// How it is read; its fields are the mapping's own.
+    pub form: Arc<Form>,
+}
+
+impl Deref for Mapping {
+    type Target = Form;
+
+    fn deref(&self) -> &Form {
+        &self.form
+    }
+}
+
+/// How a value is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
     /// How it is encoded.
     pub encoding: Encoding,
     /// In which order its bytes stand.
@@ -110,8 +128,6 @@ pub struct Mapping {
     pub high: f64,
     /// Scan period.
     pub period_ms: u32,
-    /// Row of the point sheet, for messages.
-    pub row: usize,
     /// What else is known of it; none for most points.
     pub rules: Option<Box<Rules>>,
 }
@@ -184,13 +200,13 @@ impl Site {
         };
         let points_file = system.points_file.clone().unwrap_or_default();
         rules::check(file, &points_file, &system.devices, &rows, &mut faults);
-        let mut points = rows.iter().map(|row| row.point.clone()).collect();
+        let (mut points, mappings): (Vec<_>, Vec<_>) =
+            rows.into_iter().map(|row| (row.point, row.mapping)).unzip();
         let valves = shutoff::parse(file, text, &system, &mut points, &mut faults);
         let Some(gateway) = system.gateway.filter(|_| faults.is_empty()) else {
             faults.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
             return Err(faults);
         };
-        let mappings = rows.into_iter().map(|row| row.mapping).collect();
         let catalogue = Catalogue {
             enterprise: system.enterprise,
             installations: system.installations,

@@ -11,7 +11,7 @@ use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
 use super::slips::{error_cell, hidden, one_line, reference_number};
 use super::system::System;
-use super::{Kind, Mapping, Problem, SiteFault, sentinels};
+use super::{Form, Kind, Mapping, Problem, SiteFault, sentinels};
 use crate::condition::{Rules, Table};
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
@@ -43,6 +43,10 @@ const PERIOD_MIN_MS: u32 = 20;
 /// Slowest scan: a day.
 const PERIOD_MAX_MS: u32 = 86_400_000;
 
+/// Forms of the same range, period and encoding that a row is compared with: orders, scalings and
+/// sentinels are few, rules are nearly always a row's own.
+const FORMS_COMPARED: usize = 8;
+
 /// One row that was read.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -59,6 +63,8 @@ struct Sheet<'a, 'r> {
     /// By the bits of scale and offset.
     scalings: BTreeMap<(u64, u64), Arc<Scaling>>,
     sentinels: BTreeMap<(String, Encoding), Arc<[Raw]>>,
+    /// By the bits of low and high, period and encoding.
+    forms: BTreeMap<(u64, u64, u32, Encoding), Vec<Arc<Form>>>,
     faults: &'a mut Vec<SiteFault>,
 }
 
@@ -84,7 +90,9 @@ pub(super) fn parse(
         .from_reader(text.as_bytes());
     let (columns, tables) = (BTreeMap::new(), BTreeMap::new());
     let (scalings, sentinels) = (BTreeMap::new(), BTreeMap::new());
-    let mut sheet = Sheet { file, columns, profiles, read, tables, scalings, sentinels, faults };
+    let forms = BTreeMap::new();
+    let mut sheet =
+        Sheet { file, columns, profiles, read, tables, scalings, sentinels, forms, faults };
     let before = sheet.faults.len();
     let mut rows = Vec::new();
     let mut width = 0;
@@ -297,9 +305,10 @@ impl Sheet<'_, '_> {
             self.fault(cells.row, Some("low"), Some(&shown), Problem::RangeUpsideDown);
         }
         let overlay = self.overlay(cells, chosen);
-        let mapping = overlay
-            .as_ref()
-            .and_then(|overlay| self.mapping(&Cells { overlay, ..*cells }, device, chosen));
+        let mapping = overlay.as_ref().and_then(|overlay| {
+            let cells = Cells { overlay, ..*cells };
+            self.mapping(&cells, device, chosen, (low.zip(high), period_ms))
+        });
         let (low, high, period_ms) = (low?, high?, period_ms?);
         let point = Point {
             tag: tag?,
@@ -313,8 +322,7 @@ impl Sheet<'_, '_> {
             signal: signal?,
         };
         let place = u32::try_from(seen.len().saturating_sub(1)).ok()?;
-        let mapping = Mapping { point: place, low, high, period_ms, ..mapping? };
-        Some(Row { point, mapping })
+        Some(Row { point, mapping: Mapping { point: place, ..mapping? } })
     }
 
     fn tag(&mut self, cells: &Cells<'_>, seen: &mut BTreeMap<Tag, usize>) -> Option<Tag> {
@@ -413,6 +421,7 @@ impl Sheet<'_, '_> {
         cells: &Cells<'_>,
         device: Option<usize>,
         chosen: Option<&Chosen>,
+        (range, period_ms): (Option<(f64, f64)>, Option<u32>),
     ) -> Option<Mapping> {
         let function = self.filled(cells, "function").and_then(|cell| {
             let words = Function::ALL.map(Function::word);
@@ -454,21 +463,40 @@ impl Sheet<'_, '_> {
         }
         let sentinels = encoding.and_then(|encoding| self.sentinels(cells, encoding));
         let rules = function.zip(encoding).and_then(|about| self.rules(cells, about, chosen));
-        Some(Mapping {
-            point: 0,
-            device: device?,
-            function: function?,
-            address: u16::try_from(address?).ok()?,
+        let (low, high) = range?;
+        let form = Form {
             encoding: encoding?,
             order: order?,
             scaling: scaling?,
             sentinels: sentinels?,
-            low: 0.0,
-            high: 0.0,
-            period_ms: 0,
-            row: cells.row,
+            low,
+            high,
+            period_ms: period_ms?,
             rules: rules?,
+        };
+        Some(Mapping {
+            point: 0,
+            function: function?,
+            address: u16::try_from(address?).ok()?,
+            device: device?,
+            row: cells.row,
+            form: self.shared(form),
         })
+    }
+
+    /// The form of an earlier row, where it is the same.
+    fn shared(&mut self, form: Form) -> Arc<Form> {
+        let same = |known: &&Arc<Form>| known.rules.is_none() && ***known == form;
+        let key = (form.low.to_bits(), form.high.to_bits(), form.period_ms, form.encoding);
+        let known = self.forms.entry(key).or_default();
+        match known.iter().rev().take(FORMS_COMPARED).find(same) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let form = Arc::new(form);
+                known.push(Arc::clone(&form));
+                form
+            }
+        }
     }
 
     fn scaling(&mut self, cells: &Cells<'_>) -> Option<Arc<Scaling>> {

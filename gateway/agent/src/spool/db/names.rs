@@ -52,7 +52,8 @@ impl Db {
         let tx = self.sql.transaction()?;
         let mut numbers = Vec::with_capacity(catalogue.points.len());
         {
-            let mut known = known_numbers(&tx)?;
+            // A catalogue names no tag twice.
+            let known = known_numbers(&tx)?;
             let mut free = known.values().max().map_or(0, |number| number.saturating_add(1));
             let mut add =
                 tx.prepare("INSERT OR REPLACE INTO point (tag, number, crc) VALUES (?1, ?2, ?3)")?;
@@ -62,7 +63,6 @@ impl Db {
                     Some(number) => *number,
                     None => {
                         add.execute(params![tag, free, point_crc(tag, free)])?;
-                        known.insert(tag.to_owned(), free);
                         free += 1;
                         free - 1
                     }
