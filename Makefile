@@ -78,8 +78,8 @@ LEAN := LIBSQLITE3_FLAGS="$(shell configs/deploy/cross.sh sqlite)"
 PACKED := -C link-arg=-Wl,-z,pack-relative-relocs -C strip=symbols
 
 dist: web
-	RUSTFLAGS="$$(configs/deploy/cross.sh remap)" $(LEAN) $(CARGO) build $(LOCKED) --profile dist \
-	  -p fengsui -p fengsui-plant --bins
+	RUSTFLAGS="$$(configs/deploy/cross.sh remap)" $(LEAN) CARGO_PROFILE_DIST_LTO=thin \
+	  $(CARGO) build $(LOCKED) --profile dist -p fengsui -p fengsui-plant --bins
 	RUSTFLAGS="$$(configs/deploy/cross.sh remap)" $(LEAN) $(CARGO) rustc $(LOCKED) --profile dist \
 	  -p fengsui-gateway --bin fengsui-gateway -- $(PACKED)
 	configs/deploy/cross.sh build
