@@ -138,6 +138,7 @@ fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
         at.map_or("—".to_owned(), |at| app.stamp.people(at))
     };
     let late = if row.late { " 迟到" } else { "" };
+    let unjudged = if facts.unjudged { " 不再判断" } else { "" };
     let unrecorded = if row.recorded { "" } else { " 未入账" };
     let button = if row.wants_person() && reader.who.may(Role::Operator) {
         format!(
@@ -152,7 +153,7 @@ fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
         escape(row.acked_by.as_deref().unwrap_or(""))
     };
     format!(
-        "<tr><td class={colour}>{shape}<td>{}{late}{unrecorded}<td>{} {}<td>{}<td>{} {}<td>{} / {} {}<td>{}<td>{}<td>{button}</tr>",
+        "<tr><td class={colour}>{shape}<td>{}{late}{unjudged}{unrecorded}<td>{} {}<td>{}<td>{} {}<td>{} / {} {}<td>{}<td>{}<td>{button}</tr>",
         state_zh(row.state),
         escape(&facts.enterprise),
         escape(&facts.equipment),
