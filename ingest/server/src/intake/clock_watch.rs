@@ -36,6 +36,8 @@ pub(super) struct ClockWatch {
     beats: VecDeque<(TimeMs, i64)>,
     /// What was last said; before anything was, what the alarm makes of it.
     unset: bool,
+    /// Which run of its machine this is.
+    boot: Option<u64>,
     /// A step that nobody has been told of.
     stepped_ms: Option<i64>,
 }
@@ -61,9 +63,12 @@ impl ClockWatch {
         self.unset = bad;
     }
 
-    /// Perhaps another run of its machine: what was measured is over.
-    pub(super) fn born(&mut self) {
-        *self = Self { unset: self.unset, ..Self::default() };
+    /// A birth: of another run of its machine what was measured is over. A link that comes and
+    /// goes makes many births of one run.
+    pub(super) fn born(&mut self, boot: u64) {
+        if self.boot != Some(boot) {
+            *self = Self { unset: self.unset, boot: Some(boot), ..Self::default() };
+        }
     }
 
     /// A beat was received.
@@ -152,13 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_comes_and_goes_hides_no_clock() {
+        let mut watch = ClockWatch::default();
+        for (second, told) in [(0, None), (4, None), (8, None), (12, Some(-3_600_000))] {
+            watch.born(7);
+            check(&mut watch, &[(second, -3_600_000, told)]);
+        }
+        watch.born(8);
+        check(&mut watch, &[(13, -3_600_000, None)]);
+    }
+
+    #[test]
     fn a_birth_makes_no_clock_better() {
         let mut watch = ClockWatch::default();
         watch.record(&scan(ClockQuality::Unset));
         let mut again = ClockWatch::default();
         again.remember(true);
         for watch in [&mut watch, &mut again] {
-            watch.born();
+            watch.born(7);
             watch.beat(NOON, NOON);
             assert!(watch.reports().all(|report| !report.synchronised), "no record says so");
             watch.record(&scan(ClockQuality::Synchronised));

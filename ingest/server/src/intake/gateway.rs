@@ -350,7 +350,7 @@ impl Watched {
         self.next = birth.next;
         self.limits = Some(birth.limits_revision);
         self.sending.born();
-        self.clock.born();
+        self.clock.born(birth.boot);
         self.caught_up = false;
         let lost = self.ledger.lost_below(birth.epoch, birth.oldest);
         if lost.is_empty() {

@@ -5,9 +5,9 @@
 //!   came, and its readings say so: [`Doubt::EstimatedTime`]. Without this a real excursion would
 //!   wait until the old time has come again.
 //! - That a clock was set back is told by its own record, or by a beat that is older than what was
-//!   received before it; that it is far behind, by its beats of ten seconds. Nothing else is taken
-//!   for it: an old stamp alone is a late sample.
-//! - A clock that is years behind would otherwise make history of every reading.
+//!   received before it; that it is far behind, by its beats of ten seconds, or at once by a live
+//!   stamp that would be history only. Nothing else is taken for it: an old stamp alone is a late
+//!   sample.
 //! - It is over when a beat lies after every stamp that was given.
 //! - A back-fill keeps its stamps. What it says of that time is history.
 
@@ -19,6 +19,8 @@ use fengsui_telemetry::{Body, Doubt, Reading, TimeMs};
 const BEAT_BEHIND_MS: i64 = 2_000;
 /// As the engine's: a live sample older than this is late.
 const BEHIND_MS: i64 = 30_000;
+/// As the engine's: beyond this nothing is judged. No message waits in a broker for so long.
+const HISTORY_MS: i64 = 7 * 86_400_000;
 /// As the engine's: a stamp further ahead of our clock orders nothing.
 const AHEAD_MS: i64 = 5_000;
 
@@ -74,6 +76,10 @@ impl SetBack {
         reading: Reading,
         now: TimeMs,
     ) -> (TimeMs, Reading) {
+        if self.since.is_none() && now.since(te) > HISTORY_MS {
+            self.latest = self.latest.max(Some(now));
+            self.begin();
+        }
         let mut told = (te, reading);
         if let Some((points, before)) = &mut self.since {
             let last = points.get(&point).unwrap_or(before);
@@ -172,15 +178,22 @@ mod tests {
     fn a_clock_a_year_behind_makes_no_history_of_what_is_now() {
         const YEAR: i64 = 31_536_000_000;
         let mut back = SetBack::default();
-        assert_eq!(stamped(&mut back, A, NOON - YEAR, 0), (-YEAR, false), "not known yet");
-        for (skew_ms, estimated) in [(-29_000, false), (-YEAR, true)] {
-            back.beat(NOON - YEAR + 10_000, Some(skew_ms), NOON + 10_000);
-            let (_, doubted) = stamped(&mut back, A, NOON - YEAR + 11_000, 11);
-            assert_eq!(doubted, estimated, "{skew_ms}");
-        }
+        assert_eq!(stamped(&mut back, A, NOON - YEAR, 0), (1, true), "at once");
+        back.beat(NOON - YEAR + 10_000, Some(-YEAR), NOON + 10_000);
         assert_eq!(stamped(&mut back, B, NOON - YEAR + 12_000, 12), (12_000, true));
         back.beat(NOON + 13_000, Some(0), NOON + 13_000);
         assert_eq!(stamped(&mut back, A, NOON + 13_500, 14), (13_500, false), "it was set right");
+    }
+
+    #[test]
+    fn a_clock_an_hour_behind_is_told_by_its_beats() {
+        const HOUR: i64 = 3_600_000;
+        let mut back = SetBack::default();
+        for (skew_ms, estimated) in [(-29_000, false), (-HOUR, true)] {
+            back.beat(NOON - HOUR + 10_000, Some(skew_ms), NOON + 10_000);
+            let (_, doubted) = stamped(&mut back, A, NOON - HOUR + 11_000, 11);
+            assert_eq!(doubted, estimated, "{skew_ms}");
+        }
     }
 
     #[test]
