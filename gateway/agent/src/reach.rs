@@ -4,10 +4,10 @@
 //! processing come on top. Alarms that need a history (slopes, votes, frozen signals) have no such
 //! bound and are not listed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fengsui_alerting::{Condition, Derived, Plan, Subject};
-use fengsui_scan::{Problem, Site, SiteFault, worst_cases};
+use fengsui_scan::{PointSet, Problem, Site, SiteFault, worst_cases};
 use serde::Serialize;
 
 /// From a reading in the gateway to its siren's output: decoding, queue, engine, a board under load.
@@ -37,8 +37,8 @@ pub struct Reach {
 /// The points whose value an alarm or a watched valve waits for: read before all others on a line
 /// that is asked for more than it can carry. That a sensor is silent, bad, frozen or out
 /// of range may be alarmed on every point, and puts none before the others.
-pub(crate) fn alarmed(plan: &Plan, site: &Site) -> BTreeSet<u32> {
-    let mut points = BTreeSet::new();
+pub(crate) fn alarmed(plan: &Plan, site: &Site) -> PointSet {
+    let mut points = PointSet::default();
     for spec in &plan.alarms {
         let Subject::Point(own) = spec.subject else { continue };
         match &spec.condition {
@@ -131,7 +131,7 @@ mod tests {
         let found = alarmed(&config.plan(), &config.site);
         let tags: Vec<&str> = (0_u32..)
             .zip(&config.site.catalogue.points)
-            .filter_map(|(number, point)| found.contains(&number).then_some(point.tag.as_str()))
+            .filter_map(|(number, point)| found.contains(number).then_some(point.tag.as_str()))
             .collect();
         assert!(tags.contains(&"TK-101.LT") && tags.contains(&"GD-201.AT"), "{tags:?}");
         let other: Vec<_> = tags.iter().filter(|tag| tag.ends_with(".TT")).collect();

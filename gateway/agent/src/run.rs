@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
-use fengsui_scan::{BusSpec, Link};
+use fengsui_scan::{BusSpec, Link, PointSet};
 use fengsui_telemetry::wire::DeviceHealth;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted};
 use crate::bus::shared::{Member, SharedBus};
-use crate::bus::{self, Bus, Memories, SCANS_MAX};
+use crate::bus::{Bus, Memories, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
@@ -123,7 +123,7 @@ impl Lasting {
             button: Some(button),
             spool: None,
             outputs: None,
-            remembered: Memories::new(),
+            remembered: Memories::default(),
             blind_since: None,
         }
     }
@@ -199,12 +199,13 @@ async fn once(
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     let mut remembered = std::mem::take(&mut lasting.remembered);
-    for bus in buses_of(&config, clock) {
-        let before = bus::recall(&mut remembered, "", &bus.device);
+    let alarms = Arc::new(alarmed(&config.plan(), &config.site));
+    for bus in buses_of(&config, &alarms, clock) {
+        let before = remembered.recall(None, &bus.device);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
-    for bus in lines_of(&config, clock) {
-        let before = remembered.extract_if(.., |(on, _)| *on == bus.spec.name).collect();
+    for bus in lines_of(&config, &alarms, clock) {
+        let before = remembered.of_line(&bus.spec.kind);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
     drop((scans, remembered));
@@ -238,7 +239,7 @@ async fn once(
     lasting.blind_since = Some(clock.mono_ms());
     stop_buses.send_replace(true);
     while let Some(said) = buses.join_next().await {
-        lasting.remembered.extend(said.unwrap_or_default());
+        lasting.remembered.add(said.unwrap_or_default());
     }
     if ended.is_ok() {
         lasting.button = finish("alarm loop", loop_task).await;
@@ -367,12 +368,13 @@ fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
     Engine::new(plan).map_err(|faults| anyhow!("limits were changed after their check: {faults:?}"))
 }
 
-fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
+fn buses_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<Bus> {
     let site = &config.site;
     let bus = |(index, device): (usize, &fengsui_scan::Device)| Bus {
         index,
         device: device.clone(),
         mappings: site.mappings_of(index).into(),
+        alarms: Arc::clone(alarms),
         clock,
     };
     let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
@@ -380,12 +382,11 @@ fn buses_of(config: &Config, clock: Clock) -> Vec<Bus> {
     all.filter(|bus| alone(bus) && !bus.mappings.is_empty()).collect()
 }
 
-fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
+fn lines_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<SharedBus> {
     let site = &config.site;
     if site.buses.is_empty() {
         return Vec::new();
     }
-    let alarms = alarmed(&config.plan(), site);
     let member = |index: usize| Member {
         index,
         device: site.devices.get(index).cloned().expect("an index of the site"),
@@ -394,7 +395,7 @@ fn lines_of(config: &Config, clock: Clock) -> Vec<SharedBus> {
     let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
         spec: spec.clone(),
         members: site.devices_on(bus).into_iter().map(member).collect(),
-        alarms: alarms.clone(),
+        alarms: Arc::clone(alarms),
         clock,
     };
     let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());

@@ -12,6 +12,7 @@ mod decode;
 mod line;
 mod pdu;
 mod plan;
+mod point_set;
 mod profile;
 mod register;
 mod rtu;
@@ -27,6 +28,7 @@ pub use decode::{Raw, Scaling, decode_bit, decode_words};
 pub use line::{Heard, Line, Tally, Turn, WorstCase, worst_cases};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
+pub use point_set::PointSet;
 pub use profile::{BUILTIN, Profile, ProfilePoint};
 pub use register::{Encoding, Function, WordOrder};
 pub use rtu::{

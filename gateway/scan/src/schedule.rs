@@ -11,7 +11,6 @@
 
 mod remembered;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
@@ -19,6 +18,7 @@ use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 use crate::condition::{Cells, Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
 use crate::plan::{Block, Item, Places, split, time_of};
+use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use remembered::Remembered;
 
@@ -154,6 +154,7 @@ enum Sign {
 #[derive(Clone, Debug)]
 struct Slot {
     block: Block,
+    class: Class,
     due: u64,
     refused: bool,
     /// Its last read failed.
@@ -172,8 +173,8 @@ pub struct Scanner {
     device: Device,
     places: Places,
     conditions: Conditions,
-    /// Points that carry an alarm.
-    alarms: BTreeSet<u32>,
+    /// Places of points that carry an alarm.
+    alarms: PointSet,
     slots: Vec<Slot>,
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
@@ -189,12 +190,13 @@ impl Scanner {
         let points = mappings.into();
         let (conditions, auxiliary) = Conditions::new(&points);
         let places = Places { points, auxiliary };
-        let slots = slots(&device, &places, now);
+        let alarms = PointSet::default();
+        let slots = slots(&device, &places, &alarms, now);
         Self {
             device,
             places,
             conditions,
-            alarms: BTreeSet::new(),
+            alarms,
             slots,
             health: Health::Healthy,
             flight: None,
@@ -206,9 +208,12 @@ impl Scanner {
 
     /// The same, told which points carry an alarm: they are read before others that are due.
     #[must_use]
-    pub fn with_alarms(mut self, points: &BTreeSet<u32>) -> Self {
-        let own = self.places.points.iter().map(|m| m.point).filter(|point| points.contains(point));
-        self.alarms = own.collect();
+    pub fn with_alarms(mut self, points: &PointSet) -> Self {
+        let own = (0_u32..).zip(self.places.points.iter());
+        self.alarms = own.filter(|(_, m)| points.contains(m.point)).map(|(at, _)| at).collect();
+        for slot in &mut self.slots {
+            slot.class = class_of(&slot.block, &self.alarms);
+        }
         self
     }
 
@@ -220,15 +225,7 @@ impl Scanner {
 
     /// The blocks of one round, and how urgent each is.
     pub fn blocks(&self) -> impl Iterator<Item = (&Block, Class)> {
-        self.slots.iter().map(|slot| (&slot.block, self.class_of(slot)))
-    }
-
-    fn class_of(&self, slot: &Slot) -> Class {
-        let mut points = slot.block.items.iter().filter_map(|i| self.places.get(i.mapping));
-        match points.any(|m| self.alarms.contains(&m.point)) {
-            true => Class::Alarm,
-            false => Class::Bulk,
-        }
+        self.slots.iter().map(|slot| (&slot.block, slot.class))
     }
 
     /// What [`Scanner::next`] would ask, without asking it.
@@ -237,15 +234,17 @@ impl Scanner {
         match self.health {
             Health::Healthy => match self.first_slot(now) {
                 Some((_, slot)) if slot.due <= now => Offer::Read {
-                    class: self.class_of(slot),
+                    class: slot.class,
                     due: slot.due,
                     deadline: slot.due + u64::from(slot.block.period_ms),
                 },
                 Some((_, slot)) => Offer::Nothing(slot.due),
                 None => Offer::Nothing(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
             },
-            Health::Suspect(_) if self.alarms.is_empty() => Offer::Retry(Class::Bulk),
-            Health::Suspect(_) => Offer::Retry(Class::Alarm),
+            Health::Suspect(_) => {
+                let most = self.slots.iter().map(|slot| slot.class).min();
+                Offer::Retry(most.unwrap_or(Class::Bulk))
+            }
             Health::Dead { probe_at, wait_ms, .. } => Offer::Probe { at: probe_at, wait_ms },
         }
     }
@@ -255,7 +254,7 @@ impl Scanner {
     fn first_slot(&self, now: u64) -> Option<(usize, &Slot)> {
         let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
         let urgency = |(_, slot): &(usize, &Slot)| match slot.due <= now {
-            true => (0, Some(self.class_of(slot)), slot.due + u64::from(slot.block.period_ms)),
+            true => (0, Some(slot.class), slot.due + u64::from(slot.block.period_ms)),
             false => (1, None, slot.due),
         };
         waiting.min_by_key(urgency)
@@ -324,7 +323,7 @@ impl Scanner {
     }
 
     fn replan(&mut self, due: u64) {
-        self.slots = slots(&self.device, &self.places, due);
+        self.slots = slots(&self.device, &self.places, &self.alarms, due);
         self.relearn_at = None;
     }
 
@@ -421,7 +420,14 @@ impl Scanner {
             return false;
         };
         let due = self.slots.get(place).map_or(now, |slot| slot.due);
-        let half = |block| Slot { block, due, refused: false, failed: false };
+        let alarms = &self.alarms;
+        let half = |block| Slot {
+            class: class_of(&block, alarms),
+            block,
+            due,
+            refused: false,
+            failed: false,
+        };
         self.slots.splice(place..=place, [half(low), half(high)]);
         self.relearn_at.get_or_insert(now + RELEARN_MS);
         true
@@ -516,8 +522,17 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
     }
 }
 
-fn slots(device: &Device, places: &Places, due: u64) -> Vec<Slot> {
-    let slot = |block| Slot { block, due, refused: false, failed: false };
+fn class_of(block: &Block, alarms: &PointSet) -> Class {
+    let place = |item: &Item| u32::try_from(item.mapping).unwrap_or(u32::MAX);
+    match block.items.iter().any(|item| alarms.contains(place(item))) {
+        true => Class::Alarm,
+        false => Class::Bulk,
+    }
+}
+
+fn slots(device: &Device, places: &Places, alarms: &PointSet, due: u64) -> Vec<Slot> {
+    let slot =
+        |block| Slot { class: class_of(&block, alarms), block, due, refused: false, failed: false };
     let mut blocks = places.plan(device);
     // What others depend on is read before them.
     blocks.sort_by_key(|b| !b.items.iter().any(|i| places.is_auxiliary(*i)));

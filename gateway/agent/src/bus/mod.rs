@@ -16,7 +16,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fengsui_scan::{Device, Health, Link, Mapping, Remembered, Scanner, Step};
+use fengsui_scan::{
+    BusKind, Device, Health, Link, Mapping, Master, PointSet, Remembered, Scanner, Step,
+};
 use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -50,14 +52,36 @@ pub(crate) struct Scanned {
     pub(crate) fault: Option<Fault>,
 }
 
-/// What points said so far, each with the name of the line of its device: empty for a device that
-/// has none. A reader that ends gives it back, for the next configuration.
-pub(crate) type Memories = Vec<(String, Remembered)>;
+/// What readers that end give back, for the next configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Memories {
+    /// What points said so far, each with the line of its device, if it hangs on one.
+    points: Vec<(Option<BusKind>, Remembered)>,
+    /// What is known of a line.
+    lines: Vec<(BusKind, Master)>,
+}
 
-/// Takes out what is remembered of a device.
-pub(crate) fn recall(of: &mut Memories, line: &str, device: &Device) -> Option<Remembered> {
-    let found = of.iter().position(|(on, one)| on == line && one.is_of(device))?;
-    Some(of.swap_remove(found).1)
+impl Memories {
+    /// Takes out what is remembered of a device.
+    pub(crate) fn recall(&mut self, line: Option<&BusKind>, device: &Device) -> Option<Remembered> {
+        let is =
+            |(on, one): &(Option<BusKind>, Remembered)| on.as_ref() == line && one.is_of(device);
+        let found = self.points.iter().position(is)?;
+        Some(self.points.swap_remove(found).1)
+    }
+
+    /// Takes out what is remembered of a line and its devices.
+    pub(crate) fn of_line(&mut self, line: &BusKind) -> Self {
+        Self {
+            points: self.points.extract_if(.., |(on, _)| on.as_ref() == Some(line)).collect(),
+            lines: self.lines.extract_if(.., |(on, _)| on == line).collect(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.points.extend(more.points);
+        self.lines.extend(more.lines);
+    }
 }
 
 /// One device and its points.
@@ -67,6 +91,8 @@ pub(crate) struct Bus {
     pub(crate) device: Device,
     /// Shared by every start of the reader.
     pub(crate) mappings: Arc<[Mapping]>,
+    /// Points that are read before others.
+    pub(crate) alarms: Arc<PointSet>,
     pub(crate) clock: Clock,
 }
 
@@ -103,9 +129,11 @@ impl Bus {
     ) -> Memories {
         let mut scanner =
             Scanner::new(self.device.clone(), Arc::clone(&self.mappings), self.clock.mono_ms())
+                .with_alarms(&self.alarms)
                 .recalling(remembered);
         self.scan(&mut scanner, scans, stop).await;
-        scanner.into_memory().map(|one| (String::new(), one)).into_iter().collect()
+        let points = scanner.into_memory().map(|one| (None, one)).into_iter().collect();
+        Memories { points, lines: Vec::new() }
     }
 
     async fn scan(

@@ -83,6 +83,21 @@ impl RtuLine {
         Self { opener, stream: None, master, clock, failed: false }
     }
 
+    /// What is known of the line from the reader before; without that somebody may have asked
+    /// whose patience was up to this.
+    pub(super) fn recalling(mut self, before: Option<Master>, patience: Duration) -> Self {
+        let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX >> 8);
+        self.master = match before {
+            Some(before) => self.master.succeeding(before),
+            None => self.master.strange(patience_us),
+        };
+        self
+    }
+
+    pub(super) fn into_master(self) -> Master {
+        self.master
+    }
+
     /// A line that is open already and cannot be opened anew.
     #[cfg(test)]
     fn given(stream: Box<dyn Duplex>, settings: SerialSettings, clock: Clock) -> Self {

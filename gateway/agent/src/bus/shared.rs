@@ -1,18 +1,17 @@
 //! One task per line: it alone owns the port and serves all devices of the line in turn. Whose turn
 //! it is, is decided by [`Line`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fengsui_scan::{BusSpec, Device, Heard, Line, Mapping, Scanner, Tally, Timing, Turn};
+use fengsui_scan::{BusSpec, Device, Heard, Line, Mapping, PointSet, Scanner, Tally, Timing, Turn};
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::wire::{Exchange, Wire};
-use super::{Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, recall, say};
+use super::{Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
 use crate::clock::Clock;
 
 /// How often a line says in the log how it does.
@@ -32,8 +31,8 @@ pub(crate) struct Member {
 pub(crate) struct SharedBus {
     pub(crate) spec: BusSpec,
     pub(crate) members: Vec<Member>,
-    /// Points that carry an alarm.
-    pub(crate) alarms: BTreeSet<u32>,
+    /// Points that are read before others.
+    pub(crate) alarms: Arc<PointSet>,
     pub(crate) clock: Clock,
 }
 
@@ -69,16 +68,19 @@ impl SharedBus {
         self,
         scans: mpsc::Sender<Scanned>,
         stop: watch::Receiver<bool>,
-        remembered: Memories,
+        mut remembered: Memories,
     ) -> Memories {
-        let wire = Wire::on(&self.spec, self.clock);
+        let before = remembered.lines.pop().map(|(_, master)| master);
+        let patience = self.members.iter().map(|member| member.device.timeout_ms).max();
+        let patience = Duration::from_millis(patience.unwrap_or_default().into());
+        let wire = Wire::on(&self.spec, self.clock).recalling(before, patience);
         self.serve(wire, scans, stop, remembered).await
     }
 
     /// Serves the devices over this wire.
     pub(super) async fn serve(
         self,
-        wire: Wire,
+        mut wire: Wire,
         scans: mpsc::Sender<Scanned>,
         stop: watch::Receiver<bool>,
         mut remembered: Memories,
@@ -87,20 +89,23 @@ impl SharedBus {
         let scanner = |member: &Member| {
             Scanner::new(member.device.clone(), Arc::clone(&member.mappings), now)
                 .with_alarms(&self.alarms)
-                .recalling(recall(&mut remembered, &self.spec.name, &member.device))
+                .recalling(remembered.recall(Some(&self.spec.kind), &member.device))
         };
         let scanners = self.members.iter().map(scanner).collect();
         let mut line = Line::new(Timing::new(&self.spec.settings), scanners, now);
         // Of points that are no more.
         drop(remembered);
-        self.take_turns(wire, &mut line, scans, stop).await;
-        let named = |one| (self.spec.name.clone(), one);
-        line.into_memories().map(named).collect()
+        self.take_turns(&mut wire, &mut line, scans, stop).await;
+        let on = || self.spec.kind.clone();
+        Memories {
+            points: line.into_memories().map(|one| (Some(on()), one)).collect(),
+            lines: wire.into_master().map(|master| (on(), master)).into_iter().collect(),
+        }
     }
 
     async fn take_turns(
         &self,
-        mut wire: Wire,
+        wire: &mut Wire,
         line: &mut Line,
         scans: mpsc::Sender<Scanned>,
         mut stop: watch::Receiver<bool>,

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use fengsui_scan::{
-    Asked, BusKind, BusSpec, Direction, Echo, Outcome, ReadRequest, RtuFault, SerialSettings,
+    Asked, BusKind, BusSpec, Direction, Echo, Master, Outcome, ReadRequest, RtuFault,
+    SerialSettings,
 };
 
 use super::serial::{Opener, RtuLine};
@@ -54,6 +55,22 @@ impl Wire {
                 Self::Rtu(Box::new(RtuLine::new(opener, spec.settings, *echo, clock)))
             }
             BusKind::RtuTcp { host, port } => Self::rtu_tcp(host, *port, spec.settings, clock),
+        }
+    }
+
+    /// Knows what the reader before knew ([`RtuLine::recalling`]).
+    pub(crate) fn recalling(self, before: Option<Master>, patience: Duration) -> Self {
+        match self {
+            Self::Rtu(line) => Self::Rtu(Box::new(line.recalling(before, patience))),
+            Self::Tcp(..) => self,
+        }
+    }
+
+    /// What slaves of a line may still send.
+    pub(crate) fn into_master(self) -> Option<Master> {
+        match self {
+            Self::Rtu(line) => Some(line.into_master()),
+            Self::Tcp(..) => None,
         }
     }
 

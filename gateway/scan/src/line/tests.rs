@@ -1,9 +1,8 @@
 //! A line of 32 devices in virtual time: who is asked when, and what three dead ones cost.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::pdu::Payload;
+use crate::point_set::PointSet;
 use crate::rtu::{Parity, SerialSettings, StopBits};
 use crate::site::{Mapping, Site};
 
@@ -129,7 +128,7 @@ fn a_full_line_is_used_to_95_percent_and_more() {
 #[test]
 fn points_that_carry_an_alarm_go_first_and_a_full_line_starves_the_others() {
     let site = site(9_600, 125, 1_000);
-    let alarms: BTreeSet<u32> = site.mappings_of(5).iter().map(|m: &Mapping| m.point).collect();
+    let alarms: PointSet = site.mappings_of(5).iter().map(|m: &Mapping| m.point).collect();
     let timing = Timing::new(&settings(9_600));
     let scanners = (0..SLAVES).map(|index| {
         Scanner::new(site.devices[index].clone(), site.mappings_of(index), 0).with_alarms(&alarms)
@@ -188,7 +187,7 @@ fn probes_double_and_a_line_where_nobody_answers_is_opened_anew() {
 #[test]
 fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
     let mut site = site(9_600, 50, 1_000);
-    let all: BTreeSet<u32> = (0..64).collect();
+    let all: PointSet = (0..64).collect();
     let cases = worst_cases(&site, &all);
     assert_eq!(cases.len(), 64);
     let block = Timing::new(&settings(9_600)).exchange_us(ReadRequest {

@@ -18,11 +18,11 @@
 //!
 //! Not in it: a reading that is lost to noise. It is `Bad` at once, and the next scan decides.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::DEAD_SHARE;
 use crate::pdu::ReadRequest;
+use crate::point_set::PointSet;
 use crate::rtu::Timing;
 use crate::schedule::{Class, Scanner};
 use crate::site::{Device, Link, Mapping, Site};
@@ -48,7 +48,7 @@ struct Job {
 
 /// The bounds of all points that carry an alarm, in the order of the catalogue.
 #[must_use]
-pub fn worst_cases(site: &Site, alarms: &BTreeSet<u32>) -> Vec<WorstCase> {
+pub fn worst_cases(site: &Site, alarms: &PointSet) -> Vec<WorstCase> {
     let mut found = Vec::new();
     for (device, spec) in site.devices.iter().enumerate() {
         if matches!(spec.link, Link::ModbusTcp { .. }) {
@@ -67,7 +67,7 @@ fn of_line(
     site: &Site,
     devices: &[usize],
     timing: Option<&Timing>,
-    alarms: &BTreeSet<u32>,
+    alarms: &PointSet,
     found: &mut Vec<WorstCase>,
 ) {
     let all = devices.iter().flat_map(|index| jobs(site, *index, timing, alarms));
@@ -83,7 +83,7 @@ fn of_line(
         let busy = blocked + 2 * probe + before;
         let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
         let read_ms = (job.period_us + wait).div_ceil(1_000);
-        let cases = job.points.iter().filter(|point| alarms.contains(point));
+        let cases = job.points.iter().filter(|point| alarms.contains(**point));
         found.extend(cases.map(|point| WorstCase { point: *point, device: job.device, read_ms }));
     }
 }
@@ -93,7 +93,7 @@ fn turns(job: &Job, other: &Job) -> u64 {
     if other.period_us >= job.period_us { 1 } else { job.period_us / other.period_us.max(1) + 1 }
 }
 
-fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &BTreeSet<u32>) -> Vec<Job> {
+fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &PointSet) -> Vec<Job> {
     let Some(device) = site.devices.get(index) else { return Vec::new() };
     let mappings: Arc<[Mapping]> = site.mappings_of(index).into();
     let scanner = Scanner::new(device.clone(), Arc::clone(&mappings), 0).with_alarms(alarms);

@@ -117,6 +117,8 @@ pub struct Master {
     timing: Timing,
     echo: Echo,
     units: BTreeMap<u8, Memory>,
+    /// Somebody else asked on this line before.
+    strange: bool,
     phase: Phase,
     job: Option<Job>,
     ended: Option<Done>,
@@ -133,12 +135,34 @@ impl Master {
             timing,
             echo,
             units: BTreeMap::new(),
+            strange: false,
             phase: Phase::Quarantine { late_until: now, unit: None, stray: Vec::new() },
             job: None,
             ended: None,
             last: now,
             orphans: 0,
         }
+    }
+
+    /// A line that another program may just have used: it is left alone for so long, and no slave
+    /// is believed before it has answered something that nobody can have asked it.
+    #[must_use]
+    pub fn strange(mut self, patience_us: u64) -> Self {
+        self.strange = true;
+        let late_until = self.last + LATE_FACTOR * patience_us;
+        self.phase = Phase::Quarantine { late_until, unit: None, stray: Vec::new() };
+        self
+    }
+
+    /// The same line under another configuration: its slaves owe what they owed.
+    #[must_use]
+    pub fn succeeding(mut self, before: Self) -> Self {
+        self.units = before.units;
+        self.strange = before.strange;
+        if let Phase::Quarantine { .. } = before.phase {
+            self.phase = before.phase;
+        }
+        self
     }
 
     /// The times of the line.
@@ -150,7 +174,9 @@ impl Master {
     /// Takes a question. Only one at a time.
     pub fn ask(&mut self, asked: Asked, now: u64) {
         assert!(self.job.is_none(), "two questions on one line would mix their answers");
-        let memory = self.units.entry(asked.unit).or_default();
+        let strange = self.strange;
+        let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
+        let memory = self.units.entry(asked.unit).or_insert_with(stranger);
         memory.expire(now);
         let mut job = Job {
             asked,
@@ -159,7 +185,7 @@ impl Master {
             legs: 0,
             confirmed: false,
         };
-        if memory.owes_shape_of(asked.request) {
+        if memory.may_owe_shape_of(asked.request) {
             job.purpose = Purpose::Sync;
             job.request = memory.other_shape(asked.request);
         }
@@ -194,7 +220,7 @@ impl Master {
         let Some(free_at) = self.free_at(now) else {
             let job = self.job.as_mut().expect("step is called for a question");
             let memory = self.units.entry(job.asked.unit).or_default();
-            if !job.confirmed && !memory.owes_shape_of(job.asked.request) {
+            if !job.confirmed && !memory.may_owe_shape_of(job.asked.request) {
                 // What was owed came while the line was left alone.
                 (job.purpose, job.request) = (Purpose::Answer, job.asked.request);
             }
@@ -374,7 +400,7 @@ impl Master {
         }
         let again = match job.purpose {
             Purpose::Sync if suspicious => Some(Purpose::Sync),
-            Purpose::Sync if memory.owes_shape_of(job.asked.request) => Some(Purpose::Sync),
+            Purpose::Sync if memory.may_owe_shape_of(job.asked.request) => Some(Purpose::Sync),
             Purpose::Sync => Some(Purpose::Answer),
             Purpose::Answer if suspicious => {
                 job.confirmed = true;

@@ -3,6 +3,8 @@
 //! - A request that nobody answered, or answered wrongly, is *owed*. Until it is settled no request
 //!   goes out whose answer would have the same function and length: a late answer then has another
 //!   length than the one that is awaited, and length serves as the missing transaction number.
+//! - Of a slave that was asked by another program before, a restarted one, anything may be owed:
+//!   the first question has another length than the one that is wanted.
 //! - A slave answers in order. So the answer to a later request settles all that came before.
 //! - A converter may deliver an answer twice. An answer that is byte for byte that of another
 //!   question of equal shape, and not this question's own last one, is *suspicious*: it is asked
@@ -30,6 +32,8 @@ struct Owed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     owed: Vec<Owed>,
+    /// Nobody knows what was owed then.
+    unsure: Option<u64>,
     seen: Vec<(ReadRequest, u64)>,
 }
 
@@ -39,6 +43,16 @@ fn shape(request: ReadRequest) -> (u8, usize) {
 }
 
 impl Memory {
+    /// Of a slave that may owe anything.
+    pub(super) fn unsure(now: u64) -> Self {
+        Self { unsure: Some(now), ..Self::default() }
+    }
+
+    /// What is owed may look like the answer to this.
+    pub(super) fn may_owe_shape_of(&self, request: ReadRequest) -> bool {
+        self.unsure.is_some() || self.owes_shape_of(request)
+    }
+
     /// No answer, or no right one, came to this.
     pub(super) fn owe(&mut self, request: ReadRequest, asked_at: u64) {
         if self.owed.len() == OWED_MAX {
@@ -49,6 +63,7 @@ impl Memory {
 
     /// Forgets what is too old to come.
     pub(super) fn expire(&mut self, now: u64) {
+        self.unsure = self.unsure.filter(|began| now.saturating_sub(*began) < OWED_US);
         self.owed.retain(|owed| now.saturating_sub(owed.asked_at) < OWED_US);
     }
 
@@ -71,11 +86,13 @@ impl Memory {
 
     /// Data came to a request whose shape nobody owed: nothing older will come.
     pub(super) fn settle(&mut self) {
+        self.unsure = None;
         self.owed.clear();
     }
 
     /// A refusal has no length of its own, so it settles no more than one.
     pub(super) fn settle_oldest(&mut self) {
+        self.unsure = None;
         if !self.owed.is_empty() {
             self.owed.remove(0);
         }

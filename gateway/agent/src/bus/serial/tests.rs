@@ -3,12 +3,12 @@
 //!
 //! Over a line in memory the line's time is virtual; over a pseudo-terminal pair it is real.
 
-use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::bus::Memories;
 use crate::bus::Scanned;
 use crate::bus::shared::{Member, SharedBus};
 use crate::bus::wire::Wire;
@@ -179,7 +179,7 @@ fn bus(baud: u32) -> SharedBus {
     SharedBus {
         spec: site.buses[0].clone(),
         members: (0..UNITS.len()).map(member).collect(),
-        alarms: BTreeSet::new(),
+        alarms: Arc::default(),
         clock: Clock::start(),
     }
 }
@@ -242,7 +242,7 @@ where
     let wire = Wire::Rtu(Box::new(RtuLine::given(Box::new(ours), settings(baud), bus.clock)));
     let (out, mut inbox) = mpsc::channel(1);
     let (_go_on, stop) = watch::channel(false);
-    let reader = tokio::spawn(bus.serve(wire, out, stop, Vec::new()));
+    let reader = tokio::spawn(bus.serve(wire, out, stop, Memories::default()));
     let count = look(scans, &mut inbox).await;
     reader.abort();
     other.abort();

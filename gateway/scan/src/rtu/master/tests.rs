@@ -228,3 +228,31 @@ fn an_answer_that_comes_twice_during_quarantine_settles_nothing() {
     line.good(ask(100, 2));
     assert_ne!(line.asked[0], ask(100, 2), "the answer to 300 is still owed");
 }
+
+/// The line under another configuration (its master knows), or under a program that was started
+/// again (nobody knows), while an answer to the one before is still to come.
+#[test]
+fn whoever_asks_next_on_a_line_believes_no_answer_to_what_was_asked_before() {
+    for late in (210..6_000).step_by(70) {
+        for knows in [true, false] {
+            let mut line = Line::new(Echo::None);
+            line.good(ask(100, 1));
+            let owed = line.read(ask(300, 1), &|sent| vec![(late, answer(1, sent))]);
+            assert_eq!(owed.outcome, Outcome::Timeout);
+            let next = Master::new(*line.master.timing(), Echo::None, line.now);
+            line.master = match knows {
+                true => next.succeeding(line.master.clone()),
+                false => next.strange(PATIENCE),
+            };
+            let mut good = 0;
+            for first in [100, 200, 300].into_iter().cycle().take(60) {
+                let done = line.read(ask(first, 1), &|sent| vec![(10, answer(1, sent))]);
+                if let Outcome::Data(payload) = done.outcome {
+                    assert_eq!(payload, Payload::Words(vec![first]), "{late} ms late, {knows}");
+                    good += 1;
+                }
+            }
+            assert!(good >= 30, "{late} ms late, {knows}: {good} of 60");
+        }
+    }
+}
