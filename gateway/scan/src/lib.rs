@@ -37,7 +37,7 @@ pub use rtu::{
 };
 pub use schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step};
 pub use shutoff::{
-    Position, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
+    Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
 };
 pub use site::{
     BusKind, BusSpec, Device, Direction, Form, Kind, Link, Mapping, Problem, Required, Section,

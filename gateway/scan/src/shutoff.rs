@@ -8,8 +8,13 @@
 //! - A demand that stands while the valve is not closed is always timed. Where its beginning was
 //!   not seen (a start, a device that could not be read) it counts from the first sight of it, and
 //!   until it is decided the fault is bad: no 0 then ends an alarm that stands.
+//! - So it is where a valve left its open switch and the demand has not been read since.
+
+mod trip;
 
 use fengsui_telemetry::{Fault, Reading};
+
+use trip::Trip;
 
 /// How one valve is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +29,24 @@ pub struct ShutoffSettings {
     pub proved_at: Option<i64>,
 }
 
+/// A reading of one signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// It is demanded, or the switch is made.
+    pub on: bool,
+    /// When it was read, ms.
+    pub at: i64,
+}
+
 /// What is known of the three signals. None: the reading was bad, or none has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     /// Closing is demanded.
-    pub demand: Option<bool>,
+    pub demand: Option<Seen>,
     /// The open limit switch is made.
-    pub open: Option<bool>,
+    pub open: Option<Seen>,
     /// The closed limit switch is made.
-    pub closed: Option<bool>,
+    pub closed: Option<Seen>,
 }
 
 /// Where the valve stands. The numbers are the values of its `.state` point.
@@ -110,11 +124,14 @@ struct Demand {
     begun: bool,
 }
 
-/// What is known of a valve over a restart: a trip stands until the valve was seen open again.
+/// What is known of a valve over a restart: a trip stands until the valve was seen open again, and
+/// one that happens meanwhile is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutoffMemory {
     /// The valve left its open switch without a demand and has not been open since.
     pub tripped: bool,
+    /// When it was seen last it was open, and no demand has been seen since.
+    pub open: bool,
     /// The last travel whose demand was seen to begin, ms.
     pub travel_ms: Option<i64>,
 }
@@ -128,8 +145,7 @@ pub struct Shutoff {
     demand: Option<Demand>,
     /// Since when the present pair of switches has been seen.
     position: Option<(Position, i64)>,
-    /// The valve left its open switch without a demand and has not been open since.
-    tripped: bool,
+    trip: Trip,
     travel_ms: Option<i64>,
 }
 
@@ -138,7 +154,8 @@ impl Shutoff {
     #[must_use]
     pub fn new(settings: ShutoffSettings) -> Self {
         let signals = Signals::default();
-        Self { settings, signals, demand: None, position: None, tripped: false, travel_ms: None }
+        let trip = Trip::default();
+        Self { settings, signals, demand: None, position: None, trip, travel_ms: None }
     }
 
     /// Takes the signals as they are now.
@@ -149,40 +166,46 @@ impl Shutoff {
         if position != was {
             self.position = position.map(|position| (position, now));
         }
-        match signals.demand {
+        match signals.demand.map(|demand| demand.on) {
             Some(true) if self.demand.is_none() && position != Some(Position::Closed) => {
-                self.demand = Some(Demand { since: now, begun: before.demand == Some(false) });
+                let begun = before.demand.is_some_and(|demand| !demand.on);
+                self.demand = Some(Demand { since: now, begun });
             }
             Some(false) => self.demand = None,
             Some(true) | None => {}
         }
-        match position {
-            Some(Position::Closed) => {
-                if let Some(demand) = self.demand.take().filter(|demand| demand.begun) {
-                    self.travel_ms = Some(now.saturating_sub(demand.since));
-                }
-            }
-            Some(Position::Open) => self.tripped = false,
-            Some(Position::Travelling | Position::Contradiction) | None => {}
+        if position == Some(Position::Closed)
+            && let Some(demand) = self.demand.take().filter(|demand| demand.begun)
+        {
+            self.travel_ms = Some(now.saturating_sub(demand.since));
         }
-        let left_open = was == Some(Position::Open)
-            && matches!(position, Some(Position::Travelling | Position::Closed));
-        if left_open && signals.demand == Some(false) && before.demand == Some(false) {
-            self.tripped = true;
-        }
+        self.trip = self.trip.after(before, signals, now);
     }
 
     /// What outlives a restart.
     #[must_use]
     pub fn memory(&self) -> ShutoffMemory {
-        ShutoffMemory { tripped: self.tripped, travel_ms: self.travel_ms }
+        let (tripped, open) = match self.trip {
+            Trip::Unwatched => (false, false),
+            // Where it is not judged yet it is seen to have left again.
+            Trip::Watched | Trip::Left { .. } => (false, true),
+            Trip::Tripped => (true, false),
+        };
+        ShutoffMemory { tripped, open, travel_ms: self.travel_ms }
     }
 
     /// Begins with this and nothing else known: a signal of before says nothing of now.
     #[must_use]
     pub fn recalling(settings: ShutoffSettings, memory: ShutoffMemory) -> Self {
-        let ShutoffMemory { tripped, travel_ms } = memory;
-        Self { tripped, travel_ms, ..Self::new(settings) }
+        let ShutoffMemory { tripped, open, travel_ms } = memory;
+        let trip = if tripped {
+            Trip::Tripped
+        } else if open {
+            Trip::Watched
+        } else {
+            Trip::Unwatched
+        };
+        Self { trip, travel_ms, ..Self::new(settings) }
     }
 
     /// A proof test was made.
@@ -207,7 +230,7 @@ impl Shutoff {
         if position == Some(Position::Contradiction) && lasts(self.settings.settle_ms) {
             return Some(ShutoffFault::Contradiction);
         }
-        if self.tripped {
+        if self.trip == Trip::Tripped {
             return Some(ShutoffFault::SpuriousTrip);
         }
         let between = position == Some(Position::Travelling);
@@ -221,10 +244,12 @@ impl Shutoff {
     }
 
     /// The points as they are now. Without all three signals there is no position and no word that
-    /// all is well; nor is there while a demand stands of which nobody knows how old it is.
+    /// all is well; nor is there while a demand stands of which nobody knows how old it is, or
+    /// while nobody knows whether a valve that left its open switch was demanded to.
     #[must_use]
     pub fn points(&self, now: i64) -> ShutoffPoints {
-        let undecided = self.demand.is_some_and(|demand| !demand.begun);
+        let left = matches!(self.trip, Trip::Left { .. });
+        let undecided = left || self.demand.is_some_and(|demand| !demand.begun);
         let known = self.signals.demand.is_some() && self.position.is_some() && !undecided;
         let fault = self.fault(now);
         let code = |fault: Option<ShutoffFault>| f64::from(fault.map_or(0, ShutoffFault::code));
@@ -264,7 +289,7 @@ impl Shutoff {
 }
 
 fn position_of(signals: Signals) -> Option<Position> {
-    match (signals.open?, signals.closed?) {
+    match (signals.open?.on, signals.closed?.on) {
         (true, false) => Some(Position::Open),
         (false, true) => Some(Position::Closed),
         (false, false) => Some(Position::Travelling),
@@ -278,7 +303,7 @@ mod tests {
 
     const DAY: i64 = 86_400_000;
 
-    fn valve() -> Shutoff {
+    pub(super) fn valve() -> Shutoff {
         Shutoff::new(ShutoffSettings {
             travel_ms: 10_000,
             settle_ms: 2_000,
@@ -288,10 +313,10 @@ mod tests {
     }
 
     /// `d` demanded, `o` open switch, `c` closed switch; `?` in front: that signal is bad.
-    fn see(valve: &mut Shutoff, signals: &str, now: i64) -> Option<ShutoffFault> {
+    pub(super) fn see(valve: &mut Shutoff, signals: &str, now: i64) -> Option<ShutoffFault> {
         let signal = |letter: char| {
             let bad = signals.contains(&format!("?{letter}"));
-            (!bad).then(|| signals.contains(letter))
+            (!bad).then(|| Seen { on: signals.contains(letter), at: now })
         };
         let signals = Signals { demand: signal('d'), open: signal('o'), closed: signal('c') };
         valve.observe(signals, now);

@@ -1,10 +1,10 @@
 //! Shut-off valves beside the engine: their points come of readings and of deadlines.
 //!
-//! - What outlives a restart (a trip that stands) is saved behind the engine's own state, in one
-//!   piece with it, and followed over the records that are replayed. A state without it is one of
-//!   a program before this one, and is taken as it is.
+//! - What outlives a restart (a trip that stands, a valve that was open and may trip meanwhile) is
+//!   saved behind the engine's own state, in one piece with it, and followed over the records that
+//!   are replayed. A state without it is one of a program before this one, and is taken as it is.
 
-use fengsui_scan::{Shutoff, ShutoffMemory, Signals, Valve};
+use fengsui_scan::{Seen, Shutoff, ShutoffMemory, Signals, Valve};
 use fengsui_telemetry::{Reading, TimeMs};
 
 /// Readings of points: (index in the catalogue, what it said).
@@ -20,9 +20,13 @@ struct Watched {
 
 /// The end of a state that says something of valves.
 const MARK: &[u8; 8] = b"fsvalve1";
-/// Before it, for each valve: the number of its first point, whether it tripped, whether a travel
-/// is known, and its ms.
+/// Before it, for each valve: the number of its first point, [`TRIPPED`] or [`OPEN`] or 0, whether
+/// a travel is known, and its ms.
 const VALVE_BYTES: usize = 4 + 1 + 1 + 8;
+/// It left its open switch without a demand.
+const TRIPPED: u8 = 1;
+/// It was seen open last. A program that does not know this takes it for nothing.
+const OPEN: u8 = 2;
 /// Between the valves and the mark: how many there are.
 const COUNT_BYTES: usize = 4;
 
@@ -44,9 +48,10 @@ fn part(saved: &[u8]) -> Option<(&[u8], Saved)> {
     let (engine, valves) = rest.split_at_checked(rest.len().checked_sub(bytes)?)?;
     let (valves, []) = valves.as_chunks::<VALVE_BYTES>() else { return None };
     let memory = |bytes: &[u8; VALVE_BYTES]| {
-        let [a, b, c, d, tripped, known, travel @ ..] = *bytes;
+        let [a, b, c, d, trip, known, travel @ ..] = *bytes;
         let travel_ms = (known == 1).then_some(i64::from_le_bytes(travel));
-        (u32::from_le_bytes([a, b, c, d]), ShutoffMemory { tripped: tripped == 1, travel_ms })
+        let (tripped, open) = (trip == TRIPPED, trip == OPEN);
+        (u32::from_le_bytes([a, b, c, d]), ShutoffMemory { tripped, open, travel_ms })
     };
     Some((engine, valves.iter().map(memory).collect()))
 }
@@ -80,9 +85,10 @@ impl Valves {
                 .filter(|(_, memory)| *memory != ShutoffMemory::default())
         });
         let mut count = 0_u32;
-        for (number, ShutoffMemory { tripped, travel_ms }) in known {
+        for (number, ShutoffMemory { tripped, open, travel_ms }) in known {
+            let trip = if tripped { TRIPPED } else { u8::from(open) * OPEN };
             engine.extend(number.to_le_bytes());
-            engine.extend([u8::from(tripped), u8::from(travel_ms.is_some())]);
+            engine.extend([trip, u8::from(travel_ms.is_some())]);
             engine.extend(travel_ms.unwrap_or(0).to_le_bytes());
             count += 1;
         }
@@ -125,11 +131,14 @@ impl Watched {
         let mut touched = false;
         for (point, reading) in readings {
             let state = match reading {
-                Reading::Good(value) | Reading::Uncertain(value, _) => Some(*value >= 0.5),
+                Reading::Good(value) | Reading::Uncertain(value, _) => {
+                    Some(Seen { on: *value >= 0.5, at: te })
+                }
                 Reading::Bad(_) => None,
             };
             if *point == self.valve.demand {
-                self.signals.demand = state.map(|on| on != self.valve.demand_on_zero);
+                let turned = |seen: Seen| Seen { on: seen.on != self.valve.demand_on_zero, ..seen };
+                self.signals.demand = state.map(turned);
             } else if *point == self.valve.open {
                 self.signals.open = state;
             } else if *point == self.valve.closed {

@@ -3,7 +3,7 @@
 //! Points of one kind are told together: a plant has hundreds of gas detectors.
 
 use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
-use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault};
+use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault, Valve};
 use fengsui_telemetry::Point;
 
 /// Tags that a hint names; how many there are it says in any case.
@@ -14,6 +14,7 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     let mut hints = unverified(site);
     hints.extend(references(site));
     hints.extend(over_range(site, limits));
+    hints.extend(late_demands(site));
     hints
 }
 
@@ -129,6 +130,32 @@ fn over_range(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     at_end.into_iter().chain(gas).collect()
 }
 
+/// Valves whose demand is read more rarely than their open switch: a trip waits for it.
+fn late_demands(site: &Site) -> Vec<SiteFault> {
+    let at = |index: u32| {
+        let place = usize::try_from(index).ok()?;
+        Some((site.catalogue.points.get(place)?, site.mappings.get(place)?))
+    };
+    let hint = |valve: &Valve| {
+        let ((demand, mapping), (open, _)) = (at(valve.demand)?, at(valve.open)?);
+        let (rare, often) = (demand.period_ms, open.period_ms);
+        let (tag, open) = (&demand.tag, &open.tag);
+        let problem = Problem::Said(
+            format!(
+                "{tag} 是切断阀的关阀命令，每 {rare} ms 才读一次，而 {open} 每 {often} ms 读一次；阀离开开位后，\
+                 故障点在读到命令之前为坏值，误动作晚报；请写成相同周期"
+            ),
+            format!(
+                "{tag} is the demand of a shut-off valve and is read every {rare} ms only, {open} \
+                 every {often} ms; from when the valve leaves its open switch its fault is bad \
+                 until the demand is read, and a spurious trip is told late; give both one period"
+            ),
+        );
+        (rare > often).then(|| at_row(site, mapping, "period_ms", rare.to_string(), problem))
+    };
+    site.valves.iter().filter_map(hint).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +167,12 @@ mod tests {
     const HEAD: &str = "位号,,,,,,,,,,,,\ntag,name,installation,signal,unit,low,high,device,function,address,type,period_ms,rules\n";
 
     fn told(rows: &str, limits: &str) -> Vec<String> {
+        told_of(SITE, rows, limits)
+    }
+
+    fn told_of(site: &str, rows: &str, limits: &str) -> Vec<String> {
         let sheet = format!("{HEAD}{rows}");
-        let site = Site::load("site.toml", SITE, &mut |_| Ok(sheet.clone())).unwrap();
+        let site = Site::load("site.toml", site, &mut |_| Ok(sheet.clone())).unwrap();
         let limits = format!("tag,kind,limit,priority\n{limits}");
         let limits = LimitSet::parse_for("limits.csv", &limits, &site.catalogue).unwrap();
         hints(&site, &limits).iter().map(ToString::to_string).collect()
@@ -199,5 +230,23 @@ mod tests {
         );
         let weaker = "A,HH,50,P1\nA,RANGE,,P3\n";
         check(&told(rows, weaker), &[&["unverified"], &["[high] \"A\"", "气体"]]);
+    }
+
+    #[test]
+    fn a_valve_whose_demand_is_read_more_rarely_than_its_switches_is_told() {
+        let site = format!(
+            "{SITE}[[shutoff]]\ntag = \"ESV\"\nname = \"阀\"\ninstallation = \"a\"\ndemand = \"C\"\n\
+             open = \"O\"\nclosed = \"S\"\ntravel_s = 10\n"
+        );
+        let row = |tag: &str, address: u32, ms: u32| {
+            format!("{tag},n,a,limit,,0,1,plc,discrete,{address},bool,{ms},\n")
+        };
+        let told = |ms| {
+            let rows = [row("O", 0, 200), row("S", 1, 200), row("C", 2, ms)].concat();
+            told_of(&site, &rows, "")
+        };
+        let wanted = ["points.csv:5 [period_ms] \"3000\"", "C 是切断阀", "200 ms", "told late"];
+        check(&told(3_000), &[&["unverified"], &wanted]);
+        check(&told(200), &[&["unverified"]]);
     }
 }

@@ -7,6 +7,7 @@
 mod bus;
 mod fault;
 mod lines;
+mod nearest;
 mod profiled;
 mod rules;
 mod section;

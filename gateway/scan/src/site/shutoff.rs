@@ -6,6 +6,7 @@ use std::ops::Range;
 use fengsui_telemetry::{Point, Tag};
 use toml::de::{DeTable, DeValue};
 
+use super::nearest::unknown_tag;
 use super::section::{Section, Text};
 use super::system::System;
 use super::{Kind, Problem, SiteFault};
@@ -31,6 +32,8 @@ pub struct Valve {
 const DAY_MS: i64 = 86_400_000;
 /// Slower than this nobody calls it a shut-off.
 const TRAVEL_S_MAX: i64 = 600;
+/// Its points are as often said as its signals are read, and a second is often enough.
+const PERIOD_MS_MIN: u32 = 1_000;
 
 pub(super) fn parse(
     file: &str,
@@ -88,8 +91,9 @@ fn valve(
         proof_ms: Some(proof_days? * DAY_MS).filter(|ms| *ms > 0),
         proved_at,
     };
-    let own = Own { tag: tag?, name: name?, installation: installation?, row: tag_row };
     let (demand, open, closed) = (demand?, open?, closed?);
+    let period_ms = period(points, [demand, open, closed]);
+    let own = Own { tag: tag?, name: name?, installation: installation?, row: tag_row, period_ms };
     let first = own.points(at, &settings, points)?;
     let demand_on_zero = active? == 0;
     Some(Valve { settings, demand, demand_on_zero, open, closed, first })
@@ -105,11 +109,17 @@ fn input(
     let tag = section.text(at, key)?;
     let found = points.iter().position(|point| point.tag.as_str() == tag);
     if found.is_none() {
-        let known = "点表中的位号 / tags of the point sheet".to_owned();
-        let column = format!("shutoff.{key}");
-        at.fault(section.value_row, &column, Some(tag), Problem::Undefined(known));
+        let problem = unknown_tag(&tag, points.iter().map(|point| point.tag.as_str()));
+        at.fault(section.value_row, &format!("shutoff.{key}"), Some(tag), problem);
     }
     u32::try_from(found?).ok()
+}
+
+/// How often its points say something: as often as the signal that is read most rarely, for which
+/// they may have to wait. Their STALE follows from it.
+fn period(points: &[Point], signals: [u32; 3]) -> u32 {
+    let of = |index: u32| Some(points.get(usize::try_from(index).ok()?)?.period_ms);
+    signals.into_iter().filter_map(of).fold(PERIOD_MS_MIN, u32::max)
 }
 
 /// The last proof test: a TOML date, `proved = 2026-03-01`. Midnight UTC: a day is exact enough.
@@ -148,6 +158,7 @@ struct Own {
     name: String,
     installation: u32,
     row: usize,
+    period_ms: u32,
 }
 
 impl Own {
@@ -176,8 +187,11 @@ impl Own {
                 }
             };
             if points.iter().any(|point| point.tag == tag) {
-                let known = "点表中已有该位号，请改名 / taken already, rename one".to_owned();
-                at.fault(self.row, "shutoff.tag", Some(text), Problem::Undefined(known));
+                let problem = Problem::Said(
+                    "该位号已有；请改其中一个".to_owned(),
+                    "is the tag of another point; rename one of them".to_owned(),
+                );
+                at.fault(self.row, "shutoff.tag", Some(text), problem);
                 return None;
             }
             points.push(Point {
@@ -188,7 +202,7 @@ impl Own {
                 high,
                 installation: self.installation,
                 equipment: self.tag.clone(),
-                period_ms: 1_000,
+                period_ms: self.period_ms,
                 signal: format!("shutoff_{end}"),
             });
         }
@@ -229,6 +243,7 @@ mod tests {
         assert!(valve.demand_on_zero);
         assert_eq!(valve.settings.proved_at, Some(1_772_323_200_000));
         assert_eq!(site.mappings.len(), 3, "nothing is read for them");
+        assert!(site.catalogue.points[3..].iter().all(|point| point.period_ms == 1_000));
     }
 
     #[test]
@@ -244,5 +259,39 @@ mod tests {
             let column = format!("shutoff.{key}");
             assert!(columns.contains(&column.as_str()), "{key}: {columns:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_that_no_sheet_has_is_told_with_the_sheet_and_what_may_be_meant() {
+        let valve = |tag: &str, open: &str| {
+            format!(
+                "[[shutoff]]\ntag = \"{tag}\"\nname = \"x\"\ninstallation = \"a\"\n\
+                 demand = \"ESV-101.CMD\"\nopen = \"{open}\"\nclosed = \"ESV-101.ZSC\"\n\
+                 travel_s = 10\n"
+            )
+        };
+        let faults = load(&valve("ESV-101", "ESV-101.ZS0")).unwrap_err();
+        let [fault] = &faults[..] else { panic!("{faults:?}") };
+        let told = fault.to_string();
+        let wanted = "[shutoff.open] \"ESV-101.ZS0\"：点表中没有该位号；请改正，或在点表中添加；\
+            相近的位号：ESV-101.ZSO, ESV-101.ZSC, ESV-101.CMD  |  is not in the point sheet; mend \
+            the tag or add the point; nearest: ESV-101.ZSO, ESV-101.ZSC, ESV-101.CMD";
+        assert!(told.contains(wanted), "{told}");
+        let two = valve("ESV-101", "ESV-101.ZSO").repeat(2);
+        let told: Vec<String> = load(&two).unwrap_err().iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|one| one.contains("is the tag of another point")), "{told:?}");
+    }
+
+    #[test]
+    fn its_points_are_not_awaited_before_the_slowest_signal_can_be_read() {
+        let rare = POINTS.replacen("0,bool,200", "0,bool,10000", 1);
+        let heading = rare.replacen("位号\n", "位号,,,,,,,,,,,\n", 1);
+        let valve = "[[shutoff]]\ntag = \"ESV-101\"\nname = \"x\"\ninstallation = \"a\"\n\
+            demand = \"ESV-101.CMD\"\nopen = \"ESV-101.ZSO\"\nclosed = \"ESV-101.ZSC\"\n\
+            travel_s = 10\n";
+        let site =
+            Site::load("s", &format!("{HEAD}{valve}"), &mut |_| Ok(heading.clone())).unwrap();
+        let periods: Vec<u32> = site.catalogue.points.iter().map(|p| p.period_ms).collect();
+        assert_eq!(periods, [10_000, 200, 200, 10_000, 10_000, 10_000]);
     }
 }

@@ -98,11 +98,60 @@ fn a_trip_stands_over_a_restart_until_the_valve_is_open_again() {
     assert_eq!(fault_of(&said), Some(Reading::Good(3.0)));
     let said = after.observe(&signals(1.0, 1.0, 0.0), TimeMs(4_000));
     assert_eq!(fault_of(&said), Some(Reading::Good(0.0)), "open again");
-    assert!(parted(&after.sealed(Vec::new(), &numbers)).1.is_empty());
+    assert!(!parted(&after.sealed(Vec::new(), &numbers)).1[0].1.tripped);
     // Of another valve nothing is known.
     let mut other = again().recalling(&known, &[7, 3, 9, 99, 98, 97]);
     let said = other.observe(&signals(1.0, 0.0, 1.0), TimeMs(3_000));
     assert_eq!(fault_of(&said), Some(Reading::Good(0.0)));
+}
+
+#[test]
+fn a_valve_that_trips_between_two_runs_has_tripped() {
+    let (valve, numbers) = tripping();
+    let mut before = Valves::new(std::slice::from_ref(&valve));
+    before.observe(&signals(1.0, 1.0, 0.0), TimeMs(0));
+    let saved = before.sealed(b"engine".to_vec(), &numbers);
+    let (engine, known) = parted(&saved);
+    assert_eq!(engine, b"engine");
+    let mut after = Valves::new(&[valve]).recalling(&known, &numbers);
+    after.begin();
+    let bad = Reading::Bad(Fault::Timeout);
+    after.observe(&[(0, bad), (1, bad), (2, bad)], TimeMs(2_000));
+    let said = after.observe(&signals(1.0, 0.0, 1.0), TimeMs(3_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(3.0)));
+}
+
+#[test]
+fn a_demand_of_another_device_is_waited_for() {
+    let (valve, _) = tripping();
+    let mut valves = Valves::new(&[valve]);
+    valves.observe(&signals(1.0, 1.0, 0.0), TimeMs(0));
+    let switches = &signals(1.0, 0.0, 1.0)[1..];
+    let said = valves.observe(switches, TimeMs(200));
+    assert_eq!(fault_of(&said), Some(Reading::Bad(Fault::Missing)), "not known yet");
+    // Read before the valve left, and come later.
+    let said = valves.observe(&[(0, Reading::Good(1.0))], TimeMs(199));
+    assert_eq!(fault_of(&said), Some(Reading::Bad(Fault::Missing)));
+    let said = valves.observe(&[(0, Reading::Good(0.0))], TimeMs(3_000));
+    assert_eq!(fault_of(&said), Some(Reading::Good(0.0)), "it was demanded");
+}
+
+#[test]
+fn a_state_that_was_saved_before_valves_were_known_to_be_open_still_counts() {
+    let (valve, numbers) = tripping();
+    let known = |trip: u8| {
+        let mut saved = b"engine".to_vec();
+        saved.extend([11, 0, 0, 0, trip, 1, 0xb8, 0x0b, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        saved.extend(b"fsvalve1");
+        parted(&saved).1
+    };
+    for (trip, fault) in [(1, 3.0), (0, 0.0)] {
+        let mut valves =
+            Valves::new(std::slice::from_ref(&valve)).recalling(&known(trip), &numbers);
+        let said = valves.observe(&signals(1.0, 0.0, 1.0), TimeMs(3_000));
+        assert_eq!(fault_of(&said), Some(Reading::Good(fault)));
+        assert!(said.contains(&(4, Reading::Good(3.0))), "the last travel: {said:?}");
+    }
 }
 
 #[test]

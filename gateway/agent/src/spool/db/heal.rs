@@ -30,7 +30,7 @@ const JUMP_MAX: i64 = 1 << 40;
 const PAGE: usize = 4_096;
 
 /// The new file while it is being filled: until it is whole, the old one stays where it is.
-const NEW_FILE: &str = "spool-new.db";
+pub(super) const NEW_FILE: &str = "spool-new.db";
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// What is carried over.

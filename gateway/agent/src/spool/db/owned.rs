@@ -10,15 +10,21 @@ use std::path::Path;
 
 use tracing::warn;
 
+use super::heal::NEW_FILE;
 use super::{FILE, RESERVE_FILE};
 use crate::spool::SpoolFault;
 
 /// Write permission for everybody.
 const OTHERS_WRITE: u32 = 0o002;
 
+/// A database and what SQLite makes beside it: <https://www.sqlite.org/tempfiles.html>.
+const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
 /// Looks at a folder in which the spool is to be opened.
 pub(super) fn look(folder: &Path) -> Result<(), SpoolFault> {
-    for name in [FILE, "spool.db-wal", "spool.db-shm", "lock", RESERVE_FILE] {
+    let databases = [FILE, NEW_FILE].into_iter();
+    let ours = databases.flat_map(|name| BESIDE.map(|suffix| format!("{name}{suffix}")));
+    for name in ours.chain(["lock".to_owned(), RESERVE_FILE.to_owned()]) {
         let path = folder.join(name);
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
             return Err(SpoolFault::Linked(path));
@@ -58,6 +64,24 @@ mod tests {
             assert!(!victim.exists(), "{name}");
             fs::remove_file(data.join(name)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_new_file_destroys_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let victim = folder.path().join("victim");
+        for name in [NEW_FILE, "spool-new.db-wal", "spool-new.db-shm", "spool-new.db-journal"] {
+            // With no spool beside it, a new file is taken for one that was healed.
+            fs::write(&victim, "mine").unwrap();
+            symlink(&victim, data.join(name)).unwrap();
+            let fault = Db::open(&data, TimeMs(0)).unwrap_err().to_string();
+            assert!(fault.contains(name) && fault.contains("符号链接"), "{fault}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "mine", "{name}");
+            fs::remove_file(data.join(name)).unwrap();
+        }
+        drop(Db::open(&data, TimeMs(0)).unwrap());
     }
 
     #[test]
