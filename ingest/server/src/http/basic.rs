@@ -85,6 +85,7 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
             proof.gateways_online, proof.gateways, proof.reporting, proof.points
         ),
     );
+    not_judged(app, put);
     if look.rows.is_empty() {
         let text = if blind.is_empty() && proof.points > 0 && proof.blind == 0 {
             "<p>当前无报警。No alarms; every point reports.</p>"
@@ -119,6 +120,22 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
     );
     line(put, "</body></html>");
     out
+}
+
+/// Limits that nobody judges as they are meant: no quiet may be believed there.
+fn not_judged(app: &App, out: &mut String) {
+    let lines = super::misfits::lines(&app.registry.borrow());
+    if lines.is_empty() {
+        return;
+    }
+    line(
+        out,
+        "<div class=blind>以下限值未按原意判断，其测点视为看不见；请改正后用 fengsui limits import 提交。 These limits are not judged as they are meant: mend and import them.<ul>",
+    );
+    for text in lines {
+        line(out, &format!("<li>{}", escape(&text)));
+    }
+    line(out, "</ul></div>");
 }
 
 fn line(out: &mut String, text: &str) {
