@@ -116,7 +116,7 @@ impl LimitSet {
             let (key, subject) =
                 (format!("{gateway_name}/{}", misfit.name()), point_ref_of(*index));
             let priority = priority.unwrap_or(kind.default_priority());
-            stand_ins.push(common.stand_in(key, subject, priority, times_of(point)));
+            stand_ins.push(common.stand_in(&key, subject, priority, times_of(point)));
         }
         plan.alarms.extend(stand_ins);
         // A number too large for its alarm is too large for what stands in its place.

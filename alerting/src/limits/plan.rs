@@ -192,7 +192,7 @@ impl Common {
     /// set, and never sounded, since nothing but other limits ends it.
     pub(crate) fn stand_in(
         &self,
-        key: String,
+        key: &str,
         point: PointRef,
         priority: Priority,
         times: TimeRules,
