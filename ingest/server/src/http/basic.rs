@@ -208,6 +208,7 @@ fn kind_zh(kind: &str) -> &'static str {
         "ll" => "低低",
         "stale" => "数据中断",
         "gateway_offline" => "网关离线",
+        "unset" => "限值未设或不能判断",
         _ => "报警",
     }
 }
