@@ -34,6 +34,7 @@ mod refusal;
 mod settlement;
 mod signal;
 mod snapshot;
+mod sound;
 mod specs;
 mod story;
 #[cfg(test)]

@@ -303,7 +303,7 @@ pub(crate) fn way_back<'a>(
     None
 }
 
-fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
+pub(crate) fn check_alone(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) {
     let key = || spec.key.clone();
     let mut number = |n: u32| {
         if n >= REFS_MAX {

@@ -46,6 +46,15 @@ pub enum LimitTrouble {
     /// A time that is not above zero.
     #[error("应大于 0；请改正  |  must be above 0; mend it")]
     NotPositive,
+    /// RANGE that lies within the instrument's range.
+    #[error(
+        "小于 100：RANGE 是量程跨度的百分数；请改为 100 以上，如 105  |  \
+         is below 100: RANGE is percent of the instrument's span; write 100 or more, such as 105"
+    )]
+    InsideTheSpan,
+    /// What the engine does not take, whatever the point is.
+    #[error("{0}  |  {1}")]
+    Engine(String, String),
     /// A time that nobody means.
     #[error("超过 {0} 秒；请改短  |  is longer than {0} s; give a shorter one")]
     TooLong(i64),

@@ -8,6 +8,7 @@ mod derive;
 mod detail;
 mod diff;
 mod fault;
+mod fitted;
 mod names;
 mod parse;
 mod plan;
@@ -17,6 +18,9 @@ mod tests;
 pub use detail::Detail;
 pub use diff::{Change, Direction, FieldChange, LimitsDiff, RowChange, SecondPerson, diff};
 pub use fault::{LimitFault, LimitTrouble};
+#[cfg(test)]
+pub(crate) use fitted::placeholder;
+pub use fitted::{Fitted, Misfit};
 
 use crate::model::Priority;
 
@@ -291,6 +295,8 @@ pub(crate) struct LimitRow {
 pub struct LimitSet {
     pub(crate) file: String,
     pub(crate) rows: Vec<LimitRow>,
+    /// Rows of a file in force that cannot be read; none of a file that was parsed.
+    pub(crate) unread: Vec<fitted::Unread>,
     /// Places of rows with a tag, by tag, in the order of the file: 30,000 points are looked up.
     by_tag: Vec<usize>,
 }
@@ -301,7 +307,7 @@ impl LimitSet {
         let mut by_tag: Vec<usize> =
             (0..rows.len()).filter(|place| !tag(place).is_empty()).collect();
         by_tag.sort_by_key(tag);
-        Self { file: file.to_owned(), rows, by_tag }
+        Self { file: file.to_owned(), rows, unread: Vec::new(), by_tag }
     }
 
     /// The limits of a point, HH first, as the file gives them.

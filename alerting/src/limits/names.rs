@@ -41,6 +41,24 @@ impl LimitSet {
         faults
     }
 
+    /// What is wrong with the names of this file whatever the points are: an alarm that no row
+    /// gives. STALE and OFFLINE are there without one.
+    #[must_use]
+    pub fn check_alone(&self) -> Vec<LimitFault> {
+        let given = self.rows.iter().filter(|row| !row.limit.detail.unset);
+        let given: BTreeSet<String> =
+            given.map(|row| format!("{}/{}", row.tag, row.limit.kind.key())).collect();
+        let by_default = |name: &str| name == "/OFFLINE" || name.ends_with("/STALE");
+        let mut faults = Vec::new();
+        for row in &self.rows {
+            let named = row.limit.detail.alarms().into_iter();
+            for name in named.filter(|name| !given.contains(*name) && !by_default(name)) {
+                faults.push(self.fault(row, "detail", name, LimitTrouble::UnknownAlarm));
+            }
+        }
+        faults
+    }
+
     /// `TAG/KIND` of every alarm that the plan will have.
     fn alarm_names(&self, catalogue: &Catalogue) -> BTreeSet<String> {
         let mut names = BTreeSet::from(["/OFFLINE".to_owned()]);

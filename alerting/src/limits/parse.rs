@@ -10,6 +10,7 @@ use fengsui_telemetry::{Catalogue, Tag};
 
 use crate::limits::derive::RANGE_DEFAULT;
 use crate::limits::fault::{LimitFault, LimitTrouble};
+use crate::limits::fitted::alone;
 use crate::limits::names::circles;
 use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
@@ -33,6 +34,8 @@ const COLUMNS: [&str; 12] = [
 const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
 /// A delay or a STALE longer than a week is a slip of the hand: late data are judged for a week.
 const SECONDS_MAX: i64 = 7 * 86_400;
+/// RANGE below this would call values within the instrument's range outside of it.
+const RANGE_LEAST: f64 = 100.0;
 /// A limit that must be there and is not known yet.
 const UNSET: [&str; 3] = ["UNSET", "未设", "未定"];
 
@@ -42,7 +45,7 @@ impl LimitSet {
     /// # Errors
     /// Every fault of the file, not the first.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<LimitFault>> {
-        let (set, faults) = Self::read(file_name, text);
+        let (set, faults, _) = Self::read(file_name, text);
         if faults.is_empty() { Ok(set) } else { Err(faults) }
     }
 
@@ -56,7 +59,7 @@ impl LimitSet {
         text: &str,
         catalogue: &Catalogue,
     ) -> Result<Self, Vec<LimitFault>> {
-        let (set, mut faults) = Self::read(file_name, text);
+        let (set, mut faults, _) = Self::read(file_name, text);
         if faults.is_empty() {
             faults = set.check_against(catalogue);
         } else {
@@ -66,14 +69,14 @@ impl LimitSet {
         if faults.is_empty() { Ok(set) } else { Err(faults) }
     }
 
-    /// The rows that can be read, and every fault of the others.
-    fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>) {
-        let mut reader = Reader { file: file_name, faults: Vec::new() };
+    /// The rows that can be read, every fault of the file, and the rows that cannot be read.
+    pub(crate) fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>, Vec<Lost>) {
+        let mut reader = Reader { file: file_name, faults: Vec::new(), lost: Vec::new() };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rows = reader.rows(text);
         reader.check_together(&rows);
         reader.faults.sort_by_key(|fault| fault.row);
-        (Self::new(file_name, rows), reader.faults)
+        (Self::new(file_name, rows), reader.faults, reader.lost)
     }
 }
 
@@ -101,9 +104,18 @@ impl Cells<'_> {
     }
 }
 
+/// What a row that cannot be read is about, as far as that can be told.
+pub(crate) struct Lost {
+    pub(crate) line: u64,
+    pub(crate) tag: String,
+    pub(crate) kind: Option<LimitKind>,
+    pub(crate) priority: Option<Priority>,
+}
+
 struct Reader<'a> {
     file: &'a str,
     faults: Vec<LimitFault>,
+    lost: Vec<Lost>,
 }
 
 impl Reader<'_> {
@@ -207,6 +219,7 @@ impl Reader<'_> {
         }
         let detail = self.detail(cells, kind);
         if self.faults.len() > before {
+            self.lost.push(Lost { line: cells.line, tag, kind, priority });
             return None;
         }
         let (limit, mut detail) = (limit?, detail?);
@@ -217,24 +230,28 @@ impl Reader<'_> {
             Some(_) | None => on_delay_ms,
         };
         let (source, confidence) = (cells.get("source").into(), cells.get("confidence").into());
-        Some(LimitRow {
-            line: cells.line,
-            tag,
-            limit: PointLimit {
-                kind: kind?,
-                limit,
-                deadband,
-                on_delay_ms,
-                off_delay_ms,
-                priority: priority?,
-                latch,
-                source,
-                confidence,
-                // One mark, wherever the file writes it.
-                statutory: statutory || detail.statutory,
-                detail,
-            },
-        })
+        let limit = PointLimit {
+            kind: kind?,
+            limit,
+            deadband,
+            on_delay_ms,
+            off_delay_ms,
+            priority: priority?,
+            latch,
+            source,
+            confidence,
+            // One mark, wherever the file writes it.
+            statutory: statutory || detail.statutory,
+            detail,
+        };
+        // What the engine would refuse whatever the point is.
+        if let Some(fault) = alone(&tag, &limit) {
+            let trouble = LimitTrouble::Engine(fault.zh(), fault.to_string());
+            self.fault(cells.line, "kind", name, trouble);
+            self.lost.push(Lost { line: cells.line, tag, kind, priority });
+            return None;
+        }
+        Some(LimitRow { line: cells.line, tag, limit })
     }
 
     fn kind(&mut self, cells: &Cells<'_>) -> Option<LimitKind> {
@@ -289,12 +306,20 @@ impl Reader<'_> {
             self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
             return None;
         }
+        if kind == Some(LimitKind::Range) && value < RANGE_LEAST {
+            self.fault(cells.line, "limit", text, LimitTrouble::InsideTheSpan);
+            return None;
+        }
         if kind == Some(LimitKind::Frozen) && value < 0.0 {
             self.fault(cells.line, "limit", text, LimitTrouble::Negative);
             return None;
         }
         if kind.is_some_and(LimitKind::is_time) {
-            self.seconds(cells, "limit", value);
+            let tail = self.faults.len();
+            if self.seconds(cells, "limit", value) == 0 && self.faults.len() == tail {
+                self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
+                return None;
+            }
         }
         Some(value)
     }

@@ -14,7 +14,9 @@ use crate::limits::{
     Detail, LimitKind, LimitRow, LimitSet, OFFLINE_DEFAULT_MS, PointLimit, STALE_FAST_MAX_MS,
     STALE_FAST_PERIOD_MS, STALE_MIN_MS, STALE_PERIODS,
 };
-use crate::model::{AlarmSpec, Condition, GatewayRef, Lifecycle, PointRef, Subject, TimeRules};
+use crate::model::{
+    AlarmSpec, Condition, GatewayRef, Lifecycle, PointRef, Priority, Subject, TimeRules,
+};
 use crate::plan::looks_at;
 
 /// How long a watched shut-off valve took: it has no value until its first demand, which may be
@@ -180,13 +182,40 @@ impl LimitSet {
 }
 
 /// What all alarms of a gateway have in common.
-struct Common {
-    gateway: GatewayRef,
-    revision: Revision,
+pub(crate) struct Common {
+    pub(crate) gateway: GatewayRef,
+    pub(crate) revision: Revision,
+}
+
+impl Common {
+    /// What stands in place of an alarm that nobody can judge: shown like a limit that is not
+    /// set, and never sounded, since nothing but other limits ends it.
+    pub(crate) fn stand_in(
+        &self,
+        key: &str,
+        point: PointRef,
+        priority: Priority,
+        times: TimeRules,
+    ) -> AlarmSpec {
+        AlarmSpec {
+            key: format!("{key}-UNSET"),
+            subject: Subject::Point(point),
+            gateway: self.gateway,
+            condition: Condition::Unset,
+            on_delay_ms: 0,
+            off_delay_ms: 0,
+            priority,
+            lifecycle: Lifecycle { ack_required: false, ..Lifecycle::default() },
+            times,
+            revision: self.revision,
+            statutory: false,
+            suppressed_by: None,
+        }
+    }
 }
 
 /// An alarm that looks at one that the plan does not have cannot be judged: the file's check names
-/// it, and the others go on without it.
+/// it, and the others go on without it. One that such an alarm would suppress is judged.
 fn drop_what_looks_at_nothing(alarms: &mut Vec<AlarmSpec>) {
     loop {
         let keys: BTreeSet<String> = if alarms.iter().any(AlarmSpec::looks_at_alarms) {
@@ -194,6 +223,9 @@ fn drop_what_looks_at_nothing(alarms: &mut Vec<AlarmSpec>) {
         } else {
             return;
         };
+        for spec in alarms.iter_mut() {
+            spec.suppressed_by.take_if(|by| !keys.contains(by.as_ref()));
+        }
         let before = alarms.len();
         let there = |name: &str| keys.contains(name);
         alarms.retain(|spec| looks_at(spec).into_iter().all(there));
@@ -242,13 +274,13 @@ fn silence(kind: LimitKind, ms: i64) -> PointLimit {
     }
 }
 
-fn times_of(point: &Point) -> TimeRules {
+pub(crate) fn times_of(point: &Point) -> TimeRules {
     let rules = TimeRules::default();
     let live_ms = rules.live_ms.max(LIVE_PERIODS * i64::from(point.period_ms));
     TimeRules { live_ms, ..rules }
 }
 
-fn spec(
+pub(crate) fn spec(
     key: String,
     subject: Subject,
     condition: Condition,

@@ -224,3 +224,26 @@ fn the_limits_of_the_demonstration_load() {
     let set = LimitSet::parse("limits.csv", text).unwrap();
     assert!(set.of_tag("TK-101.LT").any(|limit| limit.kind == LimitKind::HighHigh));
 }
+
+#[test]
+fn what_the_engine_never_takes_is_refused_where_it_stands() {
+    let refused = |row: &str| -> Vec<(u64, String)> {
+        let head = format!("{},detail\n", HEAD.lines().nth(1).unwrap());
+        let faults = LimitSet::parse("limits.csv", &format!("{head}{row}\n")).unwrap_err();
+        faults.iter().map(|fault| (fault.row, fault.column.clone())).collect()
+    };
+    let values: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+    for (row, column) in [
+        ("A,RANGE,5,,,,P3,false,,,", "limit"),
+        ("A,RANGE,99.9,,,,P3,false,,,", "limit"),
+        ("A,RANGE,1e308,,,,P3,false,,,", "kind"),
+        ("A,STALE,0.0001,,,,P3,false,,,", "limit"),
+        (",OFFLINE,0.0001,,,,P3,false,,,", "limit"),
+        (",CLOCK,0.0001,,,,P3,false,,,", "limit"),
+        ("A,VOTE,9,,,,P1,false,,,\"vote=2oo3:A,A,B\"", "kind"),
+        (&format!("A,DISCRETE,,,,,P2,false,,,values={}", values.join("|")), "kind"),
+    ] {
+        assert_eq!(refused(row), [(2, column.to_owned())], "{row}");
+    }
+    assert_eq!(load("A,RANGE,100,,,,P3,false,,\n").len(), 1);
+}

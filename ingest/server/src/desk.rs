@@ -25,6 +25,9 @@ use crate::stamp::Stamp;
 use crate::steps::{Step, reached};
 use crate::view::{AlarmJson, AlarmRow};
 
+mod proof;
+pub use proof::Proof;
+
 /// Changes that wait for the desk: ten thousand alarms at once and as many acknowledgements. When
 /// full, the alarm loop sends all rows anew.
 pub const INPUTS_MAX: usize = 65_536;
@@ -131,35 +134,6 @@ pub struct StreamEvent {
     pub name: &'static str,
     /// Its JSON.
     pub data: Arc<str>,
-}
-
-/// Why quiet may be believed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Proof {
-    /// Age of the newest sample, ms.
-    pub data_age_ms: Option<i64>,
-    /// Points in force, and those that have limits and are in no catalogue.
-    pub points: usize,
-    /// Points with a number that is fresh.
-    pub reporting: usize,
-    /// Points without.
-    pub blind: usize,
-    /// Gateways that must be heard.
-    pub gateways: usize,
-    /// Gateways that are.
-    pub gateways_online: usize,
-    /// The journal records.
-    pub journal_ok: bool,
-    /// Changes shown before they were recorded.
-    pub unrecorded: usize,
-    /// A canary came through engine, journal and desk lately: an alarm would as well.
-    pub engine_ok: bool,
-    /// How long ago, ms.
-    pub canary_age_ms: Option<u64>,
-    /// How long it took, ms.
-    pub canary_ms: Option<u64>,
-    /// The watchdog asks; none where none is expected.
-    pub watchdog_ok: Option<bool>,
 }
 
 struct Pending {
@@ -445,7 +419,8 @@ impl Desk {
             }
             newest = newest.max(Some(sample.te));
             let fresh_ms = (3 * i64::from(known.point.period_ms)).max(10_000);
-            if online && !sample.reading.is_bad() && age_ms <= fresh_ms {
+            // A value by which no limit is judged is seen by nobody.
+            if online && !known.misfit && !sample.reading.is_bad() && age_ms <= fresh_ms {
                 reporting += 1;
             }
         }
@@ -463,6 +438,7 @@ impl Desk {
             points,
             reporting,
             blind: points - reporting,
+            misfits: registry.misfits(),
             gateways: gateways.len(),
             gateways_online: gateways.iter().filter(|gateway| gateway.is_online()).count(),
             journal_ok: self.pending.values().all(|pending| !pending.shown),

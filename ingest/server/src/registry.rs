@@ -1,13 +1,17 @@
 //! What the centre knows of gateways and points. Immutable; a new one replaces it whole.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
+use fengsui_alerting::limits::{Fitted, LimitKind, LimitSet, Misfit, PointLimit};
 use fengsui_alerting::{Condition, GatewayRef, Plan, PointRef, Subject};
 use fengsui_telemetry::{Catalogue, GatewayId, Point, Revision};
+use tracing::error;
 
 use crate::config::{AlarmSettings, KnownGateway};
+
+#[cfg(test)]
+mod tests;
 
 /// One gateway.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Gateway {
     pub current: Option<Revision>,
     /// Tags that have limits and are not in it: nobody judges them.
     pub unmeasured: usize,
+    /// Limits in force that are not judged, or not as they are meant.
+    pub misfits: Arc<[Misfit]>,
 }
 
 /// A catalogue and the store's numbers of its points.
@@ -41,6 +47,25 @@ impl Gateway {
     #[must_use]
     pub fn numbered(&self) -> Option<&Arc<Numbered>> {
         self.current.and_then(|revision| self.catalogues.get(&revision))
+    }
+
+    /// Its alarms, and what is wrong with its limits.
+    fn fitted(&self, place: GatewayRef) -> Fitted {
+        let nothing = Numbered {
+            catalogue: Catalogue {
+                enterprise: String::new(),
+                installations: Vec::new(),
+                points: Vec::new(),
+            },
+            ids: Vec::new(),
+        };
+        let numbered = self.numbered().map_or(&nothing, |known| known.as_ref());
+        let number = |index: u32| {
+            let place = usize::try_from(index).unwrap_or(usize::MAX);
+            PointRef(numbered.ids.get(place).copied().unwrap_or(0))
+        };
+        let (name, catalogue) = (self.id.as_str(), &numbered.catalogue);
+        self.limits.fitted(name, place, catalogue, &number, self.limits_revision)
     }
 
     /// The enterprise, as far as known.
@@ -63,6 +88,8 @@ pub struct Known {
     pub installation: String,
     /// Its limits.
     pub limits: Vec<PointLimit>,
+    /// One of them is not judged, or not as it is meant: what it shows is not the whole truth.
+    pub misfit: bool,
 }
 
 /// All gateways and points.
@@ -87,9 +114,12 @@ impl Registry {
                 catalogues: BTreeMap::new(),
                 current: None,
                 unmeasured: 0,
+                misfits: Arc::default(),
             })
             .collect();
-        Self { gateways, points: BTreeMap::new() }
+        let mut registry = Self { gateways, points: BTreeMap::new() };
+        (0..known.len()).for_each(|gateway| registry.list_points(gateway));
+        registry
     }
 
     /// The index of a gateway.
@@ -125,7 +155,10 @@ impl Registry {
 
     fn list_points(&mut self, gateway: usize) {
         let Some(known) = self.gateways.get_mut(gateway) else { return };
+        let place = GatewayRef(u32::try_from(gateway).unwrap_or(u32::MAX));
+        known.misfits = known.fitted(place).misfits.into();
         let Some(numbered) = known.numbered().cloned() else { return };
+        let misfit: BTreeSet<&str> = known.misfits.iter().map(|m| m.tag.as_str()).collect();
         let points = &numbered.catalogue.points;
         let measured: HashSet<&str> = points.iter().map(|point| point.tag.as_str()).collect();
         known.unmeasured = known.limits.tags().filter(|tag| !measured.contains(tag)).count();
@@ -138,6 +171,7 @@ impl Registry {
                 point: point.clone(),
                 installation: installation.map(|i| i.name.clone()).unwrap_or_default(),
                 limits: known.limits.of_point(point),
+                misfit: misfit.contains(point.tag.as_str()),
             };
             self.points.insert(*id, entry);
         }
@@ -150,37 +184,30 @@ impl Registry {
         self.points.len() + self.gateways.iter().map(|gateway| gateway.unmeasured).sum::<usize>()
     }
 
-    /// Every alarm of every gateway.
+    /// Limits in force that are not judged, or not as they are meant.
+    #[must_use]
+    pub fn misfits(&self) -> usize {
+        self.gateways.iter().map(|gateway| gateway.misfits.len()).sum()
+    }
+
+    /// Every alarm of every gateway, as far as it can be judged: an engine never refuses it. What
+    /// is missing is in [`Gateway::misfits`].
     #[must_use]
     pub fn plan(&self, settings: AlarmSettings) -> Plan {
-        let nothing = Numbered {
-            catalogue: Catalogue {
-                enterprise: String::new(),
-                installations: Vec::new(),
-                points: Vec::new(),
-            },
-            ids: Vec::new(),
-        };
         let mut plan = Plan::default();
         for (index, gateway) in (0_u32..).zip(&self.gateways) {
-            let numbered = gateway.numbered().map_or(&nothing, |known| known.as_ref());
-            let number = |index: u32| {
-                let place = usize::try_from(index).unwrap_or(usize::MAX);
-                PointRef(numbered.ids.get(place).copied().unwrap_or(0))
-            };
-            plan.alarms.extend(gateway.limits.plan(
-                gateway.id.as_str(),
-                GatewayRef(index),
-                &numbered.catalogue,
-                &number,
-                gateway.limits_revision,
-            ));
+            plan.alarms.extend(gateway.fitted(GatewayRef(index)).alarms);
             plan.revision.0 = plan.revision.0.rotate_left(7) ^ gateway.limits_revision.0;
         }
         for alarm in &mut plan.alarms {
             alarm.times.live_ms = settings.live_ms.unwrap_or(alarm.times.live_ms);
             alarm.times.late_horizon_ms =
                 settings.late_horizon_ms.unwrap_or(alarm.times.late_horizon_ms);
+        }
+        // Gateways have nothing in common but the number of alarms.
+        let (plan, left) = plan.sound();
+        for fault in left {
+            error!(why = fault.zh(), %fault, "报警不能判断 / an alarm cannot be judged");
         }
         plan
     }
@@ -262,52 +289,4 @@ fn of_key(key: &str) -> (String, &'static str) {
     let kind = parts.next().unwrap_or_default();
     let word = LimitKind::from_key(kind).map(LimitKind::word);
     (tag, word.unwrap_or(if kind.ends_with("-UNSET") { "unset" } else { "unjudged" }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fengsui_telemetry::Tag;
-
-    const LIMITS: &str = include_str!("../../../configs/demo/limits.csv");
-
-    fn point(tag: &str) -> Point {
-        Point {
-            tag: Tag::parse(tag).unwrap(),
-            name: String::new(),
-            unit: "%".to_owned(),
-            low: 0.0,
-            high: 100.0,
-            installation: 0,
-            equipment: String::new(),
-            period_ms: 1_000,
-            signal: "level".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_point_with_limits_that_a_new_catalogue_lacks_is_wanted_all_the_same() {
-        let limits = LimitSet::parse("limits.csv", LIMITS).unwrap();
-        let tags: Vec<String> = limits.tags().map(str::to_owned).collect();
-        let mut registry = Registry::new(&[KnownGateway {
-            id: GatewayId::parse("GW-01").unwrap(),
-            limits,
-            limits_revision: Revision(1),
-            limits_text: LIMITS.to_owned(),
-        }]);
-        assert_eq!(registry.wanted(), 0, "nothing is known of a gateway that was never heard");
-        let mut learn = |revision, tags: &[String]| {
-            let points: Vec<Point> = tags.iter().map(|tag| point(tag)).collect();
-            let ids = (1_u32..).take(points.len()).collect();
-            let enterprise = String::new();
-            let catalogue = Catalogue { enterprise, installations: Vec::new(), points };
-            registry.learn(0, Revision(revision), Numbered { catalogue, ids }, true);
-            (registry.points.len(), registry.wanted())
-        };
-        let all = tags.len();
-        assert_eq!(learn(1, &tags), (all, all));
-        assert_eq!(learn(2, &tags[1..]), (all - 1, all), "one is not seen");
-        registry.limit(0, LimitSet::default(), Revision(2));
-        assert_eq!(registry.wanted(), all - 1, "what has no limits is not missed");
-    }
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
-use fengsui_alerting::{Action, AlarmId, Cause, Engine, Event, GatewayRef, Plan, PointRef, Row};
+use fengsui_alerting::{
+    Action, AlarmId, Cause, Engine, Event, GatewayRef, Plan, PlanFault, PointRef, Row,
+};
 use fengsui_store::{
     AlarmJournal, ConfigDb, EngineInput, Intake, LedgerRow, SeriesStore, Snapshot, StoredRow,
 };
@@ -79,6 +81,8 @@ pub fn engine(
     store: &SeriesStore,
 ) -> anyhow::Result<Restored> {
     let began = clock::monotonic();
+    // Whatever is wrong with a limit, the others are judged.
+    let (plan, _) = plan.sound();
     let snapshot = journal.load_snapshot().context("the engine's snapshot")?;
     let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
     let restored =
@@ -134,8 +138,13 @@ pub fn engine(
 
 fn fresh(plan: Plan) -> anyhow::Result<Engine> {
     Engine::new(plan).map_err(|faults| {
-        let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        anyhow!("limits that cannot be judged:\n  {}", list.join("\n  "))
+        let said = |fault: &PlanFault| format!("{}  |  {fault}", fault.zh());
+        let list: Vec<String> = faults.iter().map(said).collect();
+        anyhow!(
+            "限值不能判断，请用 fengsui limits import 提交改正的限值 / limits that cannot be judged; \
+             mend them with fengsui limits import:\n  {}",
+            list.join("\n  ")
+        )
     })
 }
 

@@ -19,6 +19,7 @@ const NAMED: usize = 20;
 
 impl AlarmLoop {
     pub(super) fn replan(&mut self, registry: Arc<Registry>, plan: Plan) {
+        let (plan, _) = plan.sound();
         match Engine::restore_with_past(plan, &self.parts.engine.snapshot()) {
             Ok(engine) => {
                 self.parts.engine = engine;
@@ -35,7 +36,10 @@ impl AlarmLoop {
                 // judged by the old limits.
                 self.snapshot(clock::now(), None);
             }
-            Err(fault) => error!(%fault, "the new catalogue cannot be judged; the old one stays"),
+            // A sound plan and the engine's own snapshot: neither is ever refused.
+            Err(fault) => {
+                error!(%fault, "新的点表或限值不能判断，仍按旧的判断 / other points or limits cannot be judged; the old ones stay")
+            }
         }
     }
 

@@ -32,6 +32,8 @@ const RESULTS_MAX: usize = 64;
 const AUDIT_EVERY_MS: i64 = 10_000;
 /// Persons named to whoever named an unknown one.
 const PERSONS_NAMED: usize = 20;
+/// Newest rows of an alarm in which its newest occurrence is looked for.
+const ROWS_OF_ALARM: usize = 100;
 /// A desk that does not answer must not hold the ladders.
 const DESK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -402,6 +404,7 @@ impl Office {
         let row = self.cases.step(request, clock::now())?;
         if let Some(row) = row {
             self.knows_who(&row.step)?;
+            self.knows_alarm(&row.step)?;
             let known = self.cases.get(&case).map(|known| (known.alarm.clone(), known.occurrence));
             let (alarm, occurrence) =
                 if let closure::Step::Find { alarm, occurrence, .. } = &row.step {
@@ -425,6 +428,25 @@ impl Office {
             }
         }
         Ok(view::case(self, &case).unwrap_or_default())
+    }
+
+    /// What is found by an alarm names an occurrence that the journal has.
+    fn knows_alarm(&self, step: &closure::Step) -> Result<(), Said> {
+        let closure::Step::Find { alarm, occurrence, .. } = step else { return Ok(()) };
+        if alarm.is_empty() {
+            return Ok(());
+        }
+        let rows = self.parts.journal.of_alarm(alarm, ROWS_OF_ALARM);
+        let rows = rows.map_err(|fault| Said::NotRecorded(fault.to_string()))?;
+        let newest = rows.iter().map(|told| told.row.occurrence).max().unwrap_or(0);
+        if (1..=newest).contains(occurrence) {
+            return Ok(());
+        }
+        let why = format!(
+            "{alarm} 没有第 {occurrence} 次报警，最新为第 {newest} 次 / {alarm} has no occurrence \
+             {occurrence}, the newest is {newest}"
+        );
+        Err(Said::Refused(Refused::NoAlarm, why))
     }
 
     /// What is dispatched goes to a person of the roster, by id or by name: nobody else could be

@@ -29,6 +29,8 @@ pub enum Refused {
     NoPerson,
     /// No number for that channel, or no such channel.
     Unreachable,
+    /// No such alarm, or not so often.
+    NoAlarm,
     /// No such hidden danger.
     NoCase,
     /// The number is taken.

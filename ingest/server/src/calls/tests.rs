@@ -274,8 +274,18 @@ async fn a_hidden_danger_is_kept_over_a_restart_and_refusals_name_what_is_allowe
         by: "值班员".into(),
         request: request.into(),
     };
-    let find =
-        Step::Find { title: "阀门内漏".into(), alarm: "GW-01/A/HH".into(), occurrence: 2 };
+    scene_one.row('A', 'B', "raised").await;
+    let alarm = scene_one.alarm.clone();
+    let find = |alarm: &str, occurrence| Step::Find {
+        title: "阀门内漏".into(),
+        alarm: alarm.to_owned(),
+        occurrence,
+    };
+    for nothing in [find(&alarm, 99), find("GW-01/NOPE/HH", 1)] {
+        let refused = scene_one.calls.step(take(nothing, "0")).await.unwrap().unwrap_err();
+        assert!(matches!(refused, Said::Refused(Refused::NoAlarm, _)), "{refused:?}");
+    }
+    let find = find(&alarm, 1);
     let found = scene_one.calls.step(take(find, "1")).await.unwrap().unwrap();
     assert_eq!(found["state"]["key"], "found");
     let close = Step::Close { cause: "x".into(), evidence: "y".into() };

@@ -301,7 +301,11 @@ fn check(paths: &[PathBuf], json: bool) -> Exit {
     let mut all = Vec::new();
     for path in paths {
         match Config::load(path) {
-            Ok(config) => all.extend(config.exposure().map(|warning| (false, warning))),
+            Ok(config) => {
+                all.extend(config.exposure().map(|warning| (false, warning)));
+                let limits = config.gateways.iter().flat_map(|known| known.limits.check_alone());
+                all.extend(limits.map(|fault| (true, fault.to_string())));
+            }
             Err(faults) => all.extend(faults.into_iter().map(|fault| (true, fault.0))),
         }
     }

@@ -50,6 +50,7 @@ pub(super) async fn desk(State(app): State<App>, Extension(who): Extension<Ident
         "counts": { "unack": { "p1": p1, "p2": p2, "p3": p3, "p4": p4 } },
         "gateways": gateways,
         "proof": look.proof,
+        "misfits": super::misfits::json(&app.registry.borrow()),
         "packages": look.packages,
         "flood": look.flood.map(|since| json!({ "since": app.stamp.rfc3339(since) })),
         "user": {
@@ -337,7 +338,8 @@ pub(super) async fn healthz(State(app): State<App>, headers: HeaderMap) -> Respo
         Some(look)
             if app.store.health().writing && look.proof.journal_ok && look.proof.engine_ok =>
         {
-            Json(json!({ "status": "ok", "proof": look.proof })).into_response()
+            let misfits = super::misfits::json(&app.registry.borrow());
+            Json(json!({ "status": "ok", "proof": look.proof, "misfits": misfits })).into_response()
         }
         Some(look) => {
             let body = json!({ "status": "degraded", "proof": look.proof });

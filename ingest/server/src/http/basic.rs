@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use axum::extract::State;
+use axum::extract::rejection::FormRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
@@ -85,6 +86,7 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
             proof.gateways_online, proof.gateways, proof.reporting, proof.points
         ),
     );
+    not_judged(app, put);
     if look.rows.is_empty() {
         let text = if blind.is_empty() && proof.points > 0 && proof.blind == 0 {
             "<p>当前无报警。No alarms; every point reports.</p>"
@@ -119,6 +121,22 @@ fn render(app: &App, mut look: Look, reader: &Reader) -> String {
     );
     line(put, "</body></html>");
     out
+}
+
+/// Limits that nobody judges as they are meant: no quiet may be believed there.
+fn not_judged(app: &App, out: &mut String) {
+    let lines = super::misfits::lines(&app.registry.borrow());
+    if lines.is_empty() {
+        return;
+    }
+    line(
+        out,
+        "<div class=blind>以下限值未按原意判断，其测点视为看不见；请改正后用 fengsui limits import 提交。 These limits are not judged as they are meant: mend and import them.<ul>",
+    );
+    for text in lines {
+        line(out, &format!("<li>{}", escape(&text)));
+    }
+    line(out, "</ul></div>");
 }
 
 fn line(out: &mut String, text: &str) {
@@ -190,6 +208,7 @@ fn kind_zh(kind: &str) -> &'static str {
         "ll" => "低低",
         "stale" => "数据中断",
         "gateway_offline" => "网关离线",
+        "unset" => "限值未设或不能判断",
         _ => "报警",
     }
 }
@@ -216,8 +235,12 @@ pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(who): Extension<Identity>,
     credential: Option<Extension<Credential>>,
-    Form(form): Form<AckForm>,
+    form: Result<Form<AckForm>, FormRejection>,
 ) -> Response {
+    let Form(form) = match form {
+        Ok(form) => form,
+        Err(fault) => return unusable(&fault),
+    };
     if !proves(&app, credential, &form.secret) {
         let text = format!(
             "{HEAD}<p class=blind>此页已过期，未确认。<a href=/basic>重新打开</a> This page is old; nothing was acknowledged.</p></body></html>"
@@ -236,6 +259,15 @@ pub(super) async fn acknowledge(
         Some(_) => Redirect::to("/basic").into_response(),
         None => super::Problem::unavailable("alarm loop").into_response(),
     }
+}
+
+/// A form that lacks a field, or was sent by something else than this page.
+fn unusable(fault: &FormRejection) -> Response {
+    let text = format!(
+        "{HEAD}<p class=blind role=alert>表单不完整或无法使用，没有执行任何操作；请返回后重试。The form cannot be used; nothing was done. {}</p><p><a href=/basic>返回 Back</a></p></body></html>",
+        escape(&fault.body_text())
+    );
+    (fault.status(), Html(text)).into_response()
 }
 
 fn proves(app: &App, credential: Option<Extension<Credential>>, given: &str) -> bool {
@@ -265,8 +297,12 @@ pub(super) struct LogInForm {
 pub(super) async fn log_in(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
-    Form(form): Form<LogInForm>,
+    form: Result<Form<LogInForm>, FormRejection>,
 ) -> Response {
+    let Form(form) = match form {
+        Ok(form) => form,
+        Err(fault) => return unusable(&fault),
+    };
     if !secret::proves(&app.form_secret, LOG_IN, &form.secret) {
         let why = "此页已过期，请再登录一次。This page is old; log in again.";
         return log_in_page(&app, StatusCode::FORBIDDEN, why);
@@ -307,8 +343,12 @@ pub(super) async fn log_out(
     Extension(peer): Extension<Peer>,
     who: Option<Extension<Identity>>,
     credential: Option<Extension<Credential>>,
-    Form(form): Form<LogOutForm>,
+    form: Result<Form<LogOutForm>, FormRejection>,
 ) -> Response {
+    let Form(form) = match form {
+        Ok(form) => form,
+        Err(fault) => return unusable(&fault),
+    };
     let mut response = Redirect::to("/basic").into_response();
     if proves(&app, credential, &form.secret) {
         if let Err(refusal) = login::end(&app, peer, who, credential).await {

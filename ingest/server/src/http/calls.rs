@@ -107,6 +107,11 @@ fn refused(kind: Refused, why: &str) -> Problem {
             let fix = "换渠道，或在名册中补号码 / another channel, or their number in the roster";
             (UNUSABLE, "unreachable", title, "channel", fix)
         }
+        Refused::NoAlarm => {
+            let title = "没有这次报警 / no such occurrence of an alarm";
+            let fix = "用 GET /api/v1/journal 查看；与报警无关则不填 alarm / GET /api/v1/journal; leave alarm out where there is none";
+            (NONE, "no_such_alarm", title, "alarm", fix)
+        }
         Refused::NoCase => {
             let title = "没有这个隐患 / no such case";
             (NONE, "no_such_case", title, "case", "GET /api/v1/closure; step find")

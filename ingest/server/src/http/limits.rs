@@ -102,6 +102,8 @@ async fn overview(
         let running = state.and_then(|state| state.limits_running);
         let mut one = json!({
             "gateway": known.id.as_str(),
+            // Rows in force that the engine does not judge, or not as they are meant.
+            "not_judged": super::misfits::of(known),
             "in_force": in_force.map(|r| revision_json(r, &office.parts().stamp)),
             "wanted": known.limits_revision.to_string(),
             "running": running.map(|running| running.to_string()),

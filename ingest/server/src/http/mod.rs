@@ -18,6 +18,7 @@ mod guard;
 mod installations;
 mod limits;
 mod login;
+mod misfits;
 mod problem;
 mod report;
 mod roster;

@@ -46,6 +46,8 @@ const REPEAT: Duration = Duration::from_secs(2);
 /// Patience of live samples with a full alarm loop.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PATIENCE_STEP: Duration = Duration::from_millis(5);
+/// Limits that do not fit a catalogue and that the log names; the desk lists more.
+const MISFITS_NAMED: usize = 20;
 
 /// What the intake works with.
 pub struct Parts {
@@ -300,16 +302,24 @@ impl Intake {
                 return;
             }
         };
-        for fault in gateway.limits.check_against(catalogue) {
-            warn!(gateway = %birth.gateway, %fault, "limits and catalogue do not fit");
-        }
         info!(gateway = %birth.gateway, %revision, points = tags.len(), "catalogue in force");
         let numbered = Numbered { catalogue: catalogue.clone(), ids };
         self.parts.registry.learn(index, revision, numbered, true);
+        self.warn_of_misfits(index);
         let registry = Arc::new(self.parts.registry.clone());
         let plan = registry.plan(self.parts.settings);
         self.parts.registry_out.send_replace(registry.clone());
         self.tell(Input::Registry(registry, plan));
+    }
+
+    /// Limits that are not judged as they are meant; the desk lists them as well.
+    fn warn_of_misfits(&self, index: usize) {
+        let Some(gateway) = self.parts.registry.gateways.get(index) else { return };
+        for misfit in gateway.misfits.iter().take(MISFITS_NAMED) {
+            let alarm = misfit.name();
+            warn!(gateway = %gateway.id, alarm, row = misfit.row, judged = misfit.judged,
+                "限值与点表不符 {} / limits and catalogue do not fit: {}", misfit.zh, misfit.en);
+        }
     }
 
     async fn unpark(&mut self, index: usize) {

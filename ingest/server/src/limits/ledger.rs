@@ -10,14 +10,14 @@ use super::shown::diff_json;
 use crate::note::Note;
 use crate::stamp::Stamp;
 
-/// What a revision changes against the one that it was compared with. A file that this version
-/// can no longer read counts as empty: then every row of the other is shown.
+/// What a revision changes against the one that it was compared with. A row that this version
+/// can no longer read counts as missing.
 ///
 /// # Errors
 /// The database cannot be read.
 pub fn diff_of(db: &ConfigDb, revision: &LimitsRevision) -> Result<LimitsDiff, StoreError> {
     let gateway = &revision.proposal.gateway;
-    let read = |csv: &str| LimitSet::parse("csv", csv).unwrap_or_default();
+    let read = |csv: &str| LimitSet::readable("csv", csv);
     let old = match revision.proposal.base {
         0 => LimitSet::default(),
         base => db

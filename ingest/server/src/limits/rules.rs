@@ -1,7 +1,7 @@
 //! Who may change what: the rules of a change, without a database or a clock.
 
 use fengsui_alerting::limits::{LimitFault, LimitSet, LimitsDiff, RowChange, SecondPerson, diff};
-use fengsui_alerting::{Engine, GatewayRef, Plan, PlanFault, PointRef};
+use fengsui_alerting::{GatewayRef, Plan, PlanFault, PointRef};
 use fengsui_store::LimitsStatus;
 use fengsui_telemetry::{Catalogue, GatewayId, Revision, TimeMs};
 
@@ -144,10 +144,18 @@ pub fn review(
         None => LimitSet::parse("csv", csv),
     };
     let limits = limits.map_err(Refusal::File)?;
+    if catalogue.is_none() {
+        // Before the first birth: as far as it can be known without the points.
+        let faults = limits.check_alone();
+        if !faults.is_empty() {
+            return Err(Refusal::File(faults));
+        }
+    }
     if let Some(catalogue) = catalogue {
         let alarms =
             limits.plan(gateway.as_str(), GatewayRef(0), catalogue, &PointRef, Revision::default());
-        if let Err(faults) = Engine::new(Plan { revision: Revision::default(), alarms }) {
+        let faults = Plan { revision: Revision::default(), alarms }.faults();
+        if !faults.is_empty() {
             return Err(Refusal::Plan(faults));
         }
     }
@@ -258,6 +266,20 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(matches!(reviewed(OLD, &Policy::default()), Err(Refusal::Same(4))));
+    }
+
+    #[test]
+    fn what_no_engine_takes_is_refused_before_the_points_are_known() {
+        for row in ["A,RANGE,5,P3,", "A,COMPOSITE,,P3,,\"expr=on(\"\"A/LL\"\")\""] {
+            let csv = format!("{}{row}\n", OLD.replace("statutory", "statutory,detail"));
+            match reviewed(&csv, &Policy::default()) {
+                Err(Refusal::File(faults)) => assert_eq!((faults.len(), faults[0].row), (1, 4)),
+                other => panic!("{row}: {other:?}"),
+            }
+        }
+        let of_any_point = "A,COMPOSITE,,P3,,\"expr=on(\"\"B/STALE\"\") || on(\"\"/OFFLINE\"\")\"";
+        let csv = format!("{}{of_any_point}\n", OLD.replace("statutory", "statutory,detail"));
+        assert!(reviewed(&csv, &Policy::default()).is_ok());
     }
 
     #[test]

@@ -52,19 +52,27 @@ fn seed(
             None => first(gateway, db, now)?,
         };
         let name = format!("{} #{}", gateway.id, in_force.number);
-        match LimitSet::parse(&name, &in_force.proposal.csv) {
-            Ok(limits) => {
-                gateway.limits = limits;
-                gateway.limits_revision = in_force.proposal.revision;
-                orders.push(order_of(&gateway.id, &in_force, key));
-            }
+        let limits = match LimitSet::parse(&name, &in_force.proposal.csv) {
+            Ok(limits) => limits,
             Err(faults) => {
-                // Better the file than nothing; and loudly, since nobody has agreed to it.
-                error!(gateway = %gateway.id, number = in_force.number, faults = faults.len(),
-                    "the limits in force cannot be read by this version: the file judges");
-                orders.push(None);
+                let limits = LimitSet::readable(&name, &in_force.proposal.csv);
+                if limits.is_empty() {
+                    // Better the file than nothing; and loudly, since nobody has agreed to it.
+                    error!(gateway = %gateway.id, number = in_force.number, faults = faults.len(),
+                        "在用限值无法读取，暂用配置文件判断；请用 fengsui limits import 提交改正的限值 / the limits in force cannot be read by this version: the file judges; mend them with fengsui limits import");
+                    orders.push(None);
+                    continue;
+                }
+                for fault in &faults {
+                    error!(gateway = %gateway.id, number = in_force.number, %fault,
+                        "在用限值有一行不能判断，其余照常判断；请用 fengsui limits import 提交改正的限值 / a row of the limits in force cannot be judged, the others are; mend it with fengsui limits import");
+                }
+                limits
             }
-        }
+        };
+        gateway.limits = limits;
+        gateway.limits_revision = in_force.proposal.revision;
+        orders.push(order_of(&gateway.id, &in_force, key));
     }
     Ok(orders)
 }
@@ -229,5 +237,24 @@ mod tests {
         assert_eq!(config.gateways[0].limits_revision, revision);
         assert_eq!(high(&config), "70");
         assert_eq!(db.limits_history(None, 10).unwrap().len(), 2, "nothing new is offered");
+    }
+
+    #[test]
+    fn a_row_in_force_that_cannot_be_judged_costs_itself_and_no_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, db, _) = start(folder.path(), FILE);
+        let csv = format!("{FILE}A,RANGE,5,P3\n");
+        let revision = crate::config::revision(csv.as_bytes());
+        let first = db.limits_in_force("GW-01").unwrap().unwrap();
+        db.propose_limits(&LimitsProposal { csv, revision, base: 1, ..first.proposal }).unwrap();
+        let word = decision(LimitsStatus::InForce, TimeMs(6_000), ("wang", "王工"), "");
+        assert_eq!(db.decide_limits("GW-01", 2, &word).unwrap(), Decided::Done);
+        drop(db);
+        let (config, _, _) = start(folder.path(), FILE);
+        assert_eq!(config.gateways[0].limits_revision, revision, "what was agreed to judges");
+        assert_eq!(high(&config), "80");
+        let registry = crate::registry::Registry::new(&config.gateways);
+        let shown: Vec<_> = registry.gateways[0].misfits.iter().map(|m| m.name()).collect();
+        assert_eq!(shown, ["A/RANGE"], "before the first birth as well");
     }
 }

@@ -53,3 +53,28 @@ fn an_alarm_whose_limit_went_away_while_the_centre_was_down_stands_after_the_sta
         assert!(row.facts.0.unjudged);
     }
 }
+
+#[test]
+fn one_alarm_that_cannot_be_judged_ends_no_start() {
+    let registry = Registry::new(&[KnownGateway {
+        id: GatewayId::parse("GW-01").unwrap(),
+        limits: LimitSet::parse("limits.csv", LIMITS).unwrap(),
+        limits_revision: Revision(1),
+        limits_text: LIMITS.to_owned(),
+    }]);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = AlarmJournal::open(&folder.path().join("alarms.db")).unwrap();
+    let store = SeriesStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let mut plan = registry.plan(AlarmSettings::default());
+    let mut bad = plan.alarms[0].clone();
+    bad.key = "GW-01//CLOCK".to_owned();
+    bad.condition = fengsui_alerting::Condition::Clock { limit_ms: 0 };
+    plan.alarms.push(bad);
+    assert!(Engine::new(plan.clone()).is_err());
+    // The first start, and one on its snapshot.
+    for _ in 0..2 {
+        let started = engine(plan.clone(), &registry, &journal, &store).unwrap();
+        let judged: Vec<_> = started.engine.specs().map(|spec| spec.key.to_owned()).collect();
+        assert_eq!(judged, ["GW-01//OFFLINE"]);
+    }
+}

@@ -94,7 +94,7 @@ impl Direct {
         check_words(&import.reason, &import.evidence, valid_from, now).map_err(refused)?;
         let gateway = self.gateway(gateway)?;
         let base = self.in_force(gateway)?;
-        let old = LimitSet::parse("config.db", &base.proposal.csv).unwrap_or_default();
+        let old = LimitSet::readable("config.db", &base.proposal.csv);
         let catalogue = gateway.numbered().map(|numbered| &numbered.catalogue);
         let policy = &self.config.limits;
         let reviewed = review(&gateway.id, (&old, base.number), &import.csv, catalogue, policy)
@@ -120,7 +120,7 @@ impl Direct {
 
     pub(super) fn diff(&self, gateway: Option<&str>, csv: &str) -> Result<Value, Trouble> {
         let base = self.in_force(self.gateway(gateway)?)?;
-        let old = LimitSet::parse("config.db", &base.proposal.csv).unwrap_or_default();
+        let old = LimitSet::readable("config.db", &base.proposal.csv);
         let new = LimitSet::parse("csv", csv).map_err(|faults| refused(Refusal::File(faults)))?;
         let diff = diff_json(&diff(&old, &new), &self.config.limits.second);
         Ok(json!({ "gateway": base.proposal.gateway, "base": base.number, "diff": diff }))

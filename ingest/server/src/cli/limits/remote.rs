@@ -144,7 +144,7 @@ impl Remote {
     pub(super) fn diff(&self, gateway: Option<&str>, csv: &str) -> Result<Value, Trouble> {
         let base = self.revision(gateway, None)?;
         let old = base.get("csv").and_then(Value::as_str).unwrap_or_default();
-        let old = LimitSet::parse("centre", old).unwrap_or_default();
+        let old = LimitSet::readable("centre", old);
         let new = LimitSet::parse("csv", csv).map_err(|faults| {
             let detail = format!("限值文件有 {} 处错误 / {} faults", faults.len(), faults.len());
             let problem = json!({ "detail": detail, "faults": faults_json(&faults) });
