@@ -5,9 +5,9 @@
 //!   came, and its readings say so: [`Doubt::EstimatedTime`]. Without this a real excursion would
 //!   wait until the old time has come again.
 //! - That a clock was set back is told by its own record, or by a beat that is older than what was
-//!   received before it; that it is far behind, by its beats of ten seconds, or at once by a live
-//!   stamp that would be history only. Nothing else is taken for it: an old stamp alone is a late
-//!   sample.
+//!   received before it; that it is far behind, by its beats of ten seconds, or by one beat that is
+//!   older than any that waits on its way. Nothing else is taken for it: an old stamp alone is a
+//!   late sample, or a record that is played again.
 //! - It is over when a beat lies after every stamp that was given.
 //! - A back-fill keeps its stamps. What it says of that time is history.
 
@@ -19,7 +19,7 @@ use fengsui_telemetry::{Body, Doubt, Reading, TimeMs};
 const BEAT_BEHIND_MS: i64 = 2_000;
 /// As the engine's: a live sample older than this is late.
 const BEHIND_MS: i64 = 30_000;
-/// As the engine's: beyond this nothing is judged. No message waits in a broker for so long.
+/// As the engine's: beyond this nothing is judged. No beat is on its way for so long.
 const HISTORY_MS: i64 = 7 * 86_400_000;
 /// As the engine's: a stamp further ahead of our clock orders nothing.
 const AHEAD_MS: i64 = 5_000;
@@ -51,7 +51,8 @@ impl SetBack {
 
     /// A beat: the gateway's clock, and by how much it is ahead of ours as far as that is known.
     pub(super) fn beat(&mut self, clock: TimeMs, skew_ms: Option<i64>, now: TimeMs) {
-        if self.since.is_none() && skew_ms.is_some_and(|skew| skew < -BEHIND_MS) {
+        let behind = skew_ms.is_some_and(|skew| skew < -BEHIND_MS);
+        if self.since.is_none() && (behind || now.since(clock) > HISTORY_MS) {
             self.latest = self.latest.max(Some(now));
         }
         let behind = self.latest.map(|latest| latest.since(clock));
@@ -76,10 +77,6 @@ impl SetBack {
         reading: Reading,
         now: TimeMs,
     ) -> (TimeMs, Reading) {
-        if self.since.is_none() && now.since(te) > HISTORY_MS {
-            self.latest = self.latest.max(Some(now));
-            self.begin();
-        }
         let mut told = (te, reading);
         if let Some((points, before)) = &mut self.since {
             let last = points.get(&point).unwrap_or(before);
@@ -178,7 +175,10 @@ mod tests {
     fn a_clock_a_year_behind_makes_no_history_of_what_is_now() {
         const YEAR: i64 = 31_536_000_000;
         let mut back = SetBack::default();
-        assert_eq!(stamped(&mut back, A, NOON - YEAR, 0), (1, true), "at once");
+        back.beat(NOON - 1_000, Some(0), NOON);
+        assert_eq!(stamped(&mut back, A, NOON - YEAR, 0), (-YEAR, false), "the clock is right");
+        back.beat(NOON - YEAR, None, NOON);
+        assert_eq!(stamped(&mut back, A, NOON - YEAR, 1), (1_000, true), "at once");
         back.beat(NOON - YEAR + 10_000, Some(-YEAR), NOON + 10_000);
         assert_eq!(stamped(&mut back, B, NOON - YEAR + 12_000, 12), (12_000, true));
         back.beat(NOON + 13_000, Some(0), NOON + 13_000);
