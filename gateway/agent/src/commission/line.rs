@@ -168,12 +168,9 @@ impl Line {
             Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port)),
             Link::Rtu { bus } => {
                 let spec = site.buses.get(*bus).expect("a line that the site was checked to have");
-                let wire = Wire::on(spec, clock);
-                // Whoever asked just before may have given up on an answer that is still to come. A
-                // device that answers one length only could never show that it owes nothing.
+                // Whoever asked just before may have given up on an answer that is still to come.
                 let patience = Duration::from_millis(device.timeout_ms.into());
-                let asked_before = !device.read_singly;
-                Self::Wire(if asked_before { wire.recalling(None, patience) } else { wire })
+                Self::Wire(Wire::on(spec, clock).recalling(None, patience))
             }
         }
     }
