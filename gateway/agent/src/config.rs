@@ -8,10 +8,11 @@ mod own;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
 use fengsui_alerting::{AlarmSpec, Condition, GatewayRef, Plan, PlanFault, PointRef, Subject};
-use fengsui_scan::{Problem, Site, SiteFault};
+use fengsui_scan::{PointSet, Problem, Site, SiteFault};
 use fengsui_telemetry::{Catalogue, GatewayId, Revision};
 use serde::Deserialize;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub limits: LimitSet,
     /// Names these limits: the head of the SHA-256 of their file.
     pub limits_revision: Revision,
+    /// Points that are read before others, by their place in the catalogue.
+    pub(crate) alarmed: Arc<PointSet>,
     /// Where the spool and the state of local outputs stand.
     pub data: PathBuf,
     /// The broker; none: the gateway watches on its own.
@@ -103,6 +106,7 @@ pub(crate) struct SiteFiles {
     pub(crate) site: Site,
     pub(crate) limits: LimitSet,
     pub(crate) limits_revision: Revision,
+    pub(crate) alarmed: Arc<PointSet>,
 }
 
 impl Config {
@@ -147,6 +151,7 @@ impl Config {
                 site: files.site,
                 limits: files.limits,
                 limits_revision: files.limits_revision,
+                alarmed: files.alarmed,
                 data,
                 uplink: own.uplink,
                 local: own.local.unwrap_or(LocalOutput::Sim),
@@ -243,8 +248,9 @@ impl SiteFiles {
         let limits = LimitSet::parse_for(&site.limits_file, &limits_text, &site.catalogue)
             .map_err(|faults| to_faults(faults).collect::<Vec<_>>())?;
         let limits_revision = revision_of(limits_text.as_bytes());
-        let files = Self { site, limits, limits_revision };
+        let mut files = Self { site, limits, limits_revision, alarmed: Arc::default() };
         let plan = files.plan();
+        files.alarmed = Arc::new(reach::alarmed(&plan, &files.site));
         let Self { site, .. } = &files;
         let (_, slow) = reach::reaches(&name, site, &plan);
         if !slow.is_empty() {

@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
-use crate::reach::alarmed;
 use crate::reload::Proposal;
 use crate::sparkplug::Projection;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
@@ -199,7 +198,7 @@ async fn once(
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     let mut remembered = std::mem::take(&mut lasting.remembered);
-    let alarms = Arc::new(alarmed(&config.plan(), &config.site));
+    let alarms = Arc::clone(&config.alarmed);
     for bus in buses_of(&config, &alarms, clock) {
         let before = remembered.recall(None, &bus.device);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));

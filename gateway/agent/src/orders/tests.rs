@@ -54,6 +54,7 @@ fn config(data: &Path) -> Config {
         site,
         limits,
         limits_revision: revision_of(OLD.as_bytes()),
+        alarmed: Arc::default(),
         data: data.to_owned(),
         uplink: None,
         local: LocalOutput::Sim,
