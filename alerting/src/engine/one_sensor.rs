@@ -17,12 +17,6 @@ pub(crate) struct SensorFaults {
     stale: Vec<AlarmId>,
 }
 
-impl SensorFaults {
-    fn by_grade(&self) -> [&[AlarmId]; 3] {
-        [&self.range, &self.bad, &self.stale]
-    }
-}
-
 impl Engine {
     /// Finds the points with more than one kind of sensor alarm.
     pub(crate) fn lay_sensor_faults(&mut self) {
@@ -50,22 +44,25 @@ impl Engine {
         }
     }
 
-    fn faults_of(&self, id: AlarmId) -> Option<&SensorFaults> {
+    /// The sensor alarms of an alarm's point by grade, and which grade is its own.
+    fn grades_of(&self, id: AlarmId) -> Option<([&[AlarmId]; 3], usize)> {
         if self.sensors.is_empty() {
             return None;
         }
-        match self.specs.get(id)?.subject {
-            Subject::Point(point) => self.sensors.get(&point),
-            Subject::Gateway(_) => None,
-        }
+        let faults = match self.specs.get(id)?.subject {
+            Subject::Point(point) => self.sensors.get(&point)?,
+            Subject::Gateway(_) => return None,
+        };
+        let grades = [&faults.range[..], &faults.bad[..], &faults.stale[..]];
+        let own = grades.iter().position(|grade| grade.contains(&id))?;
+        Some((grades, own))
     }
 
     /// The more specific alarm of the same sensor that speaks for this one.
     pub(crate) fn sensor_fault_of(&self, id: AlarmId) -> Option<AlarmId> {
-        let grades = self.faults_of(id)?.by_grade();
-        let own = grades.iter().position(|grade| grade.contains(&id))?;
-        let finer = grades.iter().take(own).flat_map(|grade| grade.iter().copied());
-        finer.into_iter().find(|finer| self.speaks_for(*finer, id))
+        let (grades, own) = self.grades_of(id)?;
+        let mut finer = grades.iter().take(own).flat_map(|grade| grade.iter().copied());
+        finer.find(|finer| self.speaks_for(*finer, id))
     }
 
     fn speaks_for(&self, finer: AlarmId, coarser: AlarmId) -> bool {
@@ -79,11 +76,7 @@ impl Engine {
 
     /// The alarms of the same sensor that this one may have spoken for.
     pub(crate) fn coarser(&self, id: AlarmId) -> Vec<AlarmId> {
-        let Some(faults) = self.faults_of(id) else { return Vec::new() };
-        let grades = faults.by_grade();
-        let Some(own) = grades.iter().position(|grade| grade.contains(&id)) else {
-            return Vec::new();
-        };
+        let Some((grades, own)) = self.grades_of(id) else { return Vec::new() };
         grades.iter().skip(own + 1).flat_map(|grade| grade.iter().copied()).collect()
     }
 }

@@ -111,17 +111,17 @@ pub fn check(path: &Path) -> Report {
     };
     let files = if is_site(path) {
         SiteFiles::load(path, &mut spreadsheet::bytes)
-            .map(|files| (files.plan(), files.site, files.limits))
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed))
     } else {
-        Config::load(path).map(|config| (config.plan(), config.site, config.limits))
+        Config::load(path).map(|config| (config.plan(), config.site, config.limits, config.alarmed))
     };
     match files {
-        Ok((plan, site, limits)) => {
+        Ok((plan, site, limits, alarmed)) => {
             let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
             report.hints = hints.map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
-            report.reaches = reach::reaches("", &site, &plan).0;
+            report.reaches = reach::reaches("", &site, &plan, &alarmed).0;
             report.buses =
                 site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             for (index, device) in site.devices.iter().enumerate() {

@@ -251,8 +251,8 @@ impl SiteFiles {
         let mut files = Self { site, limits, limits_revision, alarmed: Arc::default() };
         let plan = files.plan();
         files.alarmed = Arc::new(reach::alarmed(&plan, &files.site));
-        let Self { site, .. } = &files;
-        let (_, slow) = reach::reaches(&name, site, &plan);
+        let Self { site, alarmed, .. } = &files;
+        let (_, slow) = reach::reaches(&name, site, &plan, alarmed);
         if !slow.is_empty() {
             return Err(slow.into_iter().map(ConfigFault::Site).collect());
         }

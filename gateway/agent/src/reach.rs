@@ -69,8 +69,13 @@ pub(crate) fn alarmed(plan: &Plan, site: &Site) -> PointSet {
 
 /// The bounds of all limit alarms of a plan that numbers points as the catalogue does, the longest
 /// first; and those that are longer than their device allows.
-pub(crate) fn reaches(file: &str, site: &Site, plan: &Plan) -> (Vec<Reach>, Vec<SiteFault>) {
-    let cases = worst_cases(site, &alarmed(plan, site));
+pub(crate) fn reaches(
+    file: &str,
+    site: &Site,
+    plan: &Plan,
+    alarmed: &PointSet,
+) -> (Vec<Reach>, Vec<SiteFault>) {
+    let cases = worst_cases(site, alarmed);
     let cases: BTreeMap<u32, _> = cases.iter().map(|case| (case.point, case)).collect();
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for spec in &plan.alarms {
@@ -112,7 +117,6 @@ pub(crate) fn reaches(file: &str, site: &Site, plan: &Plan) -> (Vec<Reach>, Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Config;
 
     #[test]
@@ -128,7 +132,7 @@ mod tests {
         std::fs::write(&limits, rows).unwrap();
         let config = Config::load(&folder.path().join("gateway.toml"));
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
-        let found = alarmed(&config.plan(), &config.site);
+        let found = config.alarmed;
         let tags: Vec<&str> = (0_u32..)
             .zip(&config.site.catalogue.points)
             .filter_map(|(number, point)| found.contains(number).then_some(point.tag.as_str()))

@@ -177,6 +177,7 @@ pub fn order_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fengsui_telemetry::Revision;
 
     const FILE: &str = "tag,kind,limit\nA,H,80\n";
 
@@ -190,6 +191,17 @@ mod tests {
         let key = SigningKey::open(&config.data).unwrap();
         let orders = seed(&mut config, &db, &key, TimeMs(5_000)).unwrap();
         (config, db, orders)
+    }
+
+    /// A second revision in force, by a person; the centre is down afterwards.
+    fn agree(db: ConfigDb, csv: String) -> Revision {
+        let revision = crate::config::revision(csv.as_bytes());
+        let first = db.limits_in_force("GW-01").unwrap().unwrap();
+        db.propose_limits(&LimitsProposal { csv, revision, base: 1, ..first.proposal }).unwrap();
+        let word = decision(LimitsStatus::InForce, TimeMs(6_000), ("wang", "王工"), "");
+        assert_eq!(db.decide_limits("GW-01", 2, &word).unwrap(), Decided::Done);
+        drop(db);
+        revision
     }
 
     fn high(config: &Config) -> String {
@@ -227,12 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, db, _) = start(folder.path(), FILE);
         let csv = FILE.replace("80", "70");
-        let revision = crate::config::revision(csv.as_bytes());
-        let first = db.limits_in_force("GW-01").unwrap().unwrap();
-        db.propose_limits(&LimitsProposal { csv, revision, base: 1, ..first.proposal }).unwrap();
-        let word = decision(LimitsStatus::InForce, TimeMs(6_000), ("wang", "王工"), "");
-        assert_eq!(db.decide_limits("GW-01", 2, &word).unwrap(), Decided::Done);
-        drop(db);
+        let revision = agree(db, csv);
         let (config, db, _) = start(folder.path(), FILE);
         assert_eq!(config.gateways[0].limits_revision, revision);
         assert_eq!(high(&config), "70");
@@ -244,12 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, db, _) = start(folder.path(), FILE);
         let csv = format!("{FILE}A,RANGE,5,P3\n");
-        let revision = crate::config::revision(csv.as_bytes());
-        let first = db.limits_in_force("GW-01").unwrap().unwrap();
-        db.propose_limits(&LimitsProposal { csv, revision, base: 1, ..first.proposal }).unwrap();
-        let word = decision(LimitsStatus::InForce, TimeMs(6_000), ("wang", "王工"), "");
-        assert_eq!(db.decide_limits("GW-01", 2, &word).unwrap(), Decided::Done);
-        drop(db);
+        let revision = agree(db, csv);
         let (config, _, _) = start(folder.path(), FILE);
         assert_eq!(config.gateways[0].limits_revision, revision, "what was agreed to judges");
         assert_eq!(high(&config), "80");

@@ -10,17 +10,22 @@ use crate::config::{AlarmSettings, KnownGateway};
 
 const LIMITS: &str = include_str!("../../../../configs/demo/limits.csv");
 
-#[test]
-fn an_alarm_whose_limit_went_away_while_the_centre_was_down_stands_after_the_start() {
+/// A centre with the limits of the demo, before its first start.
+fn begin(folder: &std::path::Path) -> (Registry, AlarmJournal, SeriesStore) {
     let registry = Registry::new(&[KnownGateway {
         id: GatewayId::parse("GW-01").unwrap(),
         limits: LimitSet::parse("limits.csv", LIMITS).unwrap(),
         limits_revision: Revision(1),
         limits_text: LIMITS.to_owned(),
     }]);
+    let journal = AlarmJournal::open(&folder.join("alarms.db")).unwrap();
+    (registry, journal, SeriesStore::open(folder, StoreOptions::default()).unwrap())
+}
+
+#[test]
+fn an_alarm_whose_limit_went_away_while_the_centre_was_down_stands_after_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = AlarmJournal::open(&folder.path().join("alarms.db")).unwrap();
-    let store = SeriesStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let (registry, journal, store) = begin(folder.path());
     let plan = registry.plan(AlarmSettings::default());
     let Restored { engine: mut saved, chunk } =
         engine(plan.clone(), &registry, &journal, &store).unwrap();
@@ -56,15 +61,8 @@ fn an_alarm_whose_limit_went_away_while_the_centre_was_down_stands_after_the_sta
 
 #[test]
 fn one_alarm_that_cannot_be_judged_ends_no_start() {
-    let registry = Registry::new(&[KnownGateway {
-        id: GatewayId::parse("GW-01").unwrap(),
-        limits: LimitSet::parse("limits.csv", LIMITS).unwrap(),
-        limits_revision: Revision(1),
-        limits_text: LIMITS.to_owned(),
-    }]);
     let folder = tempfile::tempdir().unwrap();
-    let journal = AlarmJournal::open(&folder.path().join("alarms.db")).unwrap();
-    let store = SeriesStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let (registry, journal, store) = begin(folder.path());
     let mut plan = registry.plan(AlarmSettings::default());
     let mut bad = plan.alarms[0].clone();
     bad.key = "GW-01//CLOCK".to_owned();
