@@ -7,16 +7,17 @@
 use std::sync::Arc;
 
 use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
+use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
 use crate::derived::Derived;
 
 /// A point, by the number that the host gave it. Dense from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PointRef(pub u32);
 
 /// A gateway, by the number that the host gave it. Dense from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GatewayRef(pub u32);
 
 /// An alarm object, by its place in the [`Plan`].
@@ -24,7 +25,7 @@ pub struct GatewayRef(pub u32);
 pub struct AlarmId(pub u32);
 
 /// P1 urgent … P4 low.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Priority {
     /// 紧急
     P1,
@@ -68,7 +69,7 @@ impl Priority {
 }
 
 /// When an alarm is true.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Condition {
     /// On at `value >= limit`, off at `value < limit - deadband`.
     High {
@@ -115,7 +116,7 @@ pub enum Condition {
 }
 
 /// First or second level of a high or low alarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// H or L.
     First,
@@ -124,7 +125,7 @@ pub enum Level {
 }
 
 /// What an alarm is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subject {
     /// A point.
     Point(PointRef),
@@ -133,7 +134,7 @@ pub enum Subject {
 }
 
 /// How acknowledgement and return work for one alarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lifecycle {
     /// Stays after return until reset.
     pub latch: bool,
@@ -152,7 +153,7 @@ impl Default for Lifecycle {
 }
 
 /// The constants of the time rules R1–R8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimeRules {
     /// R1: a sample older than this at arrival takes the late path.
     pub live_ms: i64,
@@ -176,7 +177,7 @@ impl Default for TimeRules {
 }
 
 /// One alarm object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmSpec {
     /// Unique in the plan and stable over revisions: `GW-01/TK-101.LT/HH`.
     pub key: String,
@@ -228,7 +229,7 @@ impl Condition {
 }
 
 /// Every alarm of a host, under one revision.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Names the whole plan; an alarm's rows name the revision of its own [`AlarmSpec`].
     pub revision: Revision,

@@ -6,6 +6,7 @@
 //! - Under another plan timers follow from the state.
 
 mod bytes;
+mod deadlines;
 mod past;
 mod signals;
 
@@ -16,7 +17,6 @@ use fengsui_telemetry::{Revision, TimeMs};
 use self::bytes::{Reader, Writer};
 pub(crate) use self::past::past;
 use crate::condition::{Judgement, NEVER, Rule};
-use crate::deadlines::{Deadlines, Reason};
 use crate::engine::{Engine, GatewayState, LatePart, NONE, Past, PointState};
 use crate::held::{Held, Sample, Trust};
 use crate::lifecycle::Phase;
@@ -80,7 +80,7 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
             write_story(&mut w, story);
         }
     }
-    write_deadlines(&mut w, &engine.deadlines);
+    deadlines::write(&mut w, &engine.deadlines);
     w.finish()
 }
 
@@ -159,53 +159,6 @@ fn write_sample(w: &mut Writer, sample: Sample) {
     w.number(sample.raw_value());
 }
 
-fn write_deadlines(w: &mut Writer, deadlines: &Deadlines) {
-    w.count(deadlines.timers().count());
-    for (at, reason) in deadlines.timers() {
-        let (kind, id) = match *reason {
-            Reason::Delay(id) => (0, id.0),
-            Reason::Stale(id) => (1, id.0),
-            Reason::Offline(id) => (2, id.0),
-            Reason::Uncover(gateway) => (3, gateway.0),
-            Reason::Quiet(gateway) => (4, gateway.0),
-            Reason::Ask(gateway) => (5, gateway.0),
-            Reason::Release(gateway) => (6, gateway.0),
-            Reason::ReAlarm(id) => (7, id.0),
-            Reason::Signal(id) => (8, id.0),
-            Reason::Gather(id) => (9, id.0),
-            Reason::Clock(id) => (10, id.0),
-        };
-        w.signed(at.0);
-        w.byte(kind);
-        w.unsigned(u64::from(id));
-    }
-}
-
-fn read_deadlines(r: &mut Reader<'_>) -> Result<Deadlines, RestoreFault> {
-    let mut deadlines = Deadlines::default();
-    for _ in 0..r.count()? {
-        let at = TimeMs(r.signed()?);
-        let (kind, id) = (r.byte()?, r.small()?);
-        let (alarm, gateway) = (AlarmId(id), GatewayRef(id));
-        let reason = match kind {
-            0 => Reason::Delay(alarm),
-            1 => Reason::Stale(alarm),
-            2 => Reason::Offline(alarm),
-            3 => Reason::Uncover(gateway),
-            4 => Reason::Quiet(gateway),
-            5 => Reason::Ask(gateway),
-            6 => Reason::Release(gateway),
-            7 => Reason::ReAlarm(alarm),
-            8 => Reason::Signal(alarm),
-            9 => Reason::Gather(alarm),
-            10 => Reason::Clock(alarm),
-            _ => return Err(r.damaged()),
-        };
-        deadlines.arm(at, reason);
-    }
-    Ok(deadlines)
-}
-
 fn write_rule(w: &mut Writer, rule: &Rule) {
     w.flag(rule.mirrored);
     w.number(rule.set);
@@ -277,7 +230,11 @@ fn write_story(w: &mut Writer, story: &Story) {
 
 /// Fills a freshly laid out engine. True where the plan is the one that was saved, so that the
 /// timers are in place as well.
-pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, RestoreFault> {
+pub(crate) fn read_into(
+    engine: &mut Engine,
+    bytes: &[u8],
+    now: &dyn Fn(GatewayRef) -> GatewayRef,
+) -> Result<bool, RestoreFault> {
     let (mut r, past) = past::open(bytes)?;
     let past: BTreeMap<&str, &Past> = past.iter().map(|one| (one.key.as_str(), one)).collect();
     let places: BTreeMap<String, usize> =
@@ -292,9 +249,12 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
             engine.requests.remember(AlarmId(id), &request);
         }
     }
-    for index in 0..r.count()? {
+    let mut same = true;
+    for number in 0..u32::try_from(r.count()?).unwrap_or(u32::MAX) {
         let gateway = read_gateway(&mut r)?;
-        if let Some(state) = engine.gateways.get_mut(index) {
+        let place = now(GatewayRef(number)).0;
+        same &= place == number;
+        if let Some(state) = engine.gateways.get_mut(place as usize) {
             let GatewayState { offline, clock, .. } = *state;
             *state = GatewayState { offline, clock, ..gateway };
         }
@@ -311,7 +271,7 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
         }
     }
     let count = r.count()?;
-    let mut same = count == engine.alarms.len();
+    same &= count == engine.alarms.len();
     for saved in 0..count {
         let key = r.text()?;
         let place = places.get(&key).copied();
@@ -319,7 +279,7 @@ pub(crate) fn read_into(engine: &mut Engine, bytes: &[u8]) -> Result<bool, Resto
         let was = past.get(key.as_str()).copied();
         same &= read_alarm(engine, &mut r, place, was)?;
     }
-    let deadlines = read_deadlines(&mut r)?;
+    let deadlines = deadlines::read(&mut r)?;
     r.end()?;
     if same {
         engine.watch_from = watch_from;

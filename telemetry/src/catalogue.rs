@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Points of one gateway. 30,000 is the design load of one board; four times that is refused.
@@ -17,7 +18,9 @@ pub const INSTALLATIONS_MAX: usize = 1_000;
 const TAG_MAX: usize = 64;
 
 /// The head (8 bytes, big endian) of a content hash that names a catalogue or a set of limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Revision(pub u64);
 
 impl fmt::Display for Revision {

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cel::{Context, Env, Program, Value};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Longest expression, bytes: what the parser takes without deep recursion.
@@ -57,8 +58,9 @@ impl ExpressionFault {
     }
 }
 
-/// An expression, read and tried.
-#[derive(Clone)]
+/// An expression, read and tried. Saved as it was written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Expression {
     text: String,
     tags: Vec<String>,
@@ -70,6 +72,20 @@ pub struct Expression {
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
+    }
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> Self {
+        expression.text
+    }
+}
+
+impl TryFrom<String> for Expression {
+    type Error = ExpressionFault;
+
+    fn try_from(text: String) -> Result<Self, ExpressionFault> {
+        Self::parse(&text)
     }
 }
 

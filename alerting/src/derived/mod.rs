@@ -12,6 +12,8 @@ mod fit;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::PointRef;
 
 pub(crate) use self::compute::{View, describe, value_at};
@@ -25,7 +27,7 @@ pub const INPUTS_MAX: usize = 32;
 const COVER_PART: i64 = 4;
 
 /// What is derived, and the limit on it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Derived {
     /// Slope of a least-squares line over the window, per minute; three samples at least (W06).
     RateOfChange {

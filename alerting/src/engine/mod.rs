@@ -20,6 +20,7 @@ mod signals;
 mod silence;
 mod state;
 mod ticks;
+mod told;
 mod transitions;
 mod unjudged;
 
@@ -29,6 +30,7 @@ use fengsui_telemetry::{Revision, TimeMs};
 
 pub(crate) use self::commands::Requests;
 pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
+pub use self::told::{Told, ToldOccurrence};
 pub(crate) use self::transitions::Edge;
 pub(crate) use self::unjudged::{Past, Was};
 
@@ -101,6 +103,9 @@ pub struct Engine {
     pub(crate) changed: Vec<(AlarmId, Was)>,
 }
 
+/// The number that a gateway has now, by the one that it had.
+type Renumber<'a> = &'a dyn Fn(GatewayRef) -> GatewayRef;
+
 /// Where actions go, and the time of the event.
 pub(crate) struct Out<'a> {
     pub(crate) now: TimeMs,
@@ -124,8 +129,12 @@ impl Engine {
     /// # Errors
     /// The plan has faults, or the bytes are no whole snapshot of this version.
     pub fn restore(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
+        Self::restore_as(plan, snapshot, &|gateway| gateway)
+    }
+
+    fn restore_as(plan: Plan, snapshot: &[u8], now: Renumber<'_>) -> Result<Self, RestoreFault> {
         let mut engine = Self::new(plan).map_err(RestoreFault::Plan)?;
-        let same = snapshot::read_into(&mut engine, snapshot)?;
+        let same = snapshot::read_into(&mut engine, snapshot, now)?;
         engine.stand_restored();
         if !same {
             engine.arm_restored();
@@ -140,8 +149,23 @@ impl Engine {
     /// # Errors
     /// As [`Engine::restore`].
     pub fn restore_with_past(plan: Plan, snapshot: &[u8]) -> Result<Self, RestoreFault> {
-        let past = snapshot::past(snapshot)?;
-        Self::restore(unjudged::with_past(plan, past), snapshot)
+        Self::restore_renumbered(plan, snapshot, &|gateway| gateway)
+    }
+
+    /// As [`Engine::restore_with_past`], where the host has numbered its gateways anew: `now` tells
+    /// the number of each that the snapshot has. Gateways that are gone share one that the plan
+    /// does not use.
+    ///
+    /// # Errors
+    /// As [`Engine::restore`].
+    pub fn restore_renumbered(
+        plan: Plan,
+        snapshot: &[u8],
+        now: &dyn Fn(GatewayRef) -> GatewayRef,
+    ) -> Result<Self, RestoreFault> {
+        let mut past = snapshot::past(snapshot)?;
+        past.iter_mut().for_each(|one| one.renumber(now));
+        Self::restore_as(unjudged::with_past(plan, past), snapshot, now)
     }
 
     /// Everything that [`Engine::restore`] needs.

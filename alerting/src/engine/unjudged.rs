@@ -61,6 +61,13 @@ impl Past {
         }
     }
 
+    pub(crate) fn renumber(&mut self, now: &dyn Fn(GatewayRef) -> GatewayRef) {
+        self.gateway = now(self.gateway);
+        if let Subject::Gateway(gateway) = &mut self.subject {
+            *gateway = now(*gateway);
+        }
+    }
+
     fn spec(self) -> AlarmSpec {
         // A person ends it: no latch holds it, no timer repeats it.
         let lifecycle = Lifecycle { ack_resets_latch: true, ..Lifecycle::default() };

@@ -13,6 +13,7 @@ mod stories_late;
 mod stories_silence;
 mod stories_unjudged;
 mod story;
+mod told;
 
 use fengsui_telemetry::Revision;
 

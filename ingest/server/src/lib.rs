@@ -282,7 +282,7 @@ impl Core {
         let counters = Arc::new(Counters::default());
         let registry = Arc::new(restore::registry(config, &files.config_db)?);
         let plan = registry.plan(config.alarm);
-        let restore::Restored { engine, chunk } =
+        let restore::Restored { engine, chunk, plan } =
             restore::engine(plan, &registry, &files.journal, &files.store)?;
         let gateways = (0_u32..).zip(&registry.gateways);
         let remembered = gateways.map(|(n, _)| GatewayRef(n)).map(|gateway| Remembered {
@@ -313,6 +313,7 @@ impl Core {
         let alarms = alarm_loop::start(alarm_loop::Parts {
             engine,
             chunk,
+            plan,
             flood: alarm_loop::flood_restored(
                 &files.journal,
                 config.alarm.flood_window_ms,

@@ -2,7 +2,8 @@
 //! series store took that the log does not hold.
 //!
 //! - The log is what the engine took, in its order; the rows that came of it are in the journal
-//!   by the same transaction. Played again it makes the same rows, and the journal knows them.
+//!   by the same transaction. Played again by the plan that it was made by, it makes the same rows,
+//!   and the journal knows them. What is damaged is made good from the journal.
 //! - Samples that a kill kept out of the log made no recorded row. They are judged now.
 //! - Samples that a kill kept out of the store are in the log, and are stored now: the gateway
 //!   need not bring them again.
@@ -13,10 +14,11 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::{
-    Action, AlarmId, Cause, Engine, Event, GatewayRef, Plan, PlanFault, PointRef, Row,
+    Action, AlarmId, Cause, Engine, Event, GatewayRef, Plan, PlanFault, PointRef, Row, Told,
 };
 use fengsui_store::{
-    AlarmJournal, ConfigDb, EngineInput, Intake, LedgerRow, SeriesStore, Snapshot, StoredRow,
+    AlarmJournal, ConfigDb, EngineInput, Intake, JournalRow, LedgerRow, SeriesStore, Snapshot,
+    StoreError, StoredRow,
 };
 use fengsui_telemetry::wire::decode_catalogue;
 use fengsui_telemetry::{GatewayId, Point, Revision, TimeMs};
@@ -28,9 +30,13 @@ use crate::config::Config;
 use crate::registry::{Numbered, Registry};
 use crate::view::AlarmRow;
 
+pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
+mod told;
 
+/// Alarms that the log names; the journal has them all.
+const NAMED: usize = 20;
 /// Rows of one alarm in which its answer is looked for; beyond it the desk shows who, not when.
 const ANSWERS_MAX: usize = 200;
 
@@ -68,6 +74,8 @@ pub struct Restored {
     pub engine: Engine,
     /// The number.
     pub chunk: u64,
+    /// The plan in force, as it is kept.
+    pub plan: Vec<u8>,
 }
 
 /// The engine as it was when the process ended, and a little further.
@@ -83,19 +91,21 @@ pub fn engine(
     let began = clock::monotonic();
     // Whatever is wrong with a limit, the others are judged.
     let (plan, _) = plan.sound();
-    let snapshot = journal.load_snapshot().context("the engine's snapshot")?;
-    let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
-    let restored =
-        snapshot.map(|s| (s.inputs_from, Engine::restore_with_past(plan.clone(), &s.data)));
-    let (engine, from) = match restored {
-        Some((from, Ok(engine))) => (engine, from),
-        Some((_, Err(fault))) => {
-            warn!(%fault, "the snapshot cannot be used; the engine starts from its log");
-            (fresh(plan)?, 0)
+    let kept = plan::encode(registry, &plan);
+    let snapshot = match journal.load_snapshot() {
+        Err(fault @ StoreError::SnapshotDamaged { .. }) => {
+            warn!(%fault, "the engine starts from its log, and what stands in the journal stands");
+            None
         }
-        None => (fresh(plan)?, 0),
+        snapshot => snapshot.context("the engine's snapshot")?,
     };
-    let mut replay = Replay::new(engine, registry);
+    let store_seq = snapshot.as_ref().map_or(0, |s| s.store_seq);
+    // What the log was judged by, unless that is what is in force.
+    let before = snapshot.as_ref().and_then(|s| s.plan.as_deref()).filter(|bytes| **bytes != kept);
+    let before = before.and_then(plan::decode);
+    let Begun { engine, from, journal_seq } = begin(&plan, before.as_ref(), snapshot)?;
+    let names = before.as_ref().map_or_else(|| numbers(registry), plan::Kept::numbers);
+    let mut replay = Replay::new(engine, names.clone());
     let ledger = Ledger::of(store.ledgers()?);
     let mut unstored = Vec::new();
     let chunk = journal.inputs(&mut |number, input| {
@@ -110,16 +120,24 @@ pub fn engine(
         }
     })?;
     let logged = replay.rows.len();
+    let beyond = GatewayRef(u32::try_from(names.len()).unwrap_or(u32::MAX));
+    let gateway = |name: &str| names.get(name).copied().unwrap_or(beyond);
+    replay.hold_to(told::since(journal, journal_seq, &gateway)?)?;
+    if let Some(before) = &before {
+        info!("the plan is another one than before: the log was played by the one before");
+        replay.go_over(plan, registry, before)?;
+    }
     store.replay(store_seq, &mut |_, intake| replay.judge(intake))?;
     replay.play(Event::Restarted, clock::now());
     let stored = bring_home(store, unstored)?;
-    let rows: Vec<_> = replay.rows.iter().map(|row| journaled(&replay.engine, row)).collect();
+    let Replay { engine, rows, samples, .. } = replay;
     let snapshot = Snapshot {
-        data: replay.engine.snapshot(),
+        data: engine.snapshot(),
         store_seq: store.last_seq(),
         journal_seq: 0,
         inputs_from: chunk,
         keep_from: chunk,
+        plan: Some(kept.clone()),
         ti: clock::now(),
     };
     let seqs =
@@ -127,13 +145,46 @@ pub fn engine(
             .context("the restored engine cannot be recorded")?;
     let unknown = seqs.iter().take(logged).flatten().count();
     if unknown > 0 {
-        // Limits that changed while the centre was down judge what had been judged otherwise.
         warn!(rows = unknown, "the log made rows that the journal did not hold; they are added");
     }
     let rows = seqs.iter().flatten().count();
-    let (samples, ms) = (replay.samples, began.elapsed().as_millis());
+    let ms = began.elapsed().as_millis();
     info!(samples, rows, stored, ms, "engine restored");
-    Ok(Restored { engine: replay.engine, chunk })
+    Ok(Restored { engine, chunk, plan: kept })
+}
+
+/// The engine of the snapshot.
+struct Begun {
+    engine: Engine,
+    /// The first chunk of the log that it does not hold.
+    from: u64,
+    /// The rows of the journal up to here are in it.
+    journal_seq: u64,
+}
+
+/// Begins under the plan that the snapshot was saved with.
+fn begin(
+    plan: &Plan,
+    before: Option<&plan::Kept>,
+    snapshot: Option<Snapshot>,
+) -> anyhow::Result<Begun> {
+    let plan = before.map_or(plan, |before| &before.plan);
+    let nothing = || Ok(Begun { engine: fresh(plan.clone())?, from: 0, journal_seq: 0 });
+    let Some(Snapshot { data, inputs_from: from, journal_seq, .. }) = snapshot else {
+        return nothing();
+    };
+    match Engine::restore_with_past(plan.clone(), &data) {
+        Ok(engine) => Ok(Begun { engine, from, journal_seq }),
+        Err(fault) => {
+            warn!(%fault, "the snapshot cannot be used; the engine starts from its log");
+            nothing()
+        }
+    }
+}
+
+fn numbers(registry: &Registry) -> BTreeMap<String, GatewayRef> {
+    let names = registry.gateways.iter().map(|gateway| gateway.id.to_string());
+    names.zip((0..).map(GatewayRef)).collect()
 }
 
 fn fresh(plan: Plan) -> anyhow::Result<Engine> {
@@ -148,7 +199,7 @@ fn fresh(plan: Plan) -> anyhow::Result<Engine> {
     })
 }
 
-fn journaled(engine: &Engine, row: &Row) -> fengsui_store::JournalRow {
+fn journaled(engine: &Engine, row: &Row) -> JournalRow {
     journal_row(row, engine.spec_of(row.alarm).map_or("", |alarm| alarm.key))
 }
 
@@ -188,7 +239,7 @@ fn bring_home(store: &SeriesStore, intakes: Vec<Intake>) -> anyhow::Result<usize
     Ok(count)
 }
 
-type Done<T> = Box<dyn FnOnce(Result<T, fengsui_store::StoreError>) + Send>;
+type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
 /// Asks a writer for something and waits for its answer.
 fn waiting<T: Send + 'static>(
@@ -204,23 +255,65 @@ fn waiting<T: Send + 'static>(
 type IntakeKey = (String, u64, TimeMs, Vec<(u64, u64)>);
 
 /// A restored engine on its way to where it was.
-struct Replay<'a> {
+struct Replay {
     engine: Engine,
-    registry: &'a Registry,
+    gateways: BTreeMap<String, GatewayRef>,
     alarms: BTreeMap<String, AlarmId>,
     /// Intakes of the log.
     known: HashSet<IntakeKey>,
-    rows: Vec<Row>,
+    rows: Vec<JournalRow>,
     samples: usize,
 }
 
-impl<'a> Replay<'a> {
-    fn new(engine: Engine, registry: &'a Registry) -> Self {
-        let alarms = (0_u32..)
-            .zip(engine.specs())
-            .map(|(id, alarm)| (alarm.key.to_owned(), AlarmId(id)))
-            .collect();
-        Self { engine, registry, alarms, known: HashSet::new(), rows: Vec::new(), samples: 0 }
+impl Replay {
+    fn new(engine: Engine, gateways: BTreeMap<String, GatewayRef>) -> Self {
+        let mut replay = Self {
+            engine,
+            gateways,
+            alarms: BTreeMap::new(),
+            known: HashSet::new(),
+            rows: Vec::new(),
+            samples: 0,
+        };
+        replay.name_alarms();
+        replay
+    }
+
+    fn name_alarms(&mut self) {
+        let keys = self.engine.specs().map(|alarm| alarm.key.to_owned());
+        self.alarms = keys.zip((0..).map(AlarmId)).collect();
+    }
+
+    /// What the journal tells and the log did not make.
+    fn hold_to(&mut self, told: Vec<Told>) -> anyhow::Result<()> {
+        let engine = std::mem::replace(&mut self.engine, fresh(Plan::default())?);
+        let (engine, taken) = engine.held_to(told).context("what the journal tells")?;
+        self.engine = engine;
+        if !taken.is_empty() {
+            let named: Vec<&str> = taken.iter().take(NAMED).map(String::as_str).collect();
+            warn!(
+                alarms = taken.len(),
+                ?named,
+                "快照与输入记录中没有事件日志所载的部分报警，已按事件日志恢复，未恢复正常的须重新确认 / snapshot and log do not hold what the journal tells of some alarms; it is taken from there, and what stood wants an answer again"
+            );
+        }
+        self.name_alarms();
+        Ok(())
+    }
+
+    /// From the plan before to the one in force.
+    fn go_over(
+        &mut self,
+        plan: Plan,
+        registry: &Registry,
+        before: &plan::Kept,
+    ) -> anyhow::Result<()> {
+        let now = before.now(registry);
+        self.engine = Engine::restore_renumbered(plan, &self.engine.snapshot(), &now)
+            .context("the engine cannot go over to the plan in force")?;
+        self.gateways = numbers(registry);
+        self.name_alarms();
+        Ok(())
     }
 
     /// One input of the log.
@@ -273,9 +366,7 @@ impl<'a> Replay<'a> {
     }
 
     fn gateway(&self, name: &str) -> Option<GatewayRef> {
-        let id = GatewayId::parse(name).ok()?;
-        let index = self.registry.gateway(&id)?;
-        u32::try_from(index).ok().map(GatewayRef)
+        self.gateways.get(name).copied()
     }
 
     fn play(&mut self, event: Event, at: TimeMs) {
@@ -287,7 +378,7 @@ impl<'a> Replay<'a> {
     fn take(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Record(row) => self.rows.push(row),
+                Action::Record(row) => self.rows.push(journaled(&self.engine, &row)),
                 // The desk shows all that stands; what was asked of the store is asked again.
                 Action::Annunciate { .. }
                 | Action::Silence { .. }
@@ -326,7 +417,7 @@ pub fn desk_rows(
 }
 
 /// A person wrote the row's comment to an answer; what a rule says of a refusal is no note.
-fn is_written(row: &fengsui_store::JournalRow) -> bool {
+fn is_written(row: &JournalRow) -> bool {
     let command = row.command.as_ref();
     let command = command.and_then(|text| crate::commands::from_json(AlarmId(0), text).ok());
     command.is_some_and(|command| is_answer(&command) && command.comment == row.comment)

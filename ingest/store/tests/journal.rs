@@ -252,6 +252,7 @@ fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
             journal_seq: 2,
             inputs_from: 3,
             keep_from: 3,
+            plan: (i == 2).then(|| vec![7; 20]),
             ti: TimeMs(-5),
         };
         let (answer, wait) = sync_channel(1);
@@ -265,8 +266,15 @@ fn a_snapshot_is_replaced_checked_and_no_part_of_the_chain() {
         assert!(wait.recv().unwrap());
         last = Some(snapshot);
     }
+    // The plan of the second stays in force for the third, which brought none.
+    let last = last.map(|last| Snapshot { plan: Some(vec![7; 20]), ..last });
     assert_eq!(journal.load_snapshot().unwrap(), last);
     assert_eq!(journal.head().unwrap(), before);
+    drop(journal);
+    tamper(&path, "UPDATE plan SET data = zeroblob(24)");
+    let journal = AlarmJournal::open(&path).unwrap();
+    let last = last.map(|last| Snapshot { plan: None, ..last });
+    assert_eq!(journal.load_snapshot().unwrap(), last, "the engine's state is still good");
     drop(journal);
     tamper(&path, "UPDATE snapshot SET data = zeroblob(304)");
     let journal = AlarmJournal::open(&path).unwrap();
@@ -299,6 +307,7 @@ fn inputs_come_back_in_order_with_their_rows_and_leave_with_a_snapshot() {
         journal_seq: 0,
         inputs_from: 3,
         keep_from: 2,
+        plan: None,
         ti: TimeMs(0),
     };
     let (answer, wait) = sync_channel(1);

@@ -112,6 +112,8 @@ pub struct Parts {
     pub engine: Engine,
     /// The number of the next chunk of its input log.
     pub chunk: u64,
+    /// The plan that it judges by, as a restart wants it.
+    pub plan: Vec<u8>,
     /// What was announced lately.
     pub flood: Flood,
     /// Gateways and points.
@@ -147,6 +149,8 @@ struct AlarmLoop {
     flood: Flood,
     change: u64,
     snapshot_at: TimeMs,
+    /// No snapshot holds the newest plan yet.
+    replanned: bool,
     judged_since: usize,
     dirty: bool,
     late: BTreeMap<usize, Late>,
@@ -182,6 +186,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             flushed_at: clock::now(),
             change: 0,
             snapshot_at: clock::now(),
+            replanned: false,
             judged_since: 0,
             dirty: false,
             late: BTreeMap::new(),

@@ -20,10 +20,12 @@ const NAMED: usize = 20;
 impl AlarmLoop {
     pub(super) fn replan(&mut self, registry: Arc<Registry>, plan: Plan) {
         let (plan, _) = plan.sound();
+        let kept = crate::restore::plan::encode(&registry, &plan);
         match Engine::restore_with_past(plan, &self.parts.engine.snapshot()) {
             Ok(engine) => {
                 self.parts.engine = engine;
                 self.parts.registry = registry;
+                (self.parts.plan, self.replanned) = (kept, true);
                 self.facts = shared_facts(&self.parts.registry, &self.parts.engine.plan());
                 let mut actions = Vec::new();
                 self.parts.engine.handle(Event::Wake, clock::now(), &mut actions);

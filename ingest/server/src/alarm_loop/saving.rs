@@ -99,7 +99,9 @@ impl AlarmLoop {
     pub(super) fn snapshot_if_due(&mut self, now: TimeMs) {
         let age = now.since(self.snapshot_at).abs();
         let long = age >= SNAPSHOT_LATEST_MS || self.judged_since >= SNAPSHOT_SAMPLES;
-        if self.dirty && long && age >= SNAPSHOT_AFTER_MS {
+        // The log before another plan belongs to the plan before.
+        let over = self.replanned && !self.recorder.is_behind();
+        if over || self.dirty && long && age >= SNAPSHOT_AFTER_MS {
             self.snapshot(now, None);
         }
     }
@@ -111,7 +113,7 @@ impl AlarmLoop {
         if self.recorder.is_behind() {
             return;
         }
-        self.dirty = false;
+        (self.dirty, self.replanned) = (false, false);
         self.judged_since = 0;
         // In this order: samples that are stored in between are then known twice, never not at all.
         let keep_from = self.recorder.oldest_unstored().map_or(self.chunk, |c| c.min(self.chunk));
@@ -133,10 +135,11 @@ impl AlarmLoop {
             journal_seq: 0,
             inputs_from: self.chunk,
             keep_from,
+            plan: Some(self.parts.plan.clone()),
             ti: now,
         };
         if self.parts.journal.save_snapshot(snapshot, Vec::new(), Box::new(saved)).is_err() {
-            self.dirty = true;
+            (self.dirty, self.replanned) = (true, true);
         }
     }
 

@@ -142,6 +142,9 @@ pub struct Snapshot {
     pub inputs_from: u64,
     /// Older chunks than this are dropped: their samples are stored.
     pub keep_from: u64,
+    /// The plan that it and the inputs since were judged by, in the host's own bytes. Saving: none
+    /// leaves the one that is there. Loading: none where there is none or it is damaged.
+    pub plan: Option<Vec<u8>>,
     /// When it was taken.
     pub ti: TimeMs,
 }
@@ -336,6 +339,12 @@ impl AlarmJournal {
             .map_err(|_| StoreError::SnapshotDamaged { path: self.inner.readers.path().into() })?
             .len();
         snapshot.data.truncate(body);
+        snapshot.plan = snapshot.plan.take().and_then(|mut plan| {
+            let found = crate::codec::open(crate::codec::Place::Plan, &plan).map(<[u8]>::len);
+            let body = found.inspect_err(|damage| warn!(%damage, "the saved plan is left aside"));
+            plan.truncate(body.ok()?);
+            Some(plan)
+        });
         Ok(Some(snapshot))
     }
 

@@ -31,6 +31,8 @@ CREATE TRIGGER IF NOT EXISTS journal_no_delete BEFORE DELETE ON journal
 CREATE TABLE IF NOT EXISTS snapshot (
   k INTEGER PRIMARY KEY CHECK (k = 1), store_seq INTEGER NOT NULL, journal_seq INTEGER NOT NULL,
   ti INTEGER NOT NULL, data BLOB NOT NULL);
+-- What that state and the inputs since were judged by.
+CREATE TABLE IF NOT EXISTS plan (k INTEGER PRIMARY KEY CHECK (k = 1), data BLOB NOT NULL);
 -- What the engine took since that state, in its order; no part of the chain either.
 CREATE TABLE IF NOT EXISTS inputs (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
 COMMIT;
@@ -210,6 +212,9 @@ pub(super) fn put_snapshot(conn: &Connection, snapshot: &Snapshot) -> rusqlite::
         [snapshot.inputs_from.cast_signed()],
     )?;
     conn.execute("DELETE FROM inputs WHERE number < ?1", [snapshot.keep_from.cast_signed()])?;
+    if let Some(plan) = &snapshot.plan {
+        conn.execute("INSERT OR REPLACE INTO plan (k, data) VALUES (1, ?1)", [plan])?;
+    }
     conn.execute(
         "INSERT OR REPLACE INTO snapshot (k, store_seq, journal_seq, ti, data)
          VALUES (1, ?1, ?2, ?3, ?4)",
@@ -224,7 +229,8 @@ pub(super) fn put_snapshot(conn: &Connection, snapshot: &Snapshot) -> rusqlite::
 
 pub(super) fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Snapshot>> {
     let sql = "SELECT store_seq, journal_seq, ti, data,
-                 (SELECT v FROM meta WHERE k = 'inputs_from') FROM snapshot";
+                 (SELECT v FROM meta WHERE k = 'inputs_from'), (SELECT data FROM plan)
+               FROM snapshot";
     conn.query_row(sql, [], |row| {
         Ok(Snapshot {
             store_seq: row.get::<_, i64>(0)?.cast_unsigned(),
@@ -233,6 +239,7 @@ pub(super) fn snapshot(conn: &Connection) -> rusqlite::Result<Option<Snapshot>> 
             data: row.get(3)?,
             inputs_from: row.get::<_, Option<i64>>(4)?.unwrap_or_default().cast_unsigned(),
             keep_from: row.get::<_, Option<i64>>(4)?.unwrap_or_default().cast_unsigned(),
+            plan: row.get(5)?,
         })
     })
     .optional()

@@ -162,6 +162,7 @@ impl Writer {
             return Err(StoreError::RowsOwed { path: self.path.clone() });
         }
         snapshot.data = seal(Place::Snapshot, snapshot.data);
+        snapshot.plan = snapshot.plan.map(|plan| seal(Place::Plan, plan));
         let result = self.load().and_then(|()| {
             let Some(state) = &mut self.state else {
                 return Err(StoreError::Stopped { path: self.path.clone() });

@@ -21,6 +21,8 @@ pub(crate) enum Place {
     Snapshot,
     /// The chunk of inputs of this number.
     Inputs(u64),
+    /// The one plan of alarms.
+    Plan,
 }
 
 impl Place {
@@ -30,6 +32,7 @@ impl Place {
             Self::Journal(seq) => crc32c::crc32c_append(2, &seq.to_le_bytes()),
             Self::Snapshot => 3,
             Self::Inputs(number) => crc32c::crc32c_append(4, &number.to_le_bytes()),
+            Self::Plan => 5,
         }
     }
 }

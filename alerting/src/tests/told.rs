@@ -1,0 +1,141 @@
+//! What a journal tells that the engine does not know; and a plan that was written down.
+
+use std::sync::Arc;
+
+use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
+
+use super::{high, plan};
+use crate::command::{Command, Verb};
+use crate::derived::{Derived, Expression};
+use crate::engine::{Engine, Told, ToldOccurrence};
+use crate::model::{
+    Action, AlarmId, AlarmSpec, Cause, Condition, Event, GatewayRef, Letter, Plan, PointRef, Row,
+    Subject,
+};
+
+const H: AlarmId = AlarmId(0);
+
+fn hand(engine: &mut Engine, event: Event, now: i64) -> Vec<(Cause, Letter, u64)> {
+    let mut actions = Vec::new();
+    engine.handle(event, TimeMs(now), &mut actions);
+    let row = |action| match action {
+        Action::Record(Row { cause, to, occurrence, .. }) => Some((cause, to, occurrence)),
+        Action::Annunciate { .. }
+        | Action::Silence { .. }
+        | Action::Chime { .. }
+        | Action::Recall { .. } => None,
+    };
+    actions.into_iter().filter_map(row).collect()
+}
+
+fn sample(engine: &mut Engine, te: i64, value: f64) -> Vec<(Cause, Letter, u64)> {
+    let (te, reading) = (TimeMs(te), Reading::Good(value));
+    hand(engine, Event::Sample { point: PointRef(0), te, reading, lane: Lane::Live }, te.0)
+}
+
+fn acknowledge(alarm: AlarmId, occurrence: u64) -> Event {
+    Event::Command(Command {
+        alarm,
+        verb: Verb::Acknowledge { occurrence, first_level: None },
+        by: "王敏".into(),
+        comment: "看到了".into(),
+        request: format!("r{occurrence}"),
+    })
+}
+
+fn told(key: &str, highest: u64, stands: Option<u64>) -> Told {
+    let stands = stands.map(|number| ToldOccurrence {
+        number,
+        on: TimeMs(500),
+        known: TimeMs(600),
+        value: Some(81.0),
+    });
+    Told { key: key.to_owned(), gateway: GatewayRef(0), highest, stands, revision: Revision(4) }
+}
+
+fn fresh() -> Engine {
+    Engine::new(plan(vec![high("P/H", 80.0)])).unwrap()
+}
+
+#[test]
+fn an_engine_that_knows_it_all_stays_as_it_is() {
+    let mut engine = fresh();
+    sample(&mut engine, 1_000, 85.0);
+    let before = engine.snapshot();
+    // A row of an alarm that is normal and that no plan has any more says nothing.
+    let all = vec![told("P/H", 1, Some(1)), told("gone/H", 3, None)];
+    let (engine, taken) = engine.held_to(all).unwrap();
+    assert_eq!(taken, [""; 0]);
+    assert_eq!(engine.snapshot(), before);
+}
+
+#[test]
+fn a_number_that_was_read_is_never_given_again() {
+    let (mut engine, taken) = fresh().held_to(vec![told("P/H", 7, None)]).unwrap();
+    assert_eq!(taken, ["P/H"]);
+    assert_eq!(engine.standing(H).letter, Letter::A);
+    assert_eq!(sample(&mut engine, 1_000, 85.0), [(Cause::On, Letter::B, 8)]);
+}
+
+#[test]
+fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
+    let (mut engine, _) = fresh().held_to(vec![told("P/H", 7, Some(7))]).unwrap();
+    let standing = engine.standing(H);
+    assert_eq!((standing.letter, standing.unacknowledged), (Letter::B, vec![7]));
+    assert_eq!((standing.value, standing.active), (Some(81.0), true));
+    // Over the limit it is the same one, and over another restart as well.
+    assert_eq!(sample(&mut engine, 1_000, 85.0), []);
+    let snapshot = engine.snapshot();
+    let mut engine = Engine::restore_with_past(engine.plan(), &snapshot).unwrap();
+    assert_eq!(sample(&mut engine, 2_000, 70.0), [(Cause::Off, Letter::D, 7)]);
+    let answered = hand(&mut engine, acknowledge(H, 7), 3_000);
+    assert_eq!(answered, [(Cause::Acknowledged, Letter::A, 7)]);
+}
+
+#[test]
+fn what_no_plan_has_any_more_stands_until_a_person_has_answered() {
+    let (mut engine, taken) = fresh().held_to(vec![told("Q/HH", 2, Some(2))]).unwrap();
+    assert_eq!(taken, ["Q/HH"]);
+    let gone = AlarmId(1);
+    assert_eq!(*engine.spec_of(gone).unwrap().condition, Condition::Unjudged);
+    assert_eq!(engine.standing(gone).letter, Letter::B);
+    let answered = hand(&mut engine, acknowledge(gone, 2), 3_000);
+    assert_eq!(answered, [(Cause::Acknowledged, Letter::C, 2), (Cause::Off, Letter::A, 2)]);
+}
+
+#[test]
+fn a_silence_that_stood_ends_when_the_point_is_heard() {
+    let stale = AlarmSpec { condition: Condition::Stale { after_ms: 60_000 }, ..high("P/S", 0.0) };
+    let engine = Engine::new(plan(vec![stale])).unwrap();
+    let (mut engine, _) = engine.held_to(vec![told("P/S", 3, Some(3))]).unwrap();
+    assert_eq!(hand(&mut engine, Event::Wake, 1_000), [], "it is silent already");
+    assert_eq!(sample(&mut engine, 2_000, 1.0), [(Cause::Off, Letter::D, 3)]);
+}
+
+#[test]
+fn a_plan_that_is_written_down_comes_back_to_the_last_bit() {
+    let text = r#"pv("A") > 80.0 && on("P/H")"#;
+    let derived = [
+        Derived::BadQuality,
+        Derived::Range { low: -0.1, high: 1.0 / 3.0 },
+        Derived::Frozen { epsilon: f64::MIN_POSITIVE, window_ms: 60_000, samples_min: 3 },
+        Derived::Composite {
+            expression: Expression::parse(text).unwrap(),
+            points: vec![PointRef(0)],
+            alarms: vec!["P/H".into()],
+            hold_ms: 60_000,
+        },
+    ];
+    let mut alarms = vec![high("P/H", 0.1 + 0.2), high("罐-1/HH", 1.797_693_134_862_315e308)];
+    for (number, derived) in derived.into_iter().enumerate() {
+        let condition = Condition::Derived(Arc::new(derived));
+        let suppressed_by = Some("P/H".into());
+        alarms.push(AlarmSpec { condition, suppressed_by, ..high(&format!("D{number}"), 0.0) });
+    }
+    let (gateway, condition) = (GatewayRef(0), Condition::GatewayOffline { after_ms: 20_000 });
+    alarms.push(AlarmSpec { subject: Subject::Gateway(gateway), condition, ..high("G", 0.0) });
+    let written = plan(alarms);
+    let bytes = serde_json::to_vec(&written).unwrap();
+    let read: Plan = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(read, written);
+}
