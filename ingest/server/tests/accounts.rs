@@ -202,7 +202,8 @@ async fn tokens_are_for_programs_and_the_journal_tells_who_did_what() {
     let made: Value = serde_json::from_str(&made.body).unwrap();
     assert_eq!(door.log_in("wang", made["password"].as_str().unwrap(), &[]).await.status, 200);
 
-    let rows = door.audit(&admin).await;
+    let in_by_wang = |row: &Value| row["verb"] == "log_in" && row["login"] == "wang";
+    let rows = door.audit(&admin, in_by_wang).await;
     let told = |verb: &str, object: &str, outcome: &str| {
         let fits = |row: &&Value| {
             row["verb"] == verb
@@ -263,10 +264,11 @@ async fn whatever_is_refused_is_a_problem_and_stands_in_the_audit_with_its_reaso
         json!({ "alarm": "GW-01//OFFLINE", "minutes": 30, "reason": "检修", "request": "s1" });
     let answer = door.ask("POST", "/api/v1/alarms/shelve", &admin, &shelve.to_string()).await;
     assert!(answer.body.contains("\"refused\""), "{}", answer.body);
-    let rows = door.audit(&admin).await;
-    let of = |path: &str| rows.iter().find(|row| row["object"].as_str() == Some(path)).unwrap();
     let said = |row: &Value| row["detail"].as_str().unwrap_or_default().to_owned();
-    let shelved = rows.iter().find(|row| said(row).contains("GW-01//OFFLINE")).unwrap();
+    let is_shelf = |row: &Value| said(row).contains("GW-01//OFFLINE");
+    let rows = door.audit(&admin, is_shelf).await;
+    let of = |path: &str| rows.iter().find(|row| row["object"].as_str() == Some(path)).unwrap();
+    let shelved = rows.iter().find(|row| is_shelf(row)).unwrap();
     assert_eq!(shelved["outcome"], "refused", "{shelved}");
     assert!(said(shelved).contains(" / "), "with the reason: {shelved}");
     let roster = of("POST /api/v1/roster/reload");

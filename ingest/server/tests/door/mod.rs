@@ -172,17 +172,17 @@ impl Door {
         format!("Bearer {text}")
     }
 
-    /// The audit once it holds what was done: notes are written beside the answers.
-    pub(crate) async fn audit(&self, headers: &[(&str, &str)]) -> Vec<Value> {
-        let mut rows = Vec::new();
+    /// The audit once it holds the newest deed: notes are written beside the answers, in order.
+    pub(crate) async fn audit(
+        &self,
+        headers: &[(&str, &str)],
+        newest: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
+        let mut rows: Vec<Value> = Vec::new();
         let look = async {
-            loop {
+            while !rows.iter().any(&newest) {
                 let answer = self.ask("GET", "/api/v1/audit?limit=500", headers, "").await;
-                let before = rows.len();
                 rows = serde_json::from_str(&answer.body).unwrap();
-                if !rows.is_empty() && rows.len() == before {
-                    return;
-                }
             }
         };
         tokio::time::timeout(PATIENCE, look).await.unwrap();
