@@ -90,10 +90,18 @@ impl Past {
 
 /// The plan, and behind it what the snapshot knows and the plan does not have.
 pub(crate) fn with_past(mut plan: Plan, past: Vec<Past>) -> Plan {
-    let known: std::collections::HashSet<String> =
-        plan.alarms.iter().map(|alarm| alarm.key.clone()).collect();
+    // By the few that have a story: a gateway has little memory at its start.
+    let mut missing: std::collections::HashSet<&str> =
+        past.iter().map(|one| one.key.as_str()).collect();
+    for alarm in &plan.alarms {
+        missing.remove(alarm.key.as_str());
+    }
+    let missing: Vec<bool> = past.iter().map(|one| missing.contains(one.key.as_str())).collect();
     let mut room = PAST_MAX;
-    for one in past.into_iter().filter(|one| !known.contains(&one.key)) {
+    for (one, missing) in past.into_iter().zip(missing) {
+        if !missing {
+            continue;
+        }
         if !one.stands {
             if room == 0 {
                 continue;

@@ -333,7 +333,7 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let saved = spool.snapshot();
     let (bytes, tripped) = saved.as_ref().map(|saved| parted(&saved.bytes)).unwrap_or_default();
     let (engine, from, most) = match &saved {
-        Some(saved) => match Engine::restore(plan(), bytes) {
+        Some(saved) => match Engine::restore_with_past(plan(), bytes) {
             Ok(engine) => (engine, saved.covers, u64::MAX),
             Err(fault) => {
                 warn!(%fault, limits = %saved.limits, "saved engine state is not used");

@@ -108,6 +108,24 @@ fn an_alarm_goes_with_the_scan_that_made_it_and_at_once() {
 }
 
 #[test]
+fn an_alarm_whose_limit_goes_away_sounds_until_somebody_has_acknowledged_it() {
+    let mut bench = bench(10);
+    bench.alarm_loop.begin();
+    bench.scan(50.0, 90.0);
+    let mut plan = bench.alarm_loop.engine.plan();
+    plan.alarms.retain(|alarm| alarm.key != "GW-01/B/H");
+    bench.alarm_loop.replan(plan);
+    bench.jobs();
+    assert_eq!(bench.sounding(), ["GW-01/B/H"]);
+    bench.scan(50.0, 20.0);
+    assert_eq!(bench.sounding(), ["GW-01/B/H"], "nobody judges that value");
+    bench.alarm_loop.acknowledge();
+    assert_eq!(bench.sounding(), [""; 0]);
+    let told = ["scan", "GW-01/B/H BC", "GW-01/B/H CA", "!", "snapshot 5"];
+    assert_eq!(bench.jobs(), told);
+}
+
+#[test]
 fn a_full_spool_silences_nothing_and_loses_no_transition() {
     let mut bench = bench(1);
     bench.alarm_loop.begin();
