@@ -328,6 +328,12 @@ impl LimitSet {
         self.in_place_of.is_some()
     }
 
+    /// True where every row can be read: [`LimitSet::readable`] gives less of some files.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.unread.is_empty() && self.in_place_of.is_none()
+    }
+
     /// The limits of a point, HH first, as the file gives them.
     pub fn of_tag<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a PointLimit> {
         let row = |place: &usize| self.rows.get(*place);
@@ -343,17 +349,8 @@ impl LimitSet {
         rows.map(|row| row.tag.as_str()).filter(move |tag| last.replace(*tag) != Some(*tag))
     }
 
-    /// Rows by law that cannot be read: tag and kind, as far as they can be told. Whoever mends the
-    /// file must not lose them.
-    pub fn unread_by_law(&self) -> impl Iterator<Item = (&str, Option<LimitKind>)> {
-        let lawful = self.unread.iter().filter(|row| row.statutory);
-        lawful.map(|row| (row.tag.as_str(), row.kind))
-    }
-
-    /// The limit of a tag and kind.
-    #[must_use]
-    pub fn get(&self, tag: &str, kind: LimitKind) -> Option<&PointLimit> {
-        self.rows.iter().find(|row| row.tag == tag && row.limit.kind == kind).map(|row| &row.limit)
+    pub(crate) fn has_unread(&self, row: &fitted::Unread) -> bool {
+        self.unread.iter().any(|own| (&own.tag, own.kind) == (&row.tag, row.kind))
     }
 
     /// The line of the limit `TAG/KIND`.

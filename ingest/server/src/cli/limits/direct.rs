@@ -195,6 +195,7 @@ fn refused(refusal: Refusal) -> Trouble {
         }
         Refusal::Field { .. } | Refusal::NoGateway(_) | Refusal::NoRevision { .. } => Exit::Usage,
         Refusal::Role(_)
+        | Refusal::Empty(_)
         | Refusal::Same(_)
         | Refusal::Statutory(_)
         | Refusal::SecondPerson(_)
