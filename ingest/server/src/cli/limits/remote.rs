@@ -155,7 +155,18 @@ impl Remote {
     }
 
     pub(super) fn history(&self, gateway: Option<&str>) -> Result<Value, Trouble> {
-        self.ask(Method::GET, &format!("/limits/history{}", query(gateway)), None)
+        let mut all = self.ask(Method::GET, &format!("/limits/history{}", query(gateway)), None)?;
+        let now = self.ask(Method::GET, &format!("/limits{}", query(gateway)), None)?;
+        let gateways = now.get("gateways").and_then(Value::as_array).into_iter().flatten();
+        let not_judged: Vec<Value> = gateways
+            .filter_map(|gateway| gateway.get("not_judged").and_then(Value::as_array))
+            .flatten()
+            .cloned()
+            .collect();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("not_judged".to_owned(), Value::Array(not_judged));
+        }
+        Ok(all)
     }
 
     pub(super) fn key(&self) -> Result<Value, Trouble> {
