@@ -172,7 +172,7 @@ impl LimitSet {
         }
         let keys: BTreeSet<&str> = plan.alarms.iter().map(|spec| spec.key.as_str()).collect();
         let mut found = Found { gateway: gateway_name, keys, misfits: BTreeMap::new() };
-        if let Some(Words { zh, en }) = &self.in_place_of {
+        if let Some(Words { zh, en }) = self.in_place_of.as_deref() {
             found.add("", None, None, (zh.clone(), en.clone()), true);
         }
         for row in &self.unread {

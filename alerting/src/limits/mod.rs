@@ -299,7 +299,7 @@ pub struct LimitSet {
     /// Rows of a file in force that cannot be read; none of a file that was parsed.
     pub(crate) unread: Vec<fitted::Unread>,
     /// Why these judge although nobody has agreed to them; none where somebody has.
-    pub(crate) in_place_of: Option<fitted::Words>,
+    pub(crate) in_place_of: Option<Box<fitted::Words>>,
     /// Places of rows with a tag, by tag, in the order of the file: 30,000 points are looked up.
     by_tag: Vec<usize>,
 }
@@ -318,7 +318,7 @@ impl LimitSet {
     #[must_use]
     pub fn in_place_of(mut self, unreadable: Self, zh: String, en: String) -> Self {
         self.unread = unreadable.unread;
-        self.in_place_of = Some(fitted::Words { zh, en });
+        self.in_place_of = Some(Box::new(fitted::Words { zh, en }));
         self
     }
 

@@ -45,7 +45,7 @@ pub(super) enum Command {
         #[arg(long, env = "USER")]
         by: Option<String>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 导出某一版限值文件，默认在用版本。Writes a revision's file, by default the one in force.
     #[command(after_help = "例 Example: fengsui limits export --config centre.toml > limits.csv")]
@@ -54,7 +54,7 @@ pub(super) enum Command {
         #[arg(long)]
         number: Option<u64>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 比较：文件与在用版本，或某一版与它提出时的在用版本。What a file or a revision changes.
     #[command(after_help = "例 Example: fengsui limits diff limits.csv --config centre.toml")]
@@ -66,13 +66,13 @@ pub(super) enum Command {
         #[arg(long)]
         number: Option<u64>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 全部版本，新的在前。Every revision, newest first.
     #[command(after_help = "例 Example: fengsui limits history --config centre.toml --json")]
     History {
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 批准（须经 --url）。Approves, through --url.
     #[command(
@@ -85,7 +85,7 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        running: Running,
+        running: Deciding,
     },
     /// 驳回（须经 --url）。Rejects, through --url.
     #[command(
@@ -98,19 +98,19 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        running: Running,
+        running: Deciding,
     },
     /// 中心公钥，写入网关配置 [centre]。The centre's public key, for the gateways' files.
     #[command(after_help = "例 Example: fengsui limits key --config centre.toml >> gateway.toml")]
     Key {
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
 }
 
 /// Where the limits are.
 #[derive(Args)]
-pub(super) struct Place {
+pub(super) struct Where {
     #[command(flatten)]
     centre: centre::Place,
     /// 网关；只有一个时可省略 which gateway, where there are several
@@ -120,7 +120,7 @@ pub(super) struct Place {
 
 /// Of which gateway a running centre is to decide.
 #[derive(Args)]
-pub(super) struct Running {
+pub(super) struct Deciding {
     #[command(flatten)]
     centre: centre::Running,
     /// 网关；只有一个时可省略 which gateway, where there are several
@@ -258,7 +258,7 @@ fn work(command: &Command) -> Result<(Value, Vec<String>), Trouble> {
     }
 }
 
-fn revision(source: &Source, place: &Place, number: Option<u64>) -> Result<Value, Trouble> {
+fn revision(source: &Source, place: &Where, number: Option<u64>) -> Result<Value, Trouble> {
     match source {
         Source::Remote(remote) => remote.revision(place.gateway.as_deref(), number),
         Source::Direct(direct) => direct.revision(place.gateway.as_deref(), number),
@@ -266,7 +266,7 @@ fn revision(source: &Source, place: &Place, number: Option<u64>) -> Result<Value
 }
 
 fn decide(
-    running: &Running,
+    running: &Deciding,
     (verb, number, comment): (&str, u64, &str),
 ) -> Result<(Value, Vec<String>), Trouble> {
     let remote = running.centre.remote();
@@ -275,7 +275,7 @@ fn decide(
     Ok((done, lines))
 }
 
-fn open(place: &Place) -> Result<Source, Trouble> {
+fn open(place: &Where) -> Result<Source, Trouble> {
     match place.centre.open()? {
         Centre::Running(remote) => Ok(Source::Remote(remote)),
         Centre::File(config) => {

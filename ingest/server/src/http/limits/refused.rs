@@ -72,10 +72,14 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
 fn mend_of(refusal: &Refusal) -> (&'static str, &'static str) {
     match refusal {
         Refusal::Role(_) => ("请工程师操作", "ask an engineer"),
-        Refusal::NoGateway(_) => ("用 GET /api/v1/limits 查看", "GET /api/v1/limits lists them"),
-        Refusal::NoRevision { .. } => {
-            ("用 GET /api/v1/limits/history 查看", "GET /api/v1/limits/history lists them")
-        }
+        Refusal::NoGateway(_) => (
+            "用 fengsui limits history 或 GET /api/v1/limits 查看",
+            "fengsui limits history or GET /api/v1/limits lists them",
+        ),
+        Refusal::NoRevision { .. } => (
+            "用 fengsui limits history 或 GET /api/v1/limits/history 查看",
+            "fengsui limits history or GET /api/v1/limits/history lists them",
+        ),
         Refusal::Field { .. } => ("按说明修改", "mend the field"),
         Refusal::File(_) => ("逐条修改 faults 所列的行", "mend each row that faults names"),
         Refusal::Plan(_) => ("修改所指的报警", "mend the alarm that is named"),

@@ -187,6 +187,7 @@ async fn what_may_not_be_is_refused_with_its_mend() {
     refused(desk.post("li", "/limits/propose", body).await, 404, "no_such_gateway");
     refused(desk.post("li", "/limits/9/approve", json!({})).await, 404, "no_such_revision");
     refused(desk.get("/limits?gateway=GW-99").await, 404, "no_such_gateway");
+    refused(desk.get("/limits/history?gateway=GW-99").await, 404, "no_such_gateway");
     assert!(GatewayId::parse("GW-99").is_ok(), "a good name that nobody bears");
 
     // Rejected is rejected; what was compared with older limits must be proposed anew.
