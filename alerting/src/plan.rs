@@ -373,6 +373,10 @@ fn check_condition(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) -> bool {
             time(no_delay, "the delays of UNSET", "be 0");
             true
         }
+        (Condition::Unset, Subject::Gateway(gateway)) => {
+            time(no_delay, "the delays of UNSET", "be 0");
+            gateway == spec.gateway
+        }
         (Condition::Derived(derived), Subject::Point(own)) => {
             if let Some(what) = derived.fault() {
                 faults.push(PlanFault::Derived { key: key(), what });
@@ -386,7 +390,6 @@ fn check_condition(spec: &AlarmSpec, faults: &mut Vec<PlanFault>) -> bool {
             Condition::High { .. }
             | Condition::Low { .. }
             | Condition::Stale { .. }
-            | Condition::Unset
             | Condition::Derived(_),
             Subject::Gateway(_),
         )

@@ -1,6 +1,7 @@
 // Order, freeze, window, verdict, model: what the desk may show.
 import { describe, expect, test } from 'vitest';
 import { NOTHING_SHOWN, arrange, rowOf } from '../src/desk/freeze';
+import { misfitsOf } from '../src/desk/misfits';
 import { DeskModel } from '../src/desk/model';
 import { inOrder, unackCounts } from '../src/desk/order';
 import { trendAddress } from '../src/desk/rules';
@@ -8,7 +9,7 @@ import { containsAll } from '../src/desk/search';
 import { verdict, type Evidence } from '../src/desk/verdict';
 import { mounted, reveal, toMount } from '../src/desk/window';
 import { rowKey, type Alarm } from '../src/door/desk';
-import { aDesk, aGateway, aProof, anAlarm } from './samples';
+import { aDesk, aGateway, aMisfit, aProof, anAlarm } from './samples';
 
 function map(...alarms: readonly Alarm[]): ReadonlyMap<string, Alarm> {
   return new Map(alarms.map((alarm) => [rowKey(alarm), alarm]));
@@ -177,6 +178,23 @@ describe('model', () => {
     expect(model.apply(ping)).toEqual([{ kind: 'reload' }]);
     model.apply({ kind: 'gateway', gateway: aGateway({ state: 'offline' }) });
     expect(model.apply(ping)).toEqual([]);
+  });
+
+  test('a proof that counts other limits than we list asks for the list; an old centre counts none', () => {
+    const model = new DeskModel();
+    model.load(aDesk());
+    const ping = (misfits: number | null) => ({ kind: 'ping', serverTime: 0, proof: aProof({ misfits }) }) as const;
+    expect([model.apply(ping(null)), model.apply(ping(null)), model.apply(ping(1))]).toEqual([[], [], []]);
+    expect(model.apply(ping(1))).toEqual([{ kind: 'reload' }]);
+    model.load(aDesk({ misfits: [aMisfit()] }));
+    expect([model.apply(ping(1)), model.apply(ping(1))]).toEqual([[], []]);
+  });
+
+  test('a point tells its own limits that nobody judges, and those of nobody knows whom', () => {
+    const own = aMisfit();
+    const nobodys = aMisfit({ alarm: 'GW-01//LIMITS', tag: '' });
+    const all = [own, nobodys, aMisfit({ tag: 'TK-102.LT' }), aMisfit({ gateway: 'GW-02' }), aMisfit({ alarm: 'GW-01//OFFLINE', tag: '' })];
+    expect(misfitsOf(all, { gateway: 'GW-01', tag: 'TK-101.LT' })).toEqual([own, nobodys]);
   });
 
   test('the same package told again is one notice', () => {

@@ -125,7 +125,10 @@ describe('trends and points', () => {
   test('a point that never spoke has no last sample', () => {
     const wire = { point: 1, gateway: 'G', tag: 'T', name: null, unit: '%', low: 0, high: 100, installation: '', equipment: '', signal: '', value: null, quality: null, te: null, limits: [], gaps: [] };
     expect(pointDetail(wire, 'p').point.last).toBeNull();
-    expect(() => pointDetail({ ...wire, limits: [{ kind: 'hh', limit: null, deadband: 1, priority: 1 }] }, 'p')).toThrow('p.limits[0].limit: wanted a number');
+    // A limit that is not set, or a kind without one, hides no point.
+    const unset = pointDetail({ ...wire, limits: [{ kind: 'composite', limit: null, deadband: 0, priority: 1 }] }, 'p');
+    expect(unset.point.limits[0]).toMatchObject({ kind: 'composite', limit: null });
+    expect(() => pointDetail({ ...wire, limits: [{ kind: 'hh', limit: '9', deadband: 1, priority: 1 }] }, 'p')).toThrow('p.limits[0].limit: wanted a number');
   });
 });
 

@@ -1,5 +1,5 @@
 // Well-formed things for the stories, each with the fields that a story wants to differ.
-import type { Alarm, Desk, Gateway, Proof } from '../src/door/desk';
+import type { Alarm, Desk, Gateway, Misfit, Proof } from '../src/door/desk';
 
 export function anAlarm(changes: Partial<Alarm> = {}): Alarm {
   return {
@@ -52,12 +52,26 @@ export function aGateway(changes: Partial<Gateway> = {}): Gateway {
   };
 }
 
+export function aMisfit(changes: Partial<Misfit> = {}): Misfit {
+  return {
+    gateway: 'GW-01',
+    alarm: 'GW-01/TK-101.LT/HH',
+    tag: 'TK-101.LT',
+    row: 7,
+    judged: false,
+    zh: '[limit] "x" 不是有限的数字；请写成 85 或 0.5 的样子',
+    en: '[limit] "x" is no finite number; write it like 85 or 0.5',
+    ...changes,
+  };
+}
+
 export function aProof(changes: Partial<Proof> = {}): Proof {
   return {
     dataAgeMs: 800,
     points: 20,
     reporting: 20,
     blind: 0,
+    misfits: 0,
     gateways: 1,
     gatewaysOnline: 1,
     journalOk: true,
@@ -81,6 +95,7 @@ export function aDesk(changes: Partial<Desk> = {}): Desk {
     misread: [],
     gateways: [aGateway()],
     outages: [],
+    misfits: [],
     proof: aProof(),
     ...changes,
   };

@@ -99,6 +99,8 @@ class Mock {
     this.watchdogOk = true;
     this.canaryAt = Date.now();
     this.outages = [];
+    /** Limits that are not judged as they are meant, as the centre lists them. */
+    this.misfits = [];
     this.orders = [];
     /** By `alarm#occurrence`. */
     this.ladders = new Map();
@@ -238,6 +240,7 @@ class Mock {
       data_age_ms: Date.now() - Date.parse(heard) + 300, points, reporting, blind, gateways: 1,
       gateways_online: this.cable.offline ? 0 : 1, journal_ok: this.journalOk, recent_rows: this.seq - 100,
       engine_ok: this.engineOk, canary_age_ms: Date.now() - this.canaryAt, canary_ms: 12, watchdog_ok: this.watchdogOk,
+      misfits: this.misfits.length,
     };
   }
 
@@ -260,7 +263,7 @@ class Mock {
     return {
       server_time: stamp(Date.now()), seq: this.seq, zone: 'Asia/Shanghai', demo: true, alarms: [...this.alarms.values()],
       counts: { unack: { p1: count(1), p2: count(2), p3: count(3), p4: count(4) } }, gateways: [this.gateway()],
-      proof: this.proof(), packages: this.packages(), user: this.person,
+      proof: this.proof(), packages: this.packages(), user: this.person, misfits: this.misfits,
     };
   }
 

@@ -33,6 +33,42 @@ export function mockStories({ live, text, shot }) {
       await close();
     },
 
+    async misfits({ browser, base, mock }) {
+      const misfit = (alarm, tag, row, zh) => ({ gateway: 'GW-01', alarm, tag, kind: null, row, judged: false, zh, en: 'in English' });
+      mock.misfits = [
+        misfit('GW-01//LIMITS', '', null, '网关 GW-01 在用限值第 7 版没有一行能读取，暂用配置文件中的限值判断，未经批准；请用 fengsui limits import 提交改正的限值并批准'),
+        misfit('GW-01/TK-102.LT/HH', 'TK-102.LT', 9, '[limit] "x" 不是有限的数字；请写成 85 或 0.5 的样子'),
+      ];
+      mock.raise(13, 'h', { value: 27 });
+      const { page, faults, close } = await openPage(browser, `${base}/desk`);
+      await live(page);
+      await until('the desk says it', () => page.$('[data-misfits="2"]'));
+      assert.match(await text(page, '[data-misfits]'), /2 条限值未按原意判断.*第 7 版没有一行能读取.*fengsui limits import/);
+      const top = () => page.$eval('[role=row][data-alarm]', (row) => row.getBoundingClientRect().top);
+      await until('a row', async () => (await rows(page)).length === 1);
+      await page.click('button[data-bar=sound]');
+      await until('the sound is allowed', async () => (await page.$('[data-bar=sound]')) === null);
+      const before = await top();
+      await page.click('[data-misfits] button');
+      await until('all of them at a press', () => page.$('[data-misfits] ul'));
+      assert.match(await text(page, '[data-misfits] ul'), /TK-102\.LT\/HH 第 9 行 · 无人判断 \[limit\] "x" 不是有限的数字/);
+      assert.equal(await top(), before, 'the list lies over the table and moves no row');
+      assert.deepEqual(await axe(page), [], 'with the list open');
+      await shot(page, 'misfits');
+      await page.click('[data-misfits] button');
+      await page.goto(`${base}/points/4`);
+      await until('its own and that of all', () => page.$('[data-point-misfits="2"]'));
+      assert.match(await text(page, '[data-point-misfits]'), /TK-102\.LT\/HH/);
+      assert.deepEqual(await axe(page), [], 'on the page of the point');
+      await shot(page, 'misfits-point');
+      mock.misfits = [];
+      mock.ping();
+      mock.ping();
+      await until('the mend ends it at once', async () => (await page.$('[data-misfits]')) === null && (await page.$('[data-point-misfits]')) === null);
+      assert.deepEqual(faults, []);
+      await close();
+    },
+
     async login({ browser, base, mock }) {
       mock.expel();
       mock.raise(13, 'h', { value: 27 });

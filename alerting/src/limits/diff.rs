@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::limits::fitted::Unread;
 use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
 
@@ -169,9 +170,11 @@ impl LimitsDiff {
     }
 }
 
-/// What has to change in `old` to make it `new`.
+/// What has to change in `old` to make it `new`. A row of `old` that cannot be read is one that
+/// `new` replaces or removes.
 #[must_use]
 pub fn diff(old: &LimitSet, new: &LimitSet) -> LimitsDiff {
+    let unread: Vec<&Unread> = old.unread.iter().filter(|row| !new.has_unread(row)).collect();
     let (old, new) = (by_name(old), by_name(new));
     let mut rows = Vec::new();
     for (name, before) in &old {
@@ -185,6 +188,17 @@ pub fn diff(old: &LimitSet, new: &LimitSet) -> LimitsDiff {
             .filter(|(name, _)| !old.contains_key(*name))
             .map(|(_, row)| alone(row, Change::Added)),
     );
+    for row in unread {
+        let Some(kind) = row.kind else { continue };
+        let name = (row.tag.as_str(), kind);
+        if old.contains_key(&name) {
+            continue;
+        }
+        match rows.iter_mut().find(|found| (found.tag.as_str(), found.kind) == name) {
+            Some(found) => repaired(found, row, new.get(&name).copied()),
+            None => rows.push(given_up(row, kind)),
+        }
+    }
     // A silent instrument would hide what law limits: its dead-men belong to it.
     let lawful: BTreeSet<&str> =
         old.values().filter(|row| row.limit.statutory).map(|row| row.tag.as_str()).collect();
@@ -228,6 +242,27 @@ fn alone(row: &LimitRow, change: Change) -> RowChange {
         statutory: row.limit.statutory && change == Change::Removed,
         fields,
     }
+}
+
+/// A row that nobody could read, and that the file no longer has.
+fn given_up(row: &Unread, kind: LimitKind) -> RowChange {
+    RowChange {
+        tag: row.tag.clone(),
+        kind,
+        change: Change::Removed,
+        direction: Direction::Looser,
+        priority: row.priority.unwrap_or(kind.default_priority()),
+        statutory: row.statutory,
+        fields: Vec::new(),
+    }
+}
+
+/// What nobody could read may have been stricter; and what was set by law stays so.
+fn repaired(found: &mut RowChange, row: &Unread, is: Option<&LimitRow>) {
+    let unlawful = row.statutory && !is.is_some_and(|is| is.limit.statutory);
+    found.direction = if unlawful { Direction::Looser } else { Direction::Other };
+    found.statutory |= row.statutory;
+    found.priority = found.priority.min(row.priority.unwrap_or(found.priority));
 }
 
 fn has_default(kind: LimitKind) -> bool {
@@ -488,5 +523,37 @@ mod tests {
         assert_eq!(names(&set("600", "15")), ["TK-1 STALE"]);
         assert_eq!(names(&set("10", "600")), ["OFFLINE"]);
         assert_eq!(names(&set("5", "10")), [""; 0]);
+    }
+
+    #[test]
+    fn a_row_that_nobody_can_read_is_not_given_up_unseen() {
+        let broken = BASE.replace("HH,90", "HH,x").replace("H,40", "H,y");
+        let heading = "tag,kind,limit,deadband,on_delay_s,off_delay_s,priority,latch,source,\
+            confidence,statutory";
+        let old = LimitSet::readable("l.csv", &format!("{heading}\n{broken}"));
+        let tell_of = |rows: &str| -> Vec<(String, bool)> {
+            let found = diff(&old, &set(rows));
+            let law: Vec<_> = found.loosened_by_law().map(RowChange::name).collect();
+            let told = |row: &RowChange| {
+                let head = format!("{} {} {}", row.name(), row.change.word(), row.direction.word());
+                (head, law.contains(&row.name()))
+            };
+            found.rows.iter().map(told).collect()
+        };
+        let told = |text: &str, law| (text.to_owned(), law);
+        assert_eq!(
+            tell_of(BASE),
+            [told("TK-1 HH added other", false), told("TK-2 H added other", false)]
+        );
+        assert_eq!(
+            tell_of(&BASE.replace("高,true", "高,")),
+            [told("TK-1 HH added looser", true), told("TK-2 H added other", false)]
+        );
+        let without: Vec<&str> = BASE.lines().filter(|line| !line.contains("0,1,0,0,P1")).collect();
+        assert_eq!(
+            tell_of(&without.join("\n")),
+            [told("TK-1 HH removed looser", true), told("TK-2 H added other", false)]
+        );
+        assert!(diff(&old, &old).is_empty());
     }
 }

@@ -13,6 +13,13 @@ pub enum LimitTrouble {
          is not readable as CSV ({0}); save the sheet as CSV, UTF-8"
     )]
     Csv(String),
+    /// A quote, or a line break in a cell.
+    #[error(
+        "这一行的引号没有在本行结束；请删去多余的引号，单元格内不要换行  |  \
+         opens a quote that is not closed in this row; remove the stray quote, and write no line \
+         break into a cell"
+    )]
+    OpenQuote,
     /// No heading row with the keys.
     #[error(
         "没有写着 tag、kind、limit 等键名的标题行；请保留第二行标题  |  \

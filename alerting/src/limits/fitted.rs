@@ -13,7 +13,7 @@ use crate::limits::derive::{Around, condition};
 use crate::limits::fault::{LimitFault, LimitTrouble};
 use crate::limits::plan::{Common, spec, times_of};
 use crate::limits::{LimitKind, LimitRow, LimitSet, PointLimit};
-use crate::model::{AlarmSpec, GatewayRef, Plan, PointRef, Priority, Subject};
+use crate::model::{AlarmSpec, GatewayRef, Plan, PointRef, Priority, Subject, TimeRules};
 use crate::plan::PlanFault;
 
 /// A limit that is in force and is not judged, or not as it is meant.
@@ -34,11 +34,25 @@ pub struct Misfit {
 }
 
 impl Misfit {
-    /// `TAG/KIND`, as files name an alarm.
+    /// `TAG/KIND`, as files name an alarm; `/LIMITS` where neither can be told.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}/{}", self.tag, self.kind.map_or("", LimitKind::key))
+        let unknown = if self.tag.is_empty() { "LIMITS" } else { "" };
+        format!("{}/{}", self.tag, self.kind.map_or(unknown, LimitKind::key))
     }
+
+    /// True where it is about every point of the gateway: none of its limits is in force.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        self.tag.is_empty() && self.kind.is_none() && self.row.is_none()
+    }
+}
+
+/// What is wrong, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) zh: String,
+    pub(crate) en: String,
 }
 
 /// What an engine can take of a file of limits.
@@ -46,7 +60,8 @@ impl Misfit {
 pub struct Fitted {
     /// Never refused by the engine.
     pub alarms: Vec<AlarmSpec>,
-    /// What is missing among them, or not as it is meant; by tag and kind, each once.
+    /// What is missing among them, or not as it is meant; by tag and kind, each once. A row of which
+    /// not even the kind can be read is named by itself.
     pub misfits: Vec<Misfit>,
 }
 
@@ -56,6 +71,7 @@ pub(crate) struct Unread {
     pub(crate) tag: String,
     pub(crate) kind: Option<LimitKind>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) statutory: bool,
     pub(crate) fault: LimitFault,
 }
 
@@ -67,17 +83,18 @@ impl LimitSet {
         let (mut set, faults, lost) = Self::read(file_name, text);
         set.unread = faults
             .into_iter()
-            .filter_map(|fault| {
+            .map(|fault| {
                 let whole = lost.iter().find(|row| row.line == fault.row);
-                let kept = || set.rows.iter().find(|row| row.line == fault.row);
-                let (tag, kind, priority) = match whole {
-                    Some(row) => (row.tag.clone(), row.kind, row.priority),
-                    None => {
-                        let row = kept()?;
-                        (row.tag.clone(), Some(row.limit.kind), Some(row.limit.priority))
+                let kept = set.rows.iter().find(|row| row.line == fault.row);
+                let (tag, kind, priority, statutory) = match (whole, kept) {
+                    (Some(row), _) => (row.tag.clone(), row.kind, row.priority, row.statutory),
+                    (None, Some(LimitRow { tag, limit, .. })) => {
+                        (tag.clone(), Some(limit.kind), Some(limit.priority), false)
                     }
+                    // The heading, or a line that nobody can cut into cells.
+                    (None, None) => (String::new(), None, None, false),
                 };
-                Some(Unread { tag, kind, priority, fault })
+                Unread { tag, kind, priority, statutory, fault }
             })
             .collect();
         set
@@ -106,6 +123,12 @@ impl LimitSet {
         }
         let common = Common { gateway, revision };
         let mut stand_ins = Vec::new();
+        if misfits.iter().any(|misfit| misfit.kind.is_none()) {
+            // Nobody knows which alarm is missing: it may be the most urgent one.
+            let key = format!("{gateway_name}//LIMITS");
+            let (subject, times) = (Subject::Gateway(gateway), TimeRules::default());
+            stand_ins.push(common.stand_in(&key, subject, Priority::P1, times));
+        }
         for misfit in misfits.iter().filter(|misfit| !misfit.judged) {
             let (Some(kind), Some((index, point))) = (misfit.kind, points.get(misfit.tag.as_str()))
             else {
@@ -114,7 +137,7 @@ impl LimitSet {
             let row = self.row_of(&misfit.tag, kind).map(|row| &row.limit);
             let priority = row.map(|row| row.priority).or_else(|| self.unread_priority(misfit));
             let (key, subject) =
-                (format!("{gateway_name}/{}", misfit.name()), point_ref_of(*index));
+                (format!("{gateway_name}/{}", misfit.name()), Subject::Point(point_ref_of(*index)));
             let priority = priority.unwrap_or(kind.default_priority());
             stand_ins.push(common.stand_in(&key, subject, priority, times_of(point)));
         }
@@ -143,11 +166,15 @@ impl LimitSet {
         let known = !catalogue.points.is_empty();
         let against = if known { self.check_against(catalogue) } else { Vec::new() };
         let wanting = self.wanting(gateway_name, catalogue, plan);
-        if self.unread.is_empty() && left.is_empty() && against.is_empty() && wanting.is_empty() {
+        let faultless = left.is_empty() && against.is_empty() && wanting.is_empty();
+        if faultless && self.unread.is_empty() && self.in_place_of.is_none() {
             return Vec::new();
         }
         let keys: BTreeSet<&str> = plan.alarms.iter().map(|spec| spec.key.as_str()).collect();
         let mut found = Found { gateway: gateway_name, keys, misfits: BTreeMap::new() };
+        if let Some(Words { zh, en }) = self.in_place_of.as_deref() {
+            found.add("", None, None, (zh.clone(), en.clone()), true);
+        }
         for row in &self.unread {
             found.said(&row.tag, row.kind, &row.fault);
         }
@@ -192,11 +219,11 @@ impl LimitSet {
     }
 }
 
-/// Misfits by tag and kind.
+/// Misfits by tag and kind; by row as well where the kind cannot be read, so that each is named.
 struct Found<'a> {
     gateway: &'a str,
     keys: BTreeSet<&'a str>,
-    misfits: BTreeMap<(String, Option<LimitKind>), Misfit>,
+    misfits: BTreeMap<(String, Option<LimitKind>, Option<u64>), Misfit>,
 }
 
 impl Found<'_> {
@@ -216,7 +243,7 @@ impl Found<'_> {
         (zh, en): (String, String),
         hopeless: bool,
     ) {
-        let place = (tag.to_owned(), kind);
+        let place = (tag.to_owned(), kind, row.filter(|_| kind.is_none()));
         let key = format!("{}/{tag}/{}", self.gateway, kind.map_or("", LimitKind::key));
         let judged = !hopeless && self.keys.contains(key.as_str());
         let misfit = Misfit { tag: tag.to_owned(), kind, row, judged, zh, en };
@@ -367,5 +394,35 @@ mod tests {
         assert_eq!(told, [("A/DEVIATION", false), ("A/COMPOSITE", false), ("B/COMPOSITE", false)]);
         // Nobody suppresses it: it is judged.
         assert!(keys(&found).contains(&"GW/A/HH"));
+    }
+
+    #[test]
+    fn a_stray_quote_costs_its_own_row_and_each_lost_row_is_named() {
+        let rows =
+            "A,HH,90,P1,\nA,H,80,P2,\"note\nB,HH,70,P1,\nxx\"x,\"\nB,L,5,P2,\n\"\nB,LL,1,,\n";
+        let found = fitted(rows, &placeholder(["A", "B"]));
+        for key in ["GW/A/HH", "GW/B/HH", "GW/B/L", "GW/B/LL", "GW/A/H-UNSET", "GW//LIMITS-UNSET"] {
+            assert!(keys(&found).contains(&key), "{key} is not among {:?}", keys(&found));
+        }
+        let told: Vec<_> = found.misfits.iter().map(|m| (m.name(), m.row.unwrap())).collect();
+        let told: Vec<_> = told.iter().map(|(name, row)| (name.as_str(), *row)).collect();
+        assert_eq!(told, [("/LIMITS", 7), ("A/H", 3), ("xxx/", 5)]);
+        assert!(found.misfits[1].zh.contains("引号"), "{:?}", found.misfits[1]);
+    }
+
+    #[test]
+    fn limits_in_place_of_unreadable_ones_judge_and_say_so() {
+        let unreadable = LimitSet::readable("#7", &format!("{HEAD}A,HH,x,P1,statutory=true\n"));
+        assert!(unreadable.is_empty());
+        let file = LimitSet::parse("l.csv", &format!("{HEAD}A,H,80,P2,\n")).unwrap();
+        let limits = file.in_place_of(unreadable, "第 7 版无法读取".into(), "number 7".into());
+        let points = placeholder(["A"]);
+        let found = limits.fitted("GW", GatewayRef(0), &points, &PointRef, Revision::default());
+        let mut all = keys(&found);
+        all.sort_unstable();
+        let want = ["GW//LIMITS-UNSET", "GW//OFFLINE", "GW/A/H", "GW/A/HH-UNSET", "GW/A/STALE"];
+        assert_eq!(all, want);
+        assert!(found.misfits[0].is_of_all() && !found.misfits[0].judged, "{:#?}", found.misfits);
+        assert_eq!((found.misfits[0].zh.as_str(), found.misfits.len()), ("第 7 版无法读取", 2));
     }
 }

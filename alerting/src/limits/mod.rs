@@ -12,6 +12,7 @@ mod fitted;
 mod names;
 mod parse;
 mod plan;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
@@ -297,6 +298,8 @@ pub struct LimitSet {
     pub(crate) rows: Vec<LimitRow>,
     /// Rows of a file in force that cannot be read; none of a file that was parsed.
     pub(crate) unread: Vec<fitted::Unread>,
+    /// Why these judge although nobody has agreed to them; none where somebody has.
+    pub(crate) in_place_of: Option<Box<fitted::Words>>,
     /// Places of rows with a tag, by tag, in the order of the file: 30,000 points are looked up.
     by_tag: Vec<usize>,
 }
@@ -307,7 +310,28 @@ impl LimitSet {
         let mut by_tag: Vec<usize> =
             (0..rows.len()).filter(|place| !tag(place).is_empty()).collect();
         by_tag.sort_by_key(tag);
-        Self { file: file.to_owned(), rows, unread: Vec::new(), by_tag }
+        Self { file: file.to_owned(), rows, unread: Vec::new(), in_place_of: None, by_tag }
+    }
+
+    /// These limits judge in place of those in force, of which no row can be read: what is wrong
+    /// and the mend, in Chinese and in English. Every point shows as blind until others come.
+    #[must_use]
+    pub fn in_place_of(mut self, unreadable: Self, zh: String, en: String) -> Self {
+        self.unread = unreadable.unread;
+        self.in_place_of = Some(Box::new(fitted::Words { zh, en }));
+        self
+    }
+
+    /// True where they judge only because those in force cannot be read.
+    #[must_use]
+    pub fn is_in_place_of_others(&self) -> bool {
+        self.in_place_of.is_some()
+    }
+
+    /// True where every row can be read: [`LimitSet::readable`] gives less of some files.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.unread.is_empty() && self.in_place_of.is_none()
     }
 
     /// The limits of a point, HH first, as the file gives them.
@@ -323,6 +347,10 @@ impl LimitSet {
         let rows = self.by_tag.iter().filter_map(|place| self.rows.get(*place));
         let mut last = None;
         rows.map(|row| row.tag.as_str()).filter(move |tag| last.replace(*tag) != Some(*tag))
+    }
+
+    pub(crate) fn has_unread(&self, row: &fitted::Unread) -> bool {
+        self.unread.iter().any(|own| (&own.tag, own.kind) == (&row.tag, row.kind))
     }
 
     /// The line of the limit `TAG/KIND`.

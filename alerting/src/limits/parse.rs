@@ -2,6 +2,7 @@
 //!
 //! - The second heading row holds the keys; the first is for people and is not read.
 //! - A byte order mark, Windows line ends and empty rows are fine.
+//! - A row is a line: a quote that stays open costs its own row and none after it.
 //! - Columns are found by key, in any order; an unknown column is a fault.
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use crate::limits::derive::RANGE_DEFAULT;
 use crate::limits::fault::{LimitFault, LimitTrouble};
 use crate::limits::fitted::alone;
 use crate::limits::names::circles;
+use crate::limits::sheet::{closed, line_of, reader_of, separator};
 use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
 
@@ -36,6 +38,10 @@ const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
 const SECONDS_MAX: i64 = 7 * 86_400;
 /// RANGE below this would call values within the instrument's range outside of it.
 const RANGE_LEAST: f64 = 100.0;
+/// Characters of a row that are quoted where it cannot be cut into cells.
+const QUOTED_MAX: usize = 60;
+/// Cells that say no.
+const NO: [&str; 5] = ["", "false", "0", "no", "否"];
 /// A limit that must be there and is not known yet.
 const UNSET: [&str; 3] = ["UNSET", "未设", "未定"];
 
@@ -80,15 +86,6 @@ impl LimitSet {
     }
 }
 
-/// What separates the cells, told by the row of keys: `;` and tabs come from other settings of a
-/// spreadsheet program.
-fn separator(text: &str) -> u8 {
-    let keys = text.lines().take(2).find(|line| line.contains("tag")).unwrap_or_default();
-    let count = |separator: u8| keys.bytes().filter(|byte| *byte == separator).count();
-    let commas = count(b',');
-    [b';', b'\t'].into_iter().find(|other| count(*other) > commas).unwrap_or(b',')
-}
-
 /// Place of each column.
 type Columns = BTreeMap<&'static str, usize>;
 
@@ -110,6 +107,16 @@ pub(crate) struct Lost {
     pub(crate) tag: String,
     pub(crate) kind: Option<LimitKind>,
     pub(crate) priority: Option<Priority>,
+    /// It says somewhere that it is set by a rule of law.
+    pub(crate) statutory: bool,
+}
+
+impl Lost {
+    fn of(cells: &Cells<'_>, kind: Option<LimitKind>, priority: Option<Priority>) -> Self {
+        let marked = !NO.contains(&cells.get("statutory").to_ascii_lowercase().as_str());
+        let statutory = marked || cells.get("detail").contains("statutory");
+        Self { line: cells.line, tag: cells.get("tag").to_owned(), kind, priority, statutory }
+    }
 }
 
 struct Reader<'a> {
@@ -131,11 +138,9 @@ impl Reader<'_> {
 
     /// Row by row: a file of 30,000 is not held a second time.
     fn rows(&mut self, text: &str) -> Vec<LimitRow> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(separator(text))
-            .from_reader(text.as_bytes());
+        let separator = separator(text);
+        let (text, open) = closed(text, separator);
+        let mut reader = reader_of(&text, separator);
         let is_heading = |record: &csv::StringRecord| record.iter().any(|c| c.trim() == "tag");
         let mut columns: Option<Columns> = None;
         let (mut before, mut rows) = (0, Vec::new());
@@ -148,7 +153,7 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = record.position().map_or(0, |position| line_of(&text, position));
             if place >= 2 && record.iter().all(|cell| cell.trim().is_empty()) {
                 continue;
             }
@@ -160,10 +165,24 @@ impl Reader<'_> {
                 None => before += 1,
             }
         }
+        for (line, text) in open {
+            self.open_quote(line, text, separator, columns.as_ref());
+        }
         if columns.is_none() {
             self.fault(1, "", "", LimitTrouble::NoHeading);
         }
         rows
+    }
+
+    /// A row that would swallow those after it, and what it is about as far as that can be told.
+    fn open_quote(&mut self, line: u64, text: &str, separator: u8, columns: Option<&Columns>) {
+        let head: String = text.trim().chars().take(QUOTED_MAX).collect();
+        self.fault(line, "", &head, LimitTrouble::OpenQuote);
+        let without = text.replace('"', "");
+        let record = reader_of(&without, separator).records().next();
+        let (Some(columns), Some(Ok(record))) = (columns, record) else { return };
+        let cells = Cells { line, columns, record: &record };
+        self.lost.push(Lost::of(&cells, LimitKind::from_key(cells.get("kind")), None));
     }
 
     fn columns(&mut self, line: u64, heading: &csv::StringRecord) -> Columns {
@@ -219,7 +238,7 @@ impl Reader<'_> {
         }
         let detail = self.detail(cells, kind);
         if self.faults.len() > before {
-            self.lost.push(Lost { line: cells.line, tag, kind, priority });
+            self.lost.push(Lost::of(cells, kind, priority));
             return None;
         }
         let (limit, mut detail) = (limit?, detail?);
@@ -248,7 +267,7 @@ impl Reader<'_> {
         if let Some(fault) = alone(&tag, &limit) {
             let trouble = LimitTrouble::Engine(fault.zh(), fault.to_string());
             self.fault(cells.line, "kind", name, trouble);
-            self.lost.push(Lost { line: cells.line, tag, kind, priority });
+            self.lost.push(Lost::of(cells, kind, priority));
             return None;
         }
         Some(LimitRow { line: cells.line, tag, limit })
@@ -377,7 +396,7 @@ impl Reader<'_> {
     fn yes_or_no(&mut self, cells: &Cells<'_>, column: &str) -> bool {
         let text = cells.get(column);
         match text.to_ascii_lowercase().as_str() {
-            "" | "false" | "0" | "no" | "否" => false,
+            no if NO.contains(&no) => false,
             "true" | "1" | "yes" | "是" => true,
             _ => {
                 self.fault(cells.line, column, text, LimitTrouble::NotYesOrNo);

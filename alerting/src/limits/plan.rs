@@ -193,13 +193,13 @@ impl Common {
     pub(crate) fn stand_in(
         &self,
         key: &str,
-        point: PointRef,
+        subject: Subject,
         priority: Priority,
         times: TimeRules,
     ) -> AlarmSpec {
         AlarmSpec {
             key: format!("{key}-UNSET"),
-            subject: Subject::Point(point),
+            subject,
             gateway: self.gateway,
             condition: Condition::Unset,
             on_delay_ms: 0,

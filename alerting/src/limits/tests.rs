@@ -48,6 +48,18 @@ fn refuse(rows: &str, wanted: &[(u64, &str)]) -> Vec<LimitFault> {
 }
 
 #[test]
+fn a_quote_that_stays_open_is_named_and_no_other_row_is_lost() {
+    let rows =
+        "A,HH,90,,,,,,\"note,\nA,H,x,,,,,,,\nA,L,5,,,,,,\"say \"\"so\"\"\",\nB,H,y,,,,,,a\"b,\n";
+    let faults = refuse(rows, &[(3, ""), (4, "limit"), (6, "limit")]);
+    let told = faults[0].to_string();
+    assert!(told.contains("引号") && told.contains("A,HH,90"), "{told}");
+    refuse("A,HH,90,,,,,,,\r\n\r\n\nA,H,x,,,,,,,", &[(6, "limit")]);
+    // A line break inside a cell looks the same and is named the same.
+    refuse("A,HH,90,,,,,,\"two\nlines\",\n", &[(3, ""), (4, "kind"), (4, "limit")]);
+}
+
+#[test]
 fn a_file_with_mark_windows_ends_and_empty_rows_loads() {
     let text = format!(
         "\u{feff}{HEAD}TK-101.LT,HH,90,1,0,30,P1,true,规程,高\n,,,,,,,,,\n\n,OFFLINE,30,,,,P2,,,\n"

@@ -1,6 +1,6 @@
 // Everything the desk knows, and how an event changes it. No clock, no page, no sound: `apply`
 // says what is new, others make it heard.
-import { rowKey, type Alarm, type Desk, type Gateway, type Proof } from '../door/desk';
+import { rowKey, type Alarm, type Desk, type Gateway, type Misfit, type Proof } from '../door/desk';
 import type { Outage } from '../door/outage';
 import type { Sample } from '../door/reading';
 import type { Late, StreamEvent } from '../door/stream';
@@ -11,6 +11,9 @@ const LATES_MAX = 5;
 
 /** Unreadable messages kept for the screen; one is enough to know that the console is too old. */
 const GARBLED_MAX = 3;
+
+/** A centre lists no more limits that are not judged; its proof counts them all. */
+const MISFITS_LISTED = 200;
 
 /** What was announced just now. */
 export type News =
@@ -24,6 +27,7 @@ export class DeskModel {
   gateways: readonly Gateway[] = [];
   lates: readonly Late[] = [];
   outages: readonly Outage[] = [];
+  misfits: readonly Misfit[] = [];
   /** What of the last snapshot could not be read. */
   misread: readonly string[] = [];
   /** What of the stream could not be read. Stays until a person has seen it. */
@@ -33,7 +37,7 @@ export class DeskModel {
   readonly live = new Map<number, Sample>();
   /** Source time of the newest sample of the stream. */
   newest = -Infinity;
-  /** Pings in a row whose proof contradicts our gateways. */
+  /** Pings in a row whose proof contradicts what we list. */
   #contradictions = 0;
 
   /** A fresh snapshot replaces everything but the notices. Returns what it announces. */
@@ -42,6 +46,7 @@ export class DeskModel {
     this.alarms = new Map(desk.alarms.filter(({ state }) => state !== 'normal').map((alarm) => [rowKey(alarm), alarm]));
     this.gateways = desk.gateways;
     this.outages = desk.outages;
+    this.misfits = desk.misfits;
     this.proof = desk.proof;
     this.misread = desk.misread;
     this.#contradictions = 0;
@@ -100,7 +105,8 @@ export class DeskModel {
   #ping(proof: Proof): readonly News[] {
     this.proof = proof;
     const online = this.gateways.filter(({ state }) => state === 'online').length;
-    const agrees = online === proof.gatewaysOnline && this.gateways.length === proof.gateways;
+    const misfits = proof.misfits === null || Math.min(proof.misfits, MISFITS_LISTED) === this.misfits.length;
+    const agrees = online === proof.gatewaysOnline && this.gateways.length === proof.gateways && misfits;
     this.#contradictions = agrees ? 0 : this.#contradictions + 1;
     return this.#contradictions >= 2 ? [{ kind: 'reload' }] : [];
   }

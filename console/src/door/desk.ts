@@ -130,12 +130,30 @@ export interface Gateway {
   readonly storage: Disk;
 }
 
+/** A limit in force that is not judged, or not as it is meant. */
+export interface Misfit {
+  readonly gateway: string;
+  /** As the centre names it: `GW-01/TK-101.LT/HH`. */
+  readonly alarm: string;
+  /** Empty: the gateway's own, or that of a row nobody can read. */
+  readonly tag: string;
+  /** Line in the file; `null`: it is about the whole of it. */
+  readonly row: number | null;
+  /** It is judged, but not as it is meant. */
+  readonly judged: boolean;
+  /** What is wrong, and the mend. */
+  readonly zh: string;
+  readonly en: string;
+}
+
 /** What a silence rests on. */
 export interface Proof {
   readonly dataAgeMs: number | null;
   readonly points: number;
   readonly reporting: number;
   readonly blind: number;
+  /** Limits that are not judged as they are meant; `null`: this centre does not count them. */
+  readonly misfits: number | null;
   readonly gateways: number;
   readonly gatewaysOnline: number;
   readonly journalOk: boolean;
@@ -164,6 +182,7 @@ export interface Desk {
   readonly misread: readonly string[];
   readonly gateways: readonly Gateway[];
   readonly outages: readonly Outage[];
+  readonly misfits: readonly Misfit[];
   readonly proof: Proof;
 }
 
@@ -239,6 +258,20 @@ export const gateway: Door<Gateway> = (value, where) => {
   };
 };
 
+const misfit: Door<Misfit> = (value, where) => {
+  const of = fields(value, where);
+  const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
+  return {
+    gateway: get('gateway', text),
+    alarm: get('alarm', text),
+    tag: get('tag', textOrEmpty),
+    row: get('row', orNull(whole)),
+    judged: get('judged', flag),
+    zh: get('zh', text),
+    en: get('en', text),
+  };
+};
+
 export const proof: Door<Proof> = (value, where) => {
   const of = fields(value, where);
   const get = <T>(name: string, door: Door<T>): T => field(of, name, door, where);
@@ -247,6 +280,7 @@ export const proof: Door<Proof> = (value, where) => {
     points: get('points', whole),
     reporting: get('reporting', whole),
     blind: get('blind', whole),
+    misfits: get('misfits', orNull(whole)),
     gateways: get('gateways', whole),
     gatewaysOnline: get('gateways_online', whole),
     journalOk: get('journal_ok', flag),
@@ -263,6 +297,7 @@ export const desk: Door<Desk> = (value, where) => {
   const { read, misread } = readEach(get('alarms', list), alarm, `${where}.alarms`);
   const gateways = get('gateways', list).map((item, i) => gateway(item, `${where}.gateways[${i}]`));
   const outages = readEach(get('packages', orNull(list)) ?? [], outage, `${where}.packages`);
+  const misfits = readEach(get('misfits', orNull(list)) ?? [], misfit, `${where}.misfits`);
   const user = fields(of['user'] ?? {}, `${where}.user`);
   return {
     serverTime: get('server_time', moment),
@@ -272,9 +307,10 @@ export const desk: Door<Desk> = (value, where) => {
     user: field(user, 'name', textOrEmpty, `${where}.user`),
     role: field(user, 'role', orNull(oneOf(...ROLES)), `${where}.user`) ?? 'viewer',
     alarms: read,
-    misread: [...misread, ...outages.misread],
+    misread: [...misread, ...outages.misread, ...misfits.misread],
     gateways,
     outages: outages.read,
+    misfits: misfits.read,
     proof: get('proof', proof),
   };
 };

@@ -18,7 +18,8 @@ import {
 
 export interface Limit {
   readonly kind: Kind;
-  readonly limit: number;
+  /** `null`: not set, or a kind that has none. */
+  readonly limit: number | null;
   readonly deadband: number;
   readonly priority: Priority;
 }
@@ -82,7 +83,7 @@ const limit: Door<Limit> = (value, where) => {
   const of = fields(value, where);
   return {
     kind: field(of, 'kind', kind, where),
-    limit: field(of, 'limit', finite, where),
+    limit: field(of, 'limit', orNull(finite), where),
     deadband: field(of, 'deadband', orNull(finite), where) ?? 0,
     priority: field(of, 'priority', priority, where),
   };

@@ -7,7 +7,7 @@
 import { CentreClock, steady } from '../clock';
 import { NoAnswer, acknowledge, give, logIn, logOut, readDesk, readPoints, whenStranger, type Ack, type Order } from '../door/api';
 import type { AckResult, Given } from '../door/commands';
-import type { Alarm, Desk, Gateway, Proof, Role } from '../door/desk';
+import type { Alarm, Desk, Gateway, Misfit, Proof, Role } from '../door/desk';
 import type { Outage } from '../door/outage';
 import type { Point } from '../door/points';
 import type { Sample } from '../door/reading';
@@ -44,6 +44,7 @@ export interface View {
   readonly gateways: readonly Gateway[];
   readonly lates: readonly Late[];
   readonly outages: readonly Outage[];
+  readonly misfits: readonly Misfit[];
   readonly misread: readonly string[];
   readonly garbled: readonly string[];
   readonly proof: Proof | null;
@@ -59,6 +60,7 @@ const NOTHING: View = {
   gateways: [],
   lates: [],
   outages: [],
+  misfits: [],
   misread: [],
   garbled: [],
   proof: null,
@@ -390,8 +392,8 @@ class Console {
   }
 
   #publish(): void {
-    const { alarms, gateways, lates, outages, misread, garbled, proof } = this.#model;
-    this.view = { ...this.#desk, alarms, gateways, lates, outages, misread, garbled, proof };
+    const { alarms, gateways, lates, outages, misfits, misread, garbled, proof } = this.#model;
+    this.view = { ...this.#desk, alarms, gateways, lates, outages, misfits, misread, garbled, proof };
     if (this.#valuesMoved) {
       this.#valuesMoved = false;
       this.#liveTurn += 1;

@@ -159,6 +159,7 @@ impl Registry {
         known.misfits = known.fitted(place).misfits.into();
         let Some(numbered) = known.numbered().cloned() else { return };
         let misfit: BTreeSet<&str> = known.misfits.iter().map(|m| m.tag.as_str()).collect();
+        let all = known.misfits.iter().any(Misfit::is_of_all);
         let points = &numbered.catalogue.points;
         let measured: HashSet<&str> = points.iter().map(|point| point.tag.as_str()).collect();
         known.unmeasured = known.limits.tags().filter(|tag| !measured.contains(tag)).count();
@@ -171,7 +172,7 @@ impl Registry {
                 point: point.clone(),
                 installation: installation.map(|i| i.name.clone()).unwrap_or_default(),
                 limits: known.limits.of_point(point),
-                misfit: misfit.contains(point.tag.as_str()),
+                misfit: all || misfit.contains(point.tag.as_str()),
             };
             self.points.insert(*id, entry);
         }

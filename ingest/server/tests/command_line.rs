@@ -72,6 +72,42 @@ fn people_are_made_listed_changed_and_refused_by_name() {
     assert!(list.contains("test") && !list.contains("fengsui_"), "{list}");
 }
 
+#[test]
+fn a_mistyped_folder_is_not_a_centre_without_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("centr");
+    for args in [
+        &["list"][..],
+        &["disable", "wang"],
+        &["password", "wang", "--generate"],
+        &["token", "list"],
+        &["token", "add", "wang"],
+    ] {
+        let output = user(&data, args, "");
+        let text = told(&output);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {text}");
+        assert!(text.contains("centr") && text.contains("--data"), "{args:?}: {text}");
+        assert!(!data.exists(), "{args:?} made a folder");
+    }
+}
+
+/// The variable is set for the whole shell, also where the centre's file is meant.
+#[test]
+fn a_token_in_the_environment_does_not_forbid_the_centres_file() {
+    for args in [&["limits", "export"][..], &["limits", "history"], &["roster", "check"]] {
+        let mut command = program();
+        let output = command
+            .args(args)
+            .args(["--config", "not-there.toml"])
+            .env("FENGSUI_TOKEN", "fengsui_0")
+            .output()
+            .unwrap();
+        let text = told(&output);
+        assert!(text.contains("not-there.toml") && !text.contains("--url"), "{args:?}: {text}");
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
+    }
+}
+
 /// Starts a centre and reads what it says until it listens.
 fn begin(config: &Path) -> (Child, String) {
     let mut child =

@@ -9,7 +9,7 @@ use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
 use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
-use super::slips::{error_cell, hidden, one_line, reference_number};
+use super::slips::{error_cell, hidden, one_line, reference_number, swallowed};
 use super::system::System;
 use super::{Form, Kind, Mapping, Problem, SiteFault, sentinels};
 use crate::condition::{Rules, Table};
@@ -83,10 +83,11 @@ pub(super) fn parse(
     faults: &mut Vec<SiteFault>,
 ) -> Vec<Row> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let separator = separator(text);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(separator(text))
+        .delimiter(separator)
         .from_reader(text.as_bytes());
     let (columns, tables) = (BTreeMap::new(), BTreeMap::new());
     let (scalings, sentinels) = (BTreeMap::new(), BTreeMap::new());
@@ -107,6 +108,7 @@ pub(super) fn parse(
             }
         };
         let row = lines.row(&record).unwrap_or(place + 1);
+        let lost = swallowed(&record, separator, width).filter(|_| place > 1);
         match place {
             0 => {}
             1 => {
@@ -114,6 +116,9 @@ pub(super) fn parse(
                 sheet.headings(row, &record);
             }
             _ if record.iter().all(|cell| cell.trim().is_empty()) => {}
+            _ if lost.is_some() => {
+                lost.into_iter().for_each(|problem| sheet.fault(row, None, None, problem));
+            }
             _ if record.len() != width => {
                 sheet.fault(row, None, None, Problem::Cells(record.len(), width));
             }

@@ -1,5 +1,7 @@
 //! Cells of a point sheet that say what they should not: slips so common that each has its own words.
 
+use csv::StringRecord;
+
 use super::Problem;
 use crate::register::Function;
 
@@ -38,6 +40,18 @@ pub(super) fn one_line(cell: &str) -> String {
         return cell.to_owned();
     }
     cell.split(breaks).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whole rows inside one cell: a quote that this row opened and a later one closed by chance. A name
+/// that was broken into lines holds no row's worth of separators.
+pub(super) fn swallowed(record: &StringRecord, separator: u8, width: usize) -> Option<Problem> {
+    let count = |cell: &str| cell.bytes().filter(|byte| *byte == separator).count();
+    let cell = record.iter().find(|c| c.contains(['\r', '\n']) && count(c) + 1 >= width)?;
+    let last = cell.lines().count() - 1;
+    Some(Problem::Said(
+        format!("引号没有在本行结束，吞掉了后面 {last} 行；请删去多余的引号"),
+        format!("opens a quote that swallows the next {last} lines; remove the stray quote"),
+    ))
 }
 
 /// Six digits as manuals write them: the first names the table, the rest counts from 1.

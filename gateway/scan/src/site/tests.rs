@@ -61,6 +61,21 @@ fn a_good_site_loads_whole() {
     assert_eq!(site.devices[0].link, Link::ModbusTcp { host: "127.0.0.1".into(), port: 9 });
 }
 
+/// Two stray quotes in the same column look like one cell of a row with the right number of cells.
+#[test]
+fn a_quote_that_swallows_rows_is_named_and_loses_no_point_silently() {
+    let row = |tag: &str, name: &str, address: u32| {
+        GOOD.replace("TK-101.LT", tag)
+            .replace("液位", name)
+            .replace("g,0,f32", &format!("g,{address},f32"))
+    };
+    let (a, b, c) = (row("A", "\"液位", 0), row("B", "液位", 4), row("C", "\"液位", 8));
+    check(SITE, &[&a, &b, &c], &[&["points.csv", "3", "吞掉了后面 2 行"]]);
+    check(SITE, &[&a, &row("C", "\"液位", 8)], &[&["吞掉了后面 1 行"]]);
+    // A name in two lines is a name.
+    assert!(load(SITE, &[&row("A", "\"液位\n（雷达）\"", 0), &b]).is_ok());
+}
+
 #[test]
 fn every_fault_of_a_sheet_is_named_with_its_row_and_column() {
     check(

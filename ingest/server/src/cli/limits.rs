@@ -16,8 +16,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tracing::{error, info};
 
+use super::centre::{self, Centre};
 use super::{Exit, say};
-use crate::config::Config;
+use crate::config::ConfigFault;
 use direct::Direct;
 use remote::Remote;
 
@@ -44,7 +45,7 @@ pub(super) enum Command {
         #[arg(long, env = "USER")]
         by: Option<String>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 导出某一版限值文件，默认在用版本。Writes a revision's file, by default the one in force.
     #[command(after_help = "例 Example: fengsui limits export --config centre.toml > limits.csv")]
@@ -53,7 +54,7 @@ pub(super) enum Command {
         #[arg(long)]
         number: Option<u64>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 比较：文件与在用版本，或某一版与它提出时的在用版本。What a file or a revision changes.
     #[command(after_help = "例 Example: fengsui limits diff limits.csv --config centre.toml")]
@@ -65,13 +66,13 @@ pub(super) enum Command {
         #[arg(long)]
         number: Option<u64>,
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 全部版本，新的在前。Every revision, newest first.
     #[command(after_help = "例 Example: fengsui limits history --config centre.toml --json")]
     History {
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
     /// 批准（须经 --url）。Approves, through --url.
     #[command(
@@ -84,7 +85,7 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        running: Running,
+        running: Deciding,
     },
     /// 驳回（须经 --url）。Rejects, through --url.
     #[command(
@@ -97,58 +98,34 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         comment: String,
         #[command(flatten)]
-        running: Running,
+        running: Deciding,
     },
     /// 中心公钥，写入网关配置 [centre]。The centre's public key, for the gateways' files.
     #[command(after_help = "例 Example: fengsui limits key --config centre.toml >> gateway.toml")]
     Key {
         #[command(flatten)]
-        place: Place,
+        place: Where,
     },
 }
 
 /// Where the limits are.
 #[derive(Args)]
-pub(super) struct Place {
-    /// 中心配置文件 the centre's file
-    #[arg(long, required_unless_present = "url")]
-    config: Option<PathBuf>,
-    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
-    #[arg(long)]
-    url: Option<String>,
-    /// 访问令牌 token
-    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true, requires = "url")]
-    token: Option<String>,
+pub(super) struct Where {
+    #[command(flatten)]
+    centre: centre::Place,
     /// 网关；只有一个时可省略 which gateway, where there are several
     #[arg(long)]
     gateway: Option<String>,
-    /// JSON
-    #[arg(long)]
-    json: bool,
 }
 
-/// A running centre, where a person decides.
+/// Of which gateway a running centre is to decide.
 #[derive(Args)]
-pub(super) struct Running {
-    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
-    #[arg(long)]
-    url: String,
-    /// 访问令牌 token
-    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+pub(super) struct Deciding {
+    #[command(flatten)]
+    centre: centre::Running,
     /// 网关；只有一个时可省略 which gateway, where there are several
     #[arg(long)]
     gateway: Option<String>,
-    /// JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Running {
-    fn place(&self) -> Place {
-        let (token, gateway) = (self.token.clone(), self.gateway.clone());
-        Place { config: None, url: Some(self.url.clone()), token, gateway, json: self.json }
-    }
 }
 
 /// Why a command did not do its work.
@@ -162,6 +139,13 @@ pub(super) enum Trouble {
 impl Trouble {
     pub(super) fn said(exit: Exit, why: impl Into<String>) -> Self {
         Self::Said(exit, why.into())
+    }
+
+    /// Every fault of a centre's file.
+    pub(super) fn faults(faults: &[ConfigFault]) -> Self {
+        let list: Vec<&str> = faults.iter().map(|fault| fault.0.as_str()).collect();
+        let detail = format!("{0} 处错误 / {0} faults", faults.len());
+        Self::Problem(Exit::Problems, json!({ "detail": detail, "faults": list }))
     }
 
     pub(super) fn tell(self, as_json: bool) -> Exit {
@@ -193,21 +177,17 @@ enum Source {
 }
 
 pub(super) fn run(command: &Command) -> Exit {
-    let decided_at;
-    let place = match command {
-        Command::Approve { running, .. } | Command::Reject { running, .. } => {
-            decided_at = running.place();
-            &decided_at
-        }
+    let as_json = match command {
+        Command::Approve { running, .. } | Command::Reject { running, .. } => running.centre.json,
         Command::Import { place, .. }
         | Command::Export { place, .. }
         | Command::Diff { place, .. }
         | Command::History { place }
-        | Command::Key { place } => place,
+        | Command::Key { place } => place.centre.json,
     };
-    let as_json = place.json;
-    match work(command, place) {
-        Ok(lines) => {
+    match work(command) {
+        Ok((value, lines)) => {
+            let lines = if as_json { vec![value.to_string()] } else { lines };
             lines.iter().for_each(|line| say(line));
             Exit::Fine
         }
@@ -215,13 +195,9 @@ pub(super) fn run(command: &Command) -> Exit {
     }
 }
 
-fn work(command: &Command, place: &Place) -> Result<Vec<String>, Trouble> {
-    let source = open(place)?;
-    let show = |value: &Value, lines: Vec<String>| {
-        if place.json { vec![value.to_string()] } else { lines }
-    };
+fn work(command: &Command) -> Result<(Value, Vec<String>), Trouble> {
     match command {
-        Command::Import { file, reason, evidence, valid_from, by, .. } => {
+        Command::Import { file, reason, evidence, valid_from, by, place } => {
             let import = Import {
                 csv: read(file)?,
                 reason: reason.clone(),
@@ -229,61 +205,60 @@ fn work(command: &Command, place: &Place) -> Result<Vec<String>, Trouble> {
                 valid_from: valid_from.clone(),
                 by: by.clone(),
             };
-            let made = match &source {
-                Source::Remote(remote) => remote.import(place.gateway.as_deref(), &import)?,
-                Source::Direct(direct) => direct.import(place.gateway.as_deref(), import)?,
+            let gateway = place.gateway.as_deref();
+            let made = match open(place)? {
+                Source::Remote(remote) => remote.import(gateway, &import)?,
+                Source::Direct(direct) => direct.import(gateway, import)?,
             };
             let mut lines = table::diff(&made);
             lines.push(table::proposed(&made));
-            Ok(show(&made, lines))
+            Ok((made, lines))
         }
-        Command::Export { number, .. } => {
-            let found = revision(&source, place, *number)?;
-            if !place.json {
+        Command::Export { number, place } => {
+            let found = revision(&open(place)?, place, *number)?;
+            if !place.centre.json {
                 let csv = found.get("csv").and_then(Value::as_str).unwrap_or_default();
                 // Byte for byte; a reader that has gone is no fault of ours.
                 drop(std::io::stdout().write_all(csv.as_bytes()));
             }
-            Ok(show(&found, Vec::new()))
+            Ok((found, Vec::new()))
         }
-        Command::Diff { file, number, .. } => {
+        Command::Diff { file, number, place } => {
+            let (source, gateway) = (open(place)?, place.gateway.as_deref());
             let found = match (file, &source) {
                 (None, _) => revision(&source, place, *number)?,
-                (Some(file), Source::Remote(remote)) => {
-                    remote.diff(place.gateway.as_deref(), &read(file)?)?
-                }
-                (Some(file), Source::Direct(direct)) => {
-                    direct.diff(place.gateway.as_deref(), &read(file)?)?
-                }
+                (Some(file), Source::Remote(remote)) => remote.diff(gateway, &read(file)?)?,
+                (Some(file), Source::Direct(direct)) => direct.diff(gateway, &read(file)?)?,
             };
-            Ok(show(&found, table::diff(&found)))
+            let lines = table::diff(&found);
+            Ok((found, lines))
         }
-        Command::History { .. } => {
-            let all = match &source {
+        Command::History { place } => {
+            let all = match open(place)? {
                 Source::Remote(remote) => remote.history(place.gateway.as_deref())?,
                 Source::Direct(direct) => direct.history(place.gateway.as_deref())?,
             };
-            Ok(show(&all, table::history(&all)))
+            let lines = table::history(&all);
+            Ok((all, lines))
         }
-        Command::Approve { number, comment, .. } => {
-            let done = decide(&source, place, ("approve", *number, comment))?;
-            Ok(show(&done, vec![table::decided(&done)]))
+        Command::Approve { number, comment, running } => {
+            decide(running, ("approve", *number, comment))
         }
-        Command::Reject { number, comment, .. } => {
-            let done = decide(&source, place, ("reject", *number, comment))?;
-            Ok(show(&done, vec![table::decided(&done)]))
+        Command::Reject { number, comment, running } => {
+            decide(running, ("reject", *number, comment))
         }
-        Command::Key { .. } => {
-            let key = match &source {
+        Command::Key { place } => {
+            let key = match open(place)? {
                 Source::Remote(remote) => remote.key()?,
                 Source::Direct(direct) => direct.key()?,
             };
-            Ok(show(&key, table::key(&key)))
+            let lines = table::key(&key);
+            Ok((key, lines))
         }
     }
 }
 
-fn revision(source: &Source, place: &Place, number: Option<u64>) -> Result<Value, Trouble> {
+fn revision(source: &Source, place: &Where, number: Option<u64>) -> Result<Value, Trouble> {
     match source {
         Source::Remote(remote) => remote.revision(place.gateway.as_deref(), number),
         Source::Direct(direct) => direct.revision(place.gateway.as_deref(), number),
@@ -291,38 +266,24 @@ fn revision(source: &Source, place: &Place, number: Option<u64>) -> Result<Value
 }
 
 fn decide(
-    source: &Source,
-    place: &Place,
+    running: &Deciding,
     (verb, number, comment): (&str, u64, &str),
-) -> Result<Value, Trouble> {
-    match source {
-        Source::Remote(remote) => remote.decide(place.gateway.as_deref(), verb, number, comment),
-        Source::Direct(_) => Err(Trouble::said(
-            Exit::Refused,
-            "批准和驳回须以本人身份经运行中的中心进行，请加 --url 和 --token / approval needs a person: \
-             give --url and --token of a running centre",
-        )),
-    }
+) -> Result<(Value, Vec<String>), Trouble> {
+    let remote = running.centre.remote();
+    let done = remote.decide(running.gateway.as_deref(), verb, number, comment)?;
+    let lines = vec![table::decided(&done)];
+    Ok((done, lines))
 }
 
-fn open(place: &Place) -> Result<Source, Trouble> {
-    if let Some(url) = &place.url {
-        info!(url, "经运行中的中心 / through the running centre");
-        return Ok(Source::Remote(Remote::new(url, place.token.as_deref())));
+fn open(place: &Where) -> Result<Source, Trouble> {
+    match place.centre.open()? {
+        Centre::Running(remote) => Ok(Source::Remote(remote)),
+        Centre::File(config) => {
+            let direct = Direct::open(*config)?;
+            info!(file = %direct.file().display(), "直接使用数据库 / on the database itself");
+            Ok(Source::Direct(Box::new(direct)))
+        }
     }
-    let Some(path) = &place.config else {
-        return Err(Trouble::said(
-            Exit::Usage,
-            "请给出 --config 或 --url / give --config or --url",
-        ));
-    };
-    let config = Config::load(path).map_err(|faults| {
-        let list: Vec<String> = faults.into_iter().map(|fault| fault.0).collect();
-        Trouble::said(Exit::Refused, list.join("\n"))
-    })?;
-    let direct = Direct::open(config)?;
-    info!(file = %direct.file().display(), "直接使用数据库 / on the database itself");
-    Ok(Source::Direct(Box::new(direct)))
 }
 
 fn read(path: &Path) -> Result<String, Trouble> {

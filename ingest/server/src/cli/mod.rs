@@ -3,6 +3,7 @@
 //! Exit status: 0 fine, 1 problems found, 2 usage, 3 not reachable, 4 refused.
 
 pub mod backtest;
+mod centre;
 mod gb18218;
 mod journal;
 mod limits;

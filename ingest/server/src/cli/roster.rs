@@ -4,16 +4,13 @@
 //!   what would change, and whether somebody would be missing for what stands open.
 //! - `reload` is a person's deed: it needs their token. SIGHUP to the centre does the same.
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::centre::{Centre, Place, Running};
 use super::limits::Trouble;
-use super::limits::remote::Remote;
 use super::{Exit, say};
-use crate::config::Config;
 
 /// What to do with the roster.
 #[derive(Subcommand)]
@@ -40,37 +37,6 @@ pub(super) enum Command {
     },
 }
 
-/// A file, or a running centre.
-#[derive(Args)]
-pub(super) struct Place {
-    /// 中心配置文件 the centre's file
-    #[arg(long, required_unless_present = "url")]
-    config: Option<PathBuf>,
-    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
-    #[arg(long, conflicts_with = "config")]
-    url: Option<String>,
-    /// 访问令牌 token
-    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// A running centre.
-#[derive(Args)]
-pub(super) struct Running {
-    /// 运行中的中心，如 http://127.0.0.1:8080  a running centre
-    #[arg(long)]
-    url: String,
-    /// 访问令牌 token
-    #[arg(long, env = "FENGSUI_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub(super) fn run(command: &Command) -> Exit {
     let (done, as_json) = match command {
         Command::Check { place } => (check(place), place.json),
@@ -86,25 +52,14 @@ pub(super) fn run(command: &Command) -> Exit {
 }
 
 fn ask(running: &Running, method: Method, path: &str) -> Result<Value, Trouble> {
-    Remote::new(&running.url, running.token.as_deref()).ask(method, path, None)
+    running.remote().ask(method, path, None)
 }
 
 fn check(place: &Place) -> Result<Value, Trouble> {
-    if let Some(url) = &place.url {
-        return Remote::new(url, place.token.as_deref()).ask(Method::POST, "/roster/check", None);
-    }
-    let Some(path) = &place.config else {
-        return Err(Trouble::said(
-            Exit::Usage,
-            "请给出 --config 或 --url / give --config or --url",
-        ));
+    let config = match place.open()? {
+        Centre::Running(remote) => return remote.ask(Method::POST, "/roster/check", None),
+        Centre::File(config) => config,
     };
-    let config = Config::load(path).map_err(|faults| {
-        let count = faults.len();
-        let faults: Vec<String> = faults.into_iter().map(|fault| fault.0).collect();
-        let detail = format!("{count} 处错误 / {count} faults");
-        Trouble::Problem(Exit::Problems, json!({ "detail": detail, "faults": faults }))
-    })?;
     let Some(source) = &config.calls.source else {
         let why = "中心配置没有 [calls] file，无人会被叫应 / the centre's file has no [calls] file: nobody is called";
         return Err(Trouble::said(Exit::Problems, why));

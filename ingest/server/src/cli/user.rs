@@ -166,7 +166,7 @@ fn act(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Add { name, display, role, position, generate, place } => {
             plain_name(&name).map_err(|why| anyhow!("{name:?}: {why}"))?;
-            let db = open(&place)?;
+            let db = open_or_make(&place)?;
             if db.user(&name)?.is_some() {
                 return Err(AccountFault::NameTaken(name).into());
             }
@@ -282,24 +282,41 @@ fn done(place: &Place, what: &str, object: &str, password: Option<&str>) {
 #[error("{0}")]
 struct NoConfig(String);
 
-/// The centre's accounts. A data folder that is not there yet is made: people may be seated before
-/// the first start.
+/// The centre's accounts. A name that was mistyped must not look like a centre without people.
 fn open(place: &Place) -> anyhow::Result<ConfigDb> {
-    let data = match (&place.data, &place.config) {
-        (Some(data), _) => data.clone(),
+    let file = folder(place)?.join("config.db");
+    if !file.is_file() {
+        let why = format!(
+            "{}：没有用户库，请检查 --data 或 --config；新建第一个用户用 fengsui user add / no accounts \
+             here: check --data or --config; fengsui user add makes the first user",
+            file.display()
+        );
+        return Err(NoConfig(why).into());
+    }
+    Ok(ConfigDb::open(&file)?)
+}
+
+/// The same; a folder that is not there yet is made: people may be seated before the first start.
+fn open_or_make(place: &Place) -> anyhow::Result<ConfigDb> {
+    let data = folder(place)?;
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+    Ok(ConfigDb::open(&data.join("config.db"))?)
+}
+
+fn folder(place: &Place) -> anyhow::Result<PathBuf> {
+    match (&place.data, &place.config) {
+        (Some(data), _) => Ok(data.clone()),
         (None, Some(config)) => {
             let config = Config::load(config).map_err(|faults| {
                 let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 NoConfig(list.join("\n"))
             })?;
-            config.data
+            Ok(config.data)
         }
         (None, None) => {
             bail!("请用 --config 或 --data 指明中心 / name the centre with --config or --data")
         }
-    };
-    std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
-    Ok(ConfigDb::open(&data.join("config.db"))?)
+    }
 }
 
 /// A generated password to be shown, or none where a person gave one; and its text.

@@ -134,8 +134,14 @@ async fn history(
         Ok(Query(which)) => which.gateway,
         Err(fault) => return Problem::bad_query(&fault, english).into_response(),
     };
-    match office.history(which, HISTORY_MAX).await {
+    match office.history(which.clone(), HISTORY_MAX).await {
         Ok(listed) => {
+            // One that is watched no longer keeps its history; a name that was never one has none.
+            if let Some(name) = which.filter(|_| listed.is_empty())
+                && let Err(refusal) = office.gateway(&name)
+            {
+                return answer_fault(&refusal.into(), english);
+            }
             let revisions: Vec<Value> = listed
                 .iter()
                 .map(|revision| revision_json(revision, &office.parts().stamp))

@@ -57,6 +57,13 @@ pub enum Refusal {
     /// What the engine does not take.
     #[error("报警引擎不接受：{} / the engine does not take it", first(.0))]
     Plan(Vec<PlanFault>),
+    /// Nothing left to judge by.
+    #[error(
+        "文件没有一行限值，网关 {0} 将失去全部限值；请至少保留一行，停用网关请从中心配置文件中删除它 / \
+         the file has no row of limits: gateway {0} would lose them all; keep at least one row, and \
+         take a gateway out of service in the centre's own file"
+    )]
+    Empty(String),
     /// Nothing to do.
     #[error("与在用第 {0} 版没有差别 / does not differ from number {0}, which is in force")]
     Same(u64),
@@ -159,11 +166,11 @@ pub fn review(
             return Err(Refusal::Plan(faults));
         }
     }
-    let diff = diff(old.0, &limits);
-    if diff.is_empty() {
-        return Err(Refusal::Same(old.1));
+    if limits.is_empty() {
+        return Err(Refusal::Empty(gateway.to_string()));
     }
-    let held: Vec<String> = diff
+    let changes = diff(old.0, &limits);
+    let held: Vec<String> = changes
         .loosened_by_law()
         .filter(|row| !policy.release.contains(&alarm_key(gateway, row)))
         .map(RowChange::name)
@@ -171,6 +178,13 @@ pub fn review(
     if !held.is_empty() {
         return Err(Refusal::Statutory(held));
     }
+    if changes.is_empty() && old.0.is_whole() {
+        return Err(Refusal::Same(old.1));
+    }
+    // Nobody has agreed to what judges in place of others: every row is agreed to now.
+    let nothing = LimitSet::default();
+    let in_place = old.0.is_in_place_of_others();
+    let diff = if in_place { diff(&nothing, &limits) } else { changes };
     Ok(Reviewed { limits, diff })
 }
 
@@ -192,7 +206,11 @@ pub fn may_approve(
     if who.name != author {
         return Ok(());
     }
-    let rows: Vec<String> = diff.needing_second(&policy.second).map(RowChange::name).collect();
+    let mut rows: Vec<String> = diff.needing_second(&policy.second).map(RowChange::name).collect();
+    if diff.is_empty() {
+        // It gives up rows of which not even the kind could be read.
+        rows.push("无法读取的行 rows that cannot be read".to_owned());
+    }
     if rows.is_empty() { Ok(()) } else { Err(Refusal::SecondPerson(rows)) }
 }
 
@@ -317,5 +335,35 @@ mod tests {
         assert!(check_words("抖动", "", Some(now), now).is_err());
         assert!(check_words(&"字".repeat(WORDS_MAX + 1), "", None, now).is_err());
         assert!(check_words("抖动", &"x".repeat(EVIDENCE_MAX + 1), None, now).is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_row_is_refused_whatever_judges() {
+        let heading = "tag,kind,limit\n";
+        for csv in [heading, "位号,类型,限值\ntag,kind,limit\n,,\n"] {
+            let refused = reviewed(csv, &Policy::default()).unwrap_err();
+            assert!(matches!(refused, Refusal::Empty(_)), "{refused}");
+            assert!(refused.to_string().contains("GW-01"), "{refused}");
+        }
+        // All but one: by name, and the law's row not at all.
+        let refused = reviewed("tag,kind,limit\n,OFFLINE,20\n", &Policy::default()).unwrap_err();
+        assert!(matches!(&refused, Refusal::Statutory(rows) if *rows == ["A HH"]), "{refused}");
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_given_up_by_two_persons_only() {
+        let policy = Policy::default();
+        let old = LimitSet::readable("old", &format!("{OLD}B,XX,1,P1,\n"));
+        let made = review(&gateway(), (&old, 4), OLD, None, &policy).unwrap();
+        assert!(made.diff.is_empty(), "not the same: a row is missing from it");
+        let (li, wang) = (person("li", Role::Engineer), person("wang", Role::Engineer));
+        assert!(may_approve(&li, "li", &made.diff, &policy).is_err());
+        assert!(may_approve(&wang, "li", &made.diff, &policy).is_ok());
+        // A row by law that cannot be read is still a row by law.
+        let old = LimitSet::readable("old", &OLD.replace("90", "x"));
+        let dropped = OLD.replace("A,HH,90,P1,true\n", "");
+        let refused = review(&gateway(), (&old, 4), &dropped, None, &policy).unwrap_err();
+        assert!(matches!(refused, Refusal::Statutory(_)), "{refused}");
+        assert!(review(&gateway(), (&old, 4), OLD, None, &policy).is_ok());
     }
 }

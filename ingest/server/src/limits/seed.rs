@@ -1,7 +1,7 @@
 //! Limits at a start: `config.db` leads, the file of the configuration is offered.
 
 use anyhow::Context;
-use fengsui_alerting::limits::LimitSet;
+use fengsui_alerting::limits::{LimitFault, LimitSet};
 use fengsui_store::{ConfigDb, Decided, LimitsProposal, LimitsRevision, LimitsStatus, StoreError};
 use fengsui_telemetry::wire::LimitsOrder;
 use fengsui_telemetry::{GatewayId, TimeMs};
@@ -57,9 +57,7 @@ fn seed(
             Err(faults) => {
                 let limits = LimitSet::readable(&name, &in_force.proposal.csv);
                 if limits.is_empty() {
-                    // Better the file than nothing; and loudly, since nobody has agreed to it.
-                    error!(gateway = %gateway.id, number = in_force.number, faults = faults.len(),
-                        "在用限值无法读取，暂用配置文件判断；请用 fengsui limits import 提交改正的限值 / the limits in force cannot be read by this version: the file judges; mend them with fengsui limits import");
+                    stand_in(gateway, in_force.number, limits, &faults);
                     orders.push(None);
                     continue;
                 }
@@ -75,6 +73,25 @@ fn seed(
         orders.push(order_of(&gateway.id, &in_force, key));
     }
     Ok(orders)
+}
+
+/// Not one row in force can be read: better the file than nothing; and shown as blind on every
+/// point, since nobody has agreed to it.
+fn stand_in(gateway: &mut KnownGateway, number: u64, unreadable: LimitSet, faults: &[LimitFault]) {
+    let first = faults.first().map(ToString::to_string).unwrap_or_default();
+    let id = &gateway.id;
+    error!(gateway = %id, number, faults = faults.len(), first,
+        "在用限值无法读取，暂用配置文件判断；请用 fengsui limits import 提交改正的限值 / the limits in force cannot be read: the file judges; mend them with fengsui limits import");
+    let zh = format!(
+        "网关 {id} 在用限值第 {number} 版没有一行能读取，暂用配置文件中的限值判断，未经批准；请用 \
+         fengsui limits import 提交改正的限值并批准"
+    );
+    let en = format!(
+        "no row of the limits in force of {id}, number {number}, can be read: those of the \
+         configuration's file judge, and nobody has approved them; mend the limits with fengsui \
+         limits import and have them approved"
+    );
+    gateway.limits = std::mem::take(&mut gateway.limits).in_place_of(unreadable, zh, en);
 }
 
 /// The file becomes revision 1.
@@ -258,5 +275,28 @@ mod tests {
         let registry = crate::registry::Registry::new(&config.gateways);
         let shown: Vec<_> = registry.gateways[0].misfits.iter().map(|m| m.name()).collect();
         assert_eq!(shown, ["A/RANGE"], "before the first birth as well");
+    }
+
+    #[test]
+    fn when_no_row_in_force_can_be_read_the_file_judges_and_every_point_shows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, db, _) = start(folder.path(), FILE);
+        agree(db, "tag,kind,limit\nA,H,acht\n".to_owned());
+        let (config, db, orders) = start(folder.path(), FILE);
+        assert_eq!(high(&config), "80", "the file judges");
+        assert_eq!(orders, [None], "and nothing that nobody agreed to is sent");
+        let registry = crate::registry::Registry::new(&config.gateways);
+        let shown: Vec<_> = registry.gateways[0].misfits.iter().map(|m| m.name()).collect();
+        assert_eq!(shown, ["/LIMITS", "A/H"]);
+        let told = &registry.gateways[0].misfits[0];
+        for words in ["GW-01", "第 2 版", "fengsui limits import"] {
+            assert!(told.zh.contains(words), "{}", told.zh);
+        }
+        assert!(told.en.contains("number 2"), "{}", told.en);
+        let plan = registry.plan(crate::config::AlarmSettings::default());
+        let standing = plan.alarms.iter().any(|spec| spec.key == "GW-01//LIMITS-UNSET");
+        assert!(standing, "an alarm says so: {:?}", plan.alarms);
+        // Also while the file is what it was, and at every further start.
+        assert_eq!(db.limits_history(None, 10).unwrap().len(), 2);
     }
 }

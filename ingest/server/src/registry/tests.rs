@@ -114,3 +114,23 @@ fn a_catalogue_that_puts_a_limit_out_of_reach_blinds_its_point() {
     assert!(registry.points[&1].misfit);
     assert!(keys(&registry).iter().any(|key| key == "GW-01/A.LT/HH-UNSET"), "it stands");
 }
+
+#[test]
+fn limits_that_nobody_agreed_to_blind_every_point_of_their_gateway() {
+    let mut bad = known("GW-01", GOOD);
+    bad.limits = bad.limits.in_place_of(LimitSet::default(), "无法读取".into(), "unread".into());
+    let mut registry = Registry::new(&[bad, known("GW-02", GOOD)]);
+    registry.learn(0, Revision(1), measured(&["A.LT", "C.LT"], 1), true);
+    registry.learn(1, Revision(1), measured(&["A.LT"], 3), true);
+    let blind: Vec<u32> =
+        registry.points.values().filter(|known| known.misfit).map(|known| known.id).collect();
+    assert_eq!((blind, registry.misfits()), (vec![1, 2], 1));
+    let all = keys(&registry);
+    for key in ["GW-01//LIMITS-UNSET", "GW-01/A.LT/HH", "GW-02/A.LT/HH"] {
+        assert!(all.iter().any(|known| known == key), "{key} is not among {all:?}");
+    }
+    registry.limit(0, LimitSet::parse("limits.csv", GOOD).unwrap(), Revision(3));
+    assert_eq!(registry.misfits(), 0);
+    assert!(registry.points.values().all(|known| !known.misfit));
+    assert!(!keys(&registry).iter().any(|key| key.contains("LIMITS-UNSET")));
+}

@@ -63,13 +63,13 @@ pub struct Args {
     #[arg(long, allow_negative_numbers = true)]
     limit: f64,
     /// 回差 deadband
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     deadband: f64,
     /// 报警延时，秒 on-delay, s
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     on_delay: f64,
     /// 恢复延时，秒 off-delay, s
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     off_delay: f64,
     /// 并列对照的另一设定，如 'limit=6,deadband=1,on-delay=5'；未写的与前者相同
     /// another setting beside it; what it does not name is as above
@@ -158,7 +158,8 @@ fn work(args: &Args) -> Result<(), Refusal> {
 
 fn start(setting: &Setting, flag: &str) -> Result<Backtest, Refusal> {
     Backtest::new(setting).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let faults: Vec<String> =
+            faults.iter().map(|fault| format!("{} / {fault}", fault.zh())).collect();
         Refusal::usage(format!("{flag}: {}", faults.join("; ")))
     })
 }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fengsui_alerting::limits::{LimitSet, diff};
+use fengsui_alerting::limits::{LimitFault, LimitSet, diff};
 use fengsui_store::{ConfigDb, LimitsProposal, LimitsRevision, StoreError};
 use fengsui_telemetry::TimeMs;
 use serde_json::{Value, json};
@@ -150,7 +150,15 @@ impl Direct {
     pub(super) fn history(&self, gateway: Option<&str>) -> Result<Value, Trouble> {
         let all = self.db.limits_history(gateway, HISTORY_MAX).map_err(stored)?;
         let all: Vec<Value> = all.iter().map(|r| revision_json(r, &self.config.stamp)).collect();
-        Ok(json!({ "revisions": all }))
+        let which = self.registry.gateways.iter();
+        let which = which.filter(|known| gateway.is_none_or(|name| known.id.as_str() == name));
+        let mut not_judged = Vec::new();
+        for known in which {
+            if let Some(in_force) = self.db.limits_in_force(known.id.as_str()).map_err(stored)? {
+                not_judged.extend(unread(&in_force));
+            }
+        }
+        Ok(json!({ "revisions": all, "not_judged": not_judged }))
     }
 
     pub(super) fn key(&self) -> Result<Value, Trouble> {
@@ -158,6 +166,24 @@ impl Direct {
             .map_err(|fault| Trouble::said(Exit::Problems, format!("{fault:#}")))?;
         Ok(json!({ "algorithm": "Ed25519", "public_key": key.public() }))
     }
+}
+
+/// Rows in force that cannot be read, as the API names them.
+fn unread(in_force: &LimitsRevision) -> Vec<Value> {
+    let LimitsProposal { gateway, csv, .. } = &in_force.proposal;
+    let name = format!("{gateway} #{}", in_force.number);
+    let faults = LimitSet::parse(&name, csv).err().unwrap_or_default();
+    let told = |fault: &LimitFault| {
+        let text = fault.trouble.to_string();
+        let (zh, en) = text.split_once("  |  ").unwrap_or((&text, &text));
+        let LimitFault { row, column, value, .. } = fault;
+        json!({
+            "gateway": gateway, "alarm": format!("{gateway} #{}", in_force.number), "row": row,
+            "judged": false, "zh": format!("[{column}] {value:?} {zh}"),
+            "en": format!("[{column}] {value:?} {en}"),
+        })
+    };
+    faults.iter().map(told).collect()
 }
 
 fn put(object: &mut Value, name: &str, value: Value) {
@@ -195,6 +221,7 @@ fn refused(refusal: Refusal) -> Trouble {
         }
         Refusal::Field { .. } | Refusal::NoGateway(_) | Refusal::NoRevision { .. } => Exit::Usage,
         Refusal::Role(_)
+        | Refusal::Empty(_)
         | Refusal::Same(_)
         | Refusal::Statutory(_)
         | Refusal::SecondPerson(_)

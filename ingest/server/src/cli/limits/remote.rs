@@ -30,6 +30,13 @@ impl Remote {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Trouble> {
+        if !["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme)) {
+            let url = &self.url;
+            let why = format!(
+                "--url {url:?}：写成 http://127.0.0.1:8080 / write it like http://127.0.0.1:8080"
+            );
+            return Err(Trouble::said(Exit::Usage, why));
+        }
         let unreachable = |why: String| {
             let why = format!("{}：无法连接中心 / the centre does not answer: {why}", self.url);
             Trouble::said(Exit::Unreachable, why)
@@ -57,11 +64,7 @@ impl Remote {
             if status.is_success() {
                 return Ok(value);
             }
-            let exit = match status.as_u16() {
-                422 => Exit::Problems,
-                503 | 504 => Exit::Unreachable,
-                _ => Exit::Refused,
-            };
+            let exit = exit_of(status.as_u16(), &value);
             let value = if status == StatusCode::UNAUTHORIZED { self.who(value) } else { value };
             Err(Trouble::Problem(exit, value))
         })
@@ -81,6 +84,8 @@ impl Remote {
         };
         if let Some(problem) = problem.as_object_mut() {
             problem.insert("detail".to_owned(), Value::from(why));
+            // It says how a page logs in.
+            problem.remove("fix");
         }
         problem
     }
@@ -155,7 +160,23 @@ impl Remote {
     }
 
     pub(super) fn history(&self, gateway: Option<&str>) -> Result<Value, Trouble> {
-        self.ask(Method::GET, &format!("/limits/history{}", query(gateway)), None)
+        let mut all = self.ask(Method::GET, &format!("/limits/history{}", query(gateway)), None)?;
+        // Of all: a gateway that is no longer watched still has revisions.
+        let now = self.ask(Method::GET, "/limits", None)?;
+        let gateways = now.get("gateways").and_then(Value::as_array).into_iter().flatten();
+        let named = |one: &&Value| {
+            gateway.is_none_or(|name| one.get("gateway").and_then(Value::as_str) == Some(name))
+        };
+        let not_judged: Vec<Value> = gateways
+            .filter(named)
+            .filter_map(|gateway| gateway.get("not_judged").and_then(Value::as_array))
+            .flatten()
+            .cloned()
+            .collect();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("not_judged".to_owned(), Value::Array(not_judged));
+        }
+        Ok(all)
     }
 
     pub(super) fn key(&self) -> Result<Value, Trouble> {
@@ -163,7 +184,56 @@ impl Remote {
     }
 }
 
-/// A gateway's name has no character that a query would change.
+/// The same exit as on the database itself.
+fn exit_of(status: u16, problem: &Value) -> Exit {
+    match (status, problem.get("code").and_then(Value::as_str).unwrap_or_default()) {
+        (_, "bad_field" | "no_such_gateway" | "no_such_revision") => Exit::Usage,
+        (_, "statutory" | "no_limits_left") => Exit::Refused,
+        (422, _) => Exit::Problems,
+        (503 | 504, _) => Exit::Unreachable,
+        _ => Exit::Refused,
+    }
+}
+
+/// A name as it was typed; the centre says that there is no such gateway.
 fn query(gateway: Option<&str>) -> String {
-    gateway.map(|name| format!("?gateway={name}")).unwrap_or_default()
+    let Some(name) = gateway else { return String::new() };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let coded = name.bytes().map(|byte| {
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    });
+    format!("?gateway={}", coded.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_asked_for_as_it_was_typed() {
+        assert_eq!(query(None), "");
+        assert_eq!(query(Some("GW-01")), "?gateway=GW-01");
+        assert_eq!(query(Some("GW 1&x=网")), "?gateway=GW%201%26x%3D%E7%BD%91");
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_named_before_anything_is_asked() {
+        match Remote::new("127.0.0.1:8080", None).ask(Method::GET, "/limits", None) {
+            Err(Trouble::Said(exit, why)) => {
+                assert_eq!(exit, Exit::Usage);
+                assert!(why.contains("127.0.0.1:8080") && why.contains("http://"), "{why}");
+            }
+            Ok(_) | Err(Trouble::Problem(..)) => panic!("nothing was asked"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_not_taken_for_a_fault_of_the_file() {
+        let problem = |code: &str| json!({ "code": code });
+        assert_eq!(exit_of(422, &problem("bad_limits")), Exit::Problems);
+        assert_eq!(exit_of(422, &problem("statutory")), Exit::Refused);
+        assert_eq!(exit_of(422, &problem("bad_field")), Exit::Usage);
+        assert_eq!(exit_of(404, &problem("no_such_revision")), Exit::Usage);
+        assert_eq!(exit_of(503, &problem("")), Exit::Unreachable);
+    }
 }

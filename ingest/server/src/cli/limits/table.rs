@@ -143,7 +143,23 @@ pub(super) fn history(value: &Value) -> Vec<String> {
             text(revision, "reason").to_owned(),
         ]);
     }
-    columns(&rows)
+    let mut lines = columns(&rows);
+    lines.extend(list(value, "not_judged").iter().map(not_judged));
+    lines
+}
+
+/// A limit in force that is not judged as it is meant: whoever looks at revisions must see it.
+fn not_judged(misfit: &Value) -> String {
+    let row = misfit.get("row").and_then(Value::as_u64);
+    let row = row.map_or(String::new(), |row| format!("（第 {row} 行 row）"));
+    let judged = misfit.get("judged").and_then(Value::as_bool) == Some(true);
+    let what = if judged {
+        "未按原意判断 not judged as it is meant"
+    } else {
+        "无人判断 nobody judges it"
+    };
+    let (alarm, zh, en) = (text(misfit, "alarm"), text(misfit, "zh"), text(misfit, "en"));
+    format!("⚠ {alarm}{row} {what}：{zh}  |  {en}")
 }
 
 /// For a gateway's file, as it stands.
@@ -158,7 +174,12 @@ pub(super) fn problem(value: &Value) -> Vec<String> {
         let row = fault.get("row").and_then(Value::as_u64);
         let place = row.map_or_else(String::new, |row| {
             let (field, was) = (text(fault, "field"), text(fault, "value"));
-            format!("第 {row} 行 row {row}，{field} = {was:?}：")
+            let cell = match (field, was) {
+                ("", "") => String::new(),
+                ("", was) => format!("，{was:?}"),
+                (field, was) => format!("，{field} = {was:?}"),
+            };
+            format!("第 {row} 行 row {row}{cell}：")
         });
         // A roster's faults are words.
         let why = fault.as_str().unwrap_or_else(|| text(fault, "why"));
@@ -204,5 +225,17 @@ mod tests {
         let lines = problem(&value);
         assert_eq!(lines.len(), 3);
         assert!(lines[1].contains("第 3 行") && lines[1].contains("\"abc\""), "{lines:?}");
+        let value = json!({ "faults": [{ "row": 4, "field": "", "value": "A,\"x", "why": "w" }] });
+        assert_eq!(problem(&value)[1], "第 4 行 row 4，\"A,\\\"x\"：w");
+    }
+
+    #[test]
+    fn the_list_of_revisions_ends_with_what_nobody_judges() {
+        let value = json!({ "revisions": [], "not_judged": [
+            { "alarm": "GW-01//LIMITS", "row": null, "judged": false, "zh": "无法读取", "en": "e" }] });
+        let last = history(&value).pop().unwrap();
+        for part in ["⚠ GW-01//LIMITS ", "无人判断", "无法读取"] {
+            assert!(last.contains(part), "{part}: {last}");
+        }
     }
 }

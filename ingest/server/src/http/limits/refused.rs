@@ -41,6 +41,7 @@ pub(super) fn answer_fault(fault: &OfficeFault, english: bool) -> Response {
         | Refusal::NoGateway(_)
         | Refusal::NoRevision { .. }
         | Refusal::Field { .. }
+        | Refusal::Empty(_)
         | Refusal::Same(_)
         | Refusal::Status { .. }
         | Refusal::Overtaken(_) => {}
@@ -59,6 +60,7 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::NoRevision { .. } => (StatusCode::NOT_FOUND, "no_such_revision", "number"),
         Refusal::Field { field, .. } => (unusable, "bad_field", field),
         Refusal::File(_) | Refusal::Plan(_) => (unusable, "bad_limits", "csv"),
+        Refusal::Empty(_) => (unusable, "no_limits_left", "csv"),
         Refusal::Same(_) => (StatusCode::CONFLICT, "no_change", "csv"),
         Refusal::Statutory(_) => (unusable, "statutory", "csv"),
         Refusal::SecondPerson(_) => (StatusCode::FORBIDDEN, "second_person_needed", "user"),
@@ -70,13 +72,21 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
 fn mend_of(refusal: &Refusal) -> (&'static str, &'static str) {
     match refusal {
         Refusal::Role(_) => ("请工程师操作", "ask an engineer"),
-        Refusal::NoGateway(_) => ("用 GET /api/v1/limits 查看", "GET /api/v1/limits lists them"),
-        Refusal::NoRevision { .. } => {
-            ("用 GET /api/v1/limits/history 查看", "GET /api/v1/limits/history lists them")
-        }
+        Refusal::NoGateway(_) => (
+            "用 fengsui limits history 或 GET /api/v1/limits 查看",
+            "fengsui limits history or GET /api/v1/limits lists them",
+        ),
+        Refusal::NoRevision { .. } => (
+            "用 fengsui limits history 或 GET /api/v1/limits/history 查看",
+            "fengsui limits history or GET /api/v1/limits/history lists them",
+        ),
         Refusal::Field { .. } => ("按说明修改", "mend the field"),
         Refusal::File(_) => ("逐条修改 faults 所列的行", "mend each row that faults names"),
         Refusal::Plan(_) => ("修改所指的报警", "mend the alarm that is named"),
+        Refusal::Empty(_) => (
+            "提交完整的限值文件；用 fengsui limits export 可取得在用的文件",
+            "send the whole file; fengsui limits export gives the one in force",
+        ),
         Refusal::Same(_) => ("无需提交", "there is nothing to propose"),
         Refusal::Statutory(_) => (
             "恢复这些行；若依据的条文已变，由系统管理员在中心配置文件 [limits] release 中列出该报警后重新提交",

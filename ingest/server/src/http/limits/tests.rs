@@ -39,6 +39,11 @@ async fn identify(mut request: axum::extract::Request, next: Next) -> Response {
 }
 
 async fn desk() -> Desk {
+    desk_after(None).await
+}
+
+/// A centre that starts with this in force, whatever it is worth; without, with its file.
+async fn desk_after(in_force: Option<&str>) -> Desk {
     // A second call finds the first one's.
     rustls::crypto::ring::default_provider().install_default().ok();
     let folder = tempfile::tempdir().unwrap();
@@ -49,6 +54,22 @@ async fn desk() -> Desk {
     std::fs::create_dir_all(&config.data).unwrap();
     let db = Arc::new(ConfigDb::open(&config.data.join("config.db")).unwrap());
     let (key, _orders) = begin(&mut config, &db).unwrap();
+    if let Some(csv) = in_force {
+        let first = db.limits_in_force("GW-01").unwrap().unwrap().proposal;
+        let (csv, revision) = (csv.to_owned(), crate::config::revision(csv.as_bytes()));
+        let proposal = fengsui_store::LimitsProposal { csv, revision, base: 1, ..first };
+        db.propose_limits(&proposal).unwrap();
+        let word = fengsui_store::LimitsDecision {
+            status: LimitsStatus::InForce,
+            at: TimeMs(6_000),
+            by: "wang".into(),
+            by_name: "王工".into(),
+            comment: String::new(),
+        };
+        db.decide_limits("GW-01", 2, &word).unwrap();
+        config = Config::load(&folder.path().join("centre.toml")).unwrap();
+        begin(&mut config, &db).unwrap();
+    }
     let journal = AlarmJournal::open(&config.data.join("alarms.db")).unwrap();
     let known: &[KnownGateway] = &config.gateways;
     let (registry_out, registry) = watch::channel(Arc::new(Registry::new(known)));
@@ -166,6 +187,7 @@ async fn what_may_not_be_is_refused_with_its_mend() {
     refused(desk.post("li", "/limits/propose", body).await, 404, "no_such_gateway");
     refused(desk.post("li", "/limits/9/approve", json!({})).await, 404, "no_such_revision");
     refused(desk.get("/limits?gateway=GW-99").await, 404, "no_such_gateway");
+    refused(desk.get("/limits/history?gateway=GW-99").await, 404, "no_such_gateway");
     assert!(GatewayId::parse("GW-99").is_ok(), "a good name that nobody bears");
 
     // Rejected is rejected; what was compared with older limits must be proposed anew.
@@ -194,4 +216,46 @@ async fn a_change_of_tomorrow_waits() {
     assert_eq!(all["gateways"][0]["waiting"][0]["status"], "approved");
     let body = json!({ "csv": FILE, "reason": "r", "valid_from": "2020-01-01T00:00:00+08:00" });
     assert_eq!(desk.post("li", "/limits/propose", body).await.0, 422, "that time has passed");
+}
+
+#[tokio::test]
+async fn limits_that_nobody_can_read_show_until_good_ones_are_agreed_to() {
+    let desk = desk_after(Some("tag,kind,limit\nA,HH,neunzig\n")).await;
+    let (_, all) = desk.get("/limits").await;
+    let one = &all["gateways"][0];
+    assert_eq!(one["in_force"]["number"], 2);
+    let told = &one["not_judged"][0];
+    assert_eq!((&told["alarm"], &told["judged"]), (&json!("GW-01//LIMITS"), &json!(false)));
+    assert!(told["zh"].as_str().unwrap().contains("第 2 版"), "{told}");
+
+    // The file that judges for want of a better one is no change, and can be agreed to; by two.
+    let (status, made) = desk.propose("li", FILE).await;
+    assert_eq!((status, &made["number"]), (201, &json!(3)), "{made}");
+    let (status, own) = desk.post("li", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &own["code"]), (403, &json!("second_person_needed")), "{own}");
+    let (status, done) = desk.post("wang", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &done["status"]), (200, &json!("in_force")), "{done}");
+    let (_, all) = desk.get("/limits").await;
+    let one = &all["gateways"][0];
+    assert_eq!((&one["in_force"]["number"], &one["not_judged"]), (&json!(3), &json!([])));
+    assert_eq!(one["wanted"], done["revision"]);
+}
+
+#[tokio::test]
+async fn a_file_without_rows_takes_no_limit_away() {
+    let desk = desk().await;
+    for csv in ["tag,kind,limit\n", "位号,类型,限值\ntag,kind,limit\n,,\n"] {
+        let (status, body) = desk.propose("li", csv).await;
+        assert_eq!((status, &body["code"]), (422, &json!("no_limits_left")), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("GW-01"), "{body}");
+        assert!(body["fix"].as_str().unwrap().contains("export"), "{body}");
+    }
+    assert_eq!(desk.propose("li", "").await.0, 422);
+    // Without the row of the law not even two persons; without the other, two.
+    let (status, body) = desk.propose("li", "tag,kind,limit\n,OFFLINE,20\n").await;
+    assert_eq!((status, &body["rows"]), (422, &json!(["A HH"])), "{body}");
+    let (status, made) = desk.propose("li", &FILE.replace("A,H,80,P3,\n", "")).await;
+    assert_eq!((status, &made["diff"]["second_person"]), (201, &json!(["A H"])), "{made}");
+    let (_, own) = desk.post("li", "/limits/2/approve", json!({})).await;
+    assert_eq!(own["code"], "second_person_needed");
 }
