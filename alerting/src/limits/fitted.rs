@@ -174,6 +174,8 @@ impl LimitSet {
         let mut found = Found { gateway: gateway_name, keys, misfits: BTreeMap::new() };
         if let Some(Words { zh, en }) = self.in_place_of.as_deref() {
             found.add("", None, None, (zh.clone(), en.clone()), true);
+            // Others judge in their place.
+            found.misfits.values_mut().for_each(|misfit| misfit.judged = true);
         }
         for row in &self.unread {
             found.said(&row.tag, row.kind, &row.fault);
@@ -422,7 +424,7 @@ mod tests {
         all.sort_unstable();
         let want = ["GW//LIMITS-UNSET", "GW//OFFLINE", "GW/A/H", "GW/A/HH-UNSET", "GW/A/STALE"];
         assert_eq!(all, want);
-        assert!(found.misfits[0].is_of_all() && !found.misfits[0].judged, "{:#?}", found.misfits);
+        assert!(found.misfits[0].is_of_all() && found.misfits[0].judged, "{:#?}", found.misfits);
         assert_eq!((found.misfits[0].zh.as_str(), found.misfits.len()), ("第 7 版无法读取", 2));
     }
 }

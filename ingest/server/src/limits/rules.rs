@@ -14,6 +14,9 @@ pub const EVIDENCE_MAX: usize = 256 * 1_024;
 /// Bytes of a file of limits: what a gateway can be sent.
 pub const CSV_MAX: usize = fengsui_telemetry::wire::LIMITS_UNPACKED_MAX;
 
+/// Rows that a refusal names in words.
+const NAMED_MAX: usize = 8;
+
 /// How a site guards its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -68,10 +71,10 @@ pub enum Refusal {
     #[error("与在用第 {0} 版没有差别 / does not differ from number {0}, which is in force")]
     Same(u64),
     /// The law.
-    #[error("法定限值只能收紧，不得放宽：{} / statutory limits may not be made looser: {}", .0.join("、"), .0.join(", "))]
+    #[error("法定限值只能收紧，不得放宽：{} / statutory limits may not be made looser: {}", named(.0), named(.0))]
     Statutory(Vec<String>),
     /// The author.
-    #[error("{} 需由提出人以外的工程师批准 / somebody other than the author must approve {}", .0.join("、"), .0.join(", "))]
+    #[error("{} 需由提出人以外的工程师批准 / somebody other than the author must approve {}", named(.0), named(.0))]
     SecondPerson(Vec<String>),
     /// Decided before.
     #[error("第 {number} 版已是“{}”状态 / number {number} is {} already", status_zh(*.status), .status.word())]
@@ -90,6 +93,15 @@ pub enum Refusal {
 
 fn first<T: ToString>(faults: &[T]) -> String {
     faults.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The first rows by name: a sentence of thirty thousand is none. The answer lists them all.
+fn named(rows: &[String]) -> String {
+    let head = rows.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join("、");
+    match rows.len().saturating_sub(NAMED_MAX) {
+        0 => head,
+        more => format!("{head}（另 {more} 行 and {more} more）"),
+    }
 }
 
 fn role_word(role: Role) -> &'static str {
@@ -323,6 +335,9 @@ mod tests {
         }
         let duty = person("zhang", Role::Operator);
         assert!(matches!(may_approve(&duty, "li", &minor, &policy), Err(Refusal::Role(_))));
+        let many = (1..=20).map(|number| format!("T{number} H")).collect();
+        let told = Refusal::SecondPerson(many).to_string();
+        assert!(told.contains("T8 H（另 12 行") && !told.contains("T9 H"), "{told}");
         let admin = person("li", Role::Admin);
         assert!(may_approve(&admin, "li", &urgent, &policy).is_err(), "no role is two persons");
     }

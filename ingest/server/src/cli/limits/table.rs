@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// Names of rows in one line.
+const SECOND_A_LINE: usize = 6;
+
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or("")
 }
@@ -92,7 +95,10 @@ pub(super) fn diff(value: &Value) -> Vec<String> {
     ));
     let second: Vec<&str> = list(diff, "second_person").iter().filter_map(Value::as_str).collect();
     if !second.is_empty() {
-        lines.push(format!("须另一人批准 / a second person must approve: {}", second.join("、")));
+        let n = second.len();
+        lines.push(format!("须另一人批准 {n} 行 / a second person must approve {n}:"));
+        let each = |some: &[&str]| format!("  {}", some.join("、"));
+        lines.extend(second.chunks(SECOND_A_LINE).map(each));
     }
     lines
 }
@@ -212,7 +218,7 @@ mod tests {
             "total": 1, "looser": 1, "tighter": 0, "other": 0, "second_person": ["A HH"],
         }});
         let lines = diff(&value).join("\n");
-        for part in ["A HH", "P1", "放宽 looser", "法定", "true → ∅", "须另一人批准"]
+        for part in ["  A HH", "P1", "放宽 looser", "法定", "true → ∅", "须另一人批准 1 行"]
         {
             assert!(lines.contains(part), "{part}: {lines}");
         }
