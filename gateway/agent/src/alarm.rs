@@ -19,6 +19,7 @@ use std::sync::Arc;
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
 };
+use fengsui_scan::Arrears;
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
@@ -63,6 +64,8 @@ pub(crate) struct LoopState {
     pub(crate) turned_at: u64,
     /// The devices, in the order of the site.
     pub(crate) devices: Vec<DeviceHealth>,
+    /// What each of them is behind with.
+    pub(crate) arrears: Vec<Arrears>,
     /// Outputs and buttons.
     pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
@@ -140,6 +143,7 @@ impl AlarmLoop {
             dropped: None,
             state: LoopState {
                 devices: devices.iter().map(health).collect(),
+                arrears: vec![Arrears::default(); devices.len()],
                 limits: revision,
                 ..LoopState::default()
             },
@@ -317,7 +321,10 @@ impl AlarmLoop {
     }
 
     fn scanned(&mut self, scanned: Scanned) {
-        let Scanned { device, te, readings, answered, fault } = scanned;
+        let Scanned { device, te, readings, answered, fault, arrears } = scanned;
+        if let Some(known) = self.state.arrears.get_mut(device) {
+            *known = arrears;
+        }
         if let Some(health) = self.state.devices.get_mut(device) {
             health.last_good = answered.unwrap_or(health.last_good);
             health.fault = fault.map_or_else(String::new, |fault| fault.word().to_owned());

@@ -163,8 +163,12 @@ fn as_text(reports: &[Report]) -> String {
                 report.file, report.points, report.alarms, report.points, report.alarms
             );
             for device in &report.devices {
+                let ms = device.answer_within_ms;
+                let within =
+                    ms.map_or_else(String::new, |ms| format!("，平均须在 {ms:.0} ms 内应答"));
+                let within_en = ms.map_or_else(String::new, |ms| format!(", {ms:.0} ms for each"));
                 text += &format!(
-                    "  {}：{} 个测点，每轮 {} 次读取，每秒 {:.1} 次 | {} points, {} reads a round\n",
+                    "  {}：{} 个测点，每轮 {} 次读取，每秒 {:.1} 次{within} | {} points, {} reads a round{within_en}\n",
                     device.name,
                     device.points,
                     device.requests,

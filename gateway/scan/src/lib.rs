@@ -35,7 +35,9 @@ pub use rtu::{
     Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
     crc16, progress, reply_bytes, request_frame,
 };
-pub use schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step};
+pub use schedule::{
+    Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step,
+};
 pub use shutoff::{
     Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
 };

@@ -26,6 +26,8 @@ pub use remembered::Remembered;
 const PROBE_FIRST_MS: u64 = 2_000;
 /// Longest wait: a device that was switched on again is seen within half a minute.
 const PROBE_MAX_MS: u64 = 30_000;
+/// A scan that is overdue by so many of its periods is told: one or two are a busy moment.
+const OVERDUE_PERIODS: u64 = 3;
 /// How long a refused register is left alone.
 const RELEARN_MS: u64 = 600_000;
 
@@ -143,6 +145,15 @@ pub enum Health {
     },
 }
 
+/// What a device that answers is behind with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrears {
+    /// Scans that were skipped because earlier ones took too long.
+    pub missed: u64,
+    /// Points whose scan is overdue by more than three of its periods.
+    pub overdue: u32,
+}
+
 /// What an outcome says about the device.
 #[derive(Clone, Copy)]
 enum Sign {
@@ -209,12 +220,17 @@ impl Scanner {
     /// The same, told which points carry an alarm: they are read before others that are due.
     #[must_use]
     pub fn with_alarms(mut self, points: &PointSet) -> Self {
+        self.set_alarms(points);
+        self
+    }
+
+    /// Other points carry an alarm from now on.
+    pub fn set_alarms(&mut self, points: &PointSet) {
         let own = (0_u32..).zip(self.places.points.iter());
         self.alarms = own.filter(|(_, m)| points.contains(m.point)).map(|(at, _)| at).collect();
         for slot in &mut self.slots {
             slot.class = class_of(&slot.block, &self.alarms);
         }
-        self
     }
 
     /// The device that is read.
@@ -270,6 +286,25 @@ impl Scanner {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// What it is behind with. Of a device that does not answer its fault says enough.
+    #[must_use]
+    pub fn arrears(&self, now: u64) -> Arrears {
+        let late = |slot: &&Slot| {
+            let patience = OVERDUE_PERIODS * u64::from(slot.block.period_ms);
+            !slot.refused && slot.due.saturating_add(patience) < now
+        };
+        let points = |slot: &Slot| {
+            slot.block.items.iter().filter(|item| self.conditions.is_point(item.mapping)).count()
+        };
+        let overdue = match self.health {
+            Health::Healthy | Health::Suspect(_) => {
+                self.slots.iter().filter(late).map(points).sum()
+            }
+            Health::Dead { .. } => 0,
+        };
+        Arrears { missed: self.missed, overdue: u32::try_from(overdue).unwrap_or(u32::MAX) }
     }
 
     /// The requests of one round and their periods, ms, for `check` and logs.

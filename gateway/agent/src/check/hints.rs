@@ -6,6 +6,8 @@ use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
 use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault, Valve};
 use fengsui_telemetry::Point;
 
+use super::budget;
+
 /// Tags that a hint names; how many there are it says in any case.
 const TAGS_SHOWN: usize = 5;
 
@@ -15,6 +17,7 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     hints.extend(references(site));
     hints.extend(over_range(site, limits));
     hints.extend(late_demands(site));
+    hints.extend(budget::hints(site));
     hints
 }
 
@@ -241,6 +244,28 @@ mod tests {
         );
         let weaker = "A,HH,50,P1\nA,RANGE,,P3\n";
         check(&told(rows, weaker), &[&["unverified"], &["[high] \"A\"", "气体"]]);
+    }
+
+    #[test]
+    fn a_device_that_is_asked_too_often_is_told_with_those_at_the_same_address() {
+        let row = |tag: &str, device: &str, ms: u32| {
+            format!("{tag},n,a,level,%,0,100,{device},holding,0,u16,{ms},\n")
+        };
+        let site = |host: &str| {
+            format!(
+                "{SITE}[[device]]\nname = \"two\"\nkind = \"modbus-tcp\"\nunit = 2\nhost = \"{host}\"\n"
+            )
+        };
+        // 25 questions a second each: 40 ms for an answer, or 20 where two share it.
+        let rows = [row("A", "plc", 40), row("B", "two", 39)].concat();
+        let wanted = [
+            "site.toml [device.name] \"plc, two\"",
+            "每秒被问 51 次",
+            "不得超过 19.7 ms",
+            "an estimate",
+        ];
+        check(&told_of(&site("127.0.0.1"), &rows, ""), &[&["unverified"], &wanted]);
+        check(&told_of(&site("127.0.0.3"), &rows, ""), &[&["unverified"]]);
     }
 
     #[test]

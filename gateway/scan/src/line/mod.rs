@@ -17,8 +17,9 @@ mod worst;
 pub use worst::{WorstCase, worst_cases};
 
 use crate::pdu::ReadRequest;
+use crate::point_set::PointSet;
 use crate::rtu::{RtuFault, Timing};
-use crate::schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
+use crate::schedule::{Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
 
@@ -321,6 +322,19 @@ impl Line {
     #[must_use]
     pub fn health(&self, device: usize) -> Option<Health> {
         self.lanes.get(device).map(|lane| lane.scanner.health())
+    }
+
+    /// Other points carry an alarm from now on.
+    pub fn set_alarms(&mut self, points: &PointSet) {
+        for lane in &mut self.lanes {
+            lane.scanner.set_alarms(points);
+        }
+    }
+
+    /// What a device is behind with.
+    #[must_use]
+    pub fn arrears(&self, device: usize, now: u64) -> Arrears {
+        self.lanes.get(device).map(|lane| lane.scanner.arrears(now)).unwrap_or_default()
     }
 
     /// What the points of its devices said so far.

@@ -179,7 +179,7 @@ fn bus(baud: u32) -> SharedBus {
     SharedBus {
         spec: site.buses[0].clone(),
         members: (0..UNITS.len()).map(member).collect(),
-        alarms: Arc::default(),
+        first: watch::channel(Arc::default()).1,
         clock: Clock::start(),
     }
 }
