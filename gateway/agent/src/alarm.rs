@@ -50,6 +50,8 @@ const HELD_SAMPLES: usize = 32_768;
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
 const SNAPSHOT_MS: u64 = 120_000;
+/// From so many points on it is worth laying the engine anew: a megabyte of 30,000.
+const LARGE_POINTS: usize = 5_000;
 /// Answers to recalls on their way; the engine asks for one point at a time.
 const RECALLS_MAX: usize = 64;
 /// How long the first answers of all devices are waited for before ticks count again (R7).
@@ -158,6 +160,15 @@ impl AlarmLoop {
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
         }
+    }
+
+    /// The same, with the engine in another place of the heap: what was freed since it was made
+    /// lies below what stays, and is given back to the system only where something else takes it.
+    pub(crate) fn laid_anew(mut self) -> Self {
+        if self.numbers.len() >= LARGE_POINTS {
+            self.engine = self.engine.clone();
+        }
+        self
     }
 
     /// Watches these valves as well.

@@ -63,6 +63,8 @@ pub struct BusReport {
     /// How much of it the configured scans take if devices answer without delay, percent. Above
     /// some 90 scans will be missed.
     pub used_percent: u32,
+    /// How long after a start a device is silent that answers no other length than its own, ms.
+    pub start_ms: u64,
     /// Who switches the RS-485 direction: `adapter` or `kernel`; none behind a converter.
     pub rs485: Option<&'static str>,
 }
@@ -173,6 +175,7 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
         name: spec.name.clone(),
         baud: spec.settings.baud,
         devices: members.len(),
+        start_ms: fengsui_scan::start_ms(site, bus),
         used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
         rs485: match &spec.kind {
             BusKind::Serial { direction: Direction::Kernel, .. } => Some("kernel"),

@@ -167,8 +167,8 @@ impl Config {
         }
     }
 
-    /// Without what only the beginning needs. What is made afterwards takes its place in memory:
-    /// otherwise that would lie above, and none of it could be given back.
+    /// Without what only the beginning needs: megabytes of short strings, whose place what stays
+    /// takes in memory ([`crate::alarm::AlarmLoop::laid_anew`]).
     pub(crate) fn begun(mut self) -> Self {
         self.limits = LimitSet::default();
         if self.sparkplug.is_none() {

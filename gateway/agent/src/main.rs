@@ -200,6 +200,11 @@ fn lines(report: &Report) -> String {
             bus.devices,
             bus.used_percent
         );
+        let start_s = bus.start_ms.div_ceil(1_000);
+        text += &format!(
+            "    启动后 {start_s} 秒内都应有读数；对其他读取长度不应答的设备最迟 | after a start every device \
+             has been read within {start_s} s; last those that answer no other length\n"
+        );
         text += match bus.rs485 {
             Some("kernel") => {
                 "    RS-485 方向：打开串口时交由内核切换（TIOCSRS485）；驱动不支持时记入日志并继续读取 | the kernel \

@@ -175,6 +175,7 @@ async fn once(
     let begin = move || (begin(&config, clock, out), config.begun());
     let (parts, config) = tokio::task::spawn_blocking(begin).await.context("start")?;
     let (alarm_loop, spool, thread, begun) = parts?;
+    let alarm_loop = alarm_loop.laid_anew();
     let Begun { identity, numbers, in_memory } = begun;
     let points = numbers.len();
     let (to_loop, limits) = mpsc::channel(1);

@@ -9,6 +9,7 @@
 //!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
 //!   so that a device that was rebuilt is read whole again.
 
+mod arrears;
 mod remembered;
 
 use std::sync::Arc;
@@ -20,14 +21,13 @@ use crate::pdu::{Payload, ReadRequest, check};
 use crate::plan::{Block, Item, Places, split, time_of};
 use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
+pub use arrears::Arrears;
 pub use remembered::Remembered;
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
 const PROBE_FIRST_MS: u64 = 2_000;
 /// Longest wait: a device that was switched on again is seen within half a minute.
 const PROBE_MAX_MS: u64 = 30_000;
-/// A scan that is overdue by so many of its periods is told: one or two are a busy moment.
-const OVERDUE_PERIODS: u64 = 3;
 /// How long a refused register is left alone.
 const RELEARN_MS: u64 = 600_000;
 
@@ -143,15 +143,6 @@ pub enum Health {
         /// The wait before that.
         wait_ms: u64,
     },
-}
-
-/// What a device that answers is behind with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrears {
-    /// Scans that were skipped because earlier ones took too long.
-    pub missed: u64,
-    /// Points whose scan is overdue by more than three of its periods.
-    pub overdue: u32,
 }
 
 /// What an outcome says about the device.
@@ -282,29 +273,12 @@ impl Scanner {
         self.health
     }
 
-    /// Scans that were skipped because earlier ones took too long.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.missed
-    }
-
-    /// What it is behind with. Of a device that does not answer its fault says enough.
-    #[must_use]
-    pub fn arrears(&self, now: u64) -> Arrears {
-        let late = |slot: &&Slot| {
-            let patience = OVERDUE_PERIODS * u64::from(slot.block.period_ms);
-            !slot.refused && slot.due.saturating_add(patience) < now
-        };
-        let points = |slot: &Slot| {
-            slot.block.items.iter().filter(|item| self.conditions.is_point(item.mapping)).count()
-        };
-        let overdue = match self.health {
-            Health::Healthy | Health::Suspect(_) => {
-                self.slots.iter().filter(late).map(points).sum()
-            }
-            Health::Dead { .. } => 0,
-        };
-        Arrears { missed: self.missed, overdue: u32::try_from(overdue).unwrap_or(u32::MAX) }
+    /// A device that is dead is asked again now, as if it had just died: what kept it silent may be
+    /// over.
+    pub fn probe_now(&mut self, now: u64) {
+        if let Health::Dead { probe_at, wait_ms, .. } = &mut self.health {
+            (*probe_at, *wait_ms) = (now.min(*probe_at), PROBE_FIRST_MS);
+        }
     }
 
     /// The requests of one round and their periods, ms, for `check` and logs.

@@ -63,20 +63,17 @@ impl Opener {
         let Self::Serial { path, .. } = self else {
             return "请检查网线、转换器的 IP 和端口 | check cable, address and port of the converter";
         };
-        let there = path.exists();
-        match fault.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy if there => {
-                "串口被其他程序占用：如网关正在运行，请先停下再试 | another program has the port: a running \
-                 gateway must be stopped first"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "没有权限，请将用户加入 dialout 组 | no permission: join group dialout"
-            }
-            _ if there => {
-                "不是串口设备，或不支持这些参数，请检查 path、波特率和校验 | not a serial port, or not with \
-                 these settings: check path, baud rate and parity"
-            }
-            _ => "没有该串口，请检查 path（建议 /dev/serial/by-id/…）| no such port: check path",
+        let (there, kind) = (path.exists(), fault.kind());
+        if kind == io::ErrorKind::PermissionDenied {
+            "没有权限，请将用户加入 dialout 组 | no permission: join group dialout"
+        } else if !there {
+            "没有该串口，请检查 path（建议 /dev/serial/by-id/…）| no such port: check path"
+        } else if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) {
+            "串口被其他程序占用：如网关正在运行，请先停下再试 | another program has the port: a running \
+             gateway must be stopped first"
+        } else {
+            "不是串口设备，或不支持这些参数，请检查 path、波特率和校验 | not a serial port, or not with \
+             these settings: check path, baud rate and parity"
         }
     }
 }

@@ -73,14 +73,15 @@ impl SharedBus {
         let before = remembered.lines.pop().map(|(_, master)| master);
         let patience = self.members.iter().map(|member| member.device.timeout_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default().into());
+        let strange = before.is_none();
         let wire = Wire::on(&self.spec, self.clock).recalling(before, patience);
-        self.serve(wire, scans, stop, remembered).await
+        self.serve((wire, strange), scans, stop, remembered).await
     }
 
-    /// Serves the devices over this wire.
+    /// Serves the devices over this wire, which others may have used just before.
     pub(super) async fn serve(
         self,
-        mut wire: Wire,
+        (mut wire, strange): (Wire, bool),
         scans: mpsc::Sender<Scanned>,
         stop: watch::Receiver<bool>,
         mut remembered: Memories,
@@ -92,7 +93,8 @@ impl SharedBus {
                 .recalling(remembered.recall(Some(&self.spec.kind), &member.device))
         };
         let scanners = self.members.iter().map(scanner).collect();
-        let mut line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        let line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        let mut line = if strange { line.doubting() } else { line };
         // Of points that are no more.
         drop(remembered);
         self.take_turns(&mut wire, &mut line, scans, stop).await;
