@@ -61,7 +61,7 @@ pub(crate) fn write(engine: &Engine) -> Vec<u8> {
         w.text(spec.key);
         w.flag(alarm.silent);
         w.signed(alarm.armed);
-        w.signed(alarm.realarm);
+        w.signed(alarm.realarm());
         match engine.hot.get(alarm.hot as usize) {
             Some(hot) => {
                 w.flag(true);
@@ -123,8 +123,8 @@ fn write_point(w: &mut Writer, point: &PointState) {
     w.signed(point.known_from);
     w.flag(point.stale_on);
     w.flag(point.late_listed);
-    w.signed(point.notes.0);
-    w.unsigned(u64::from(point.notes.1));
+    w.signed(i64::from(point.notes_minute));
+    w.unsigned(u64::from(point.notes));
     write_held(w, &point.held);
     w.flag(point.late.is_some());
     if let Some(part) = &point.late {
@@ -293,7 +293,8 @@ pub(crate) fn read_into(
 /// Alarms have other numbers now: what named them by number is found anew.
 fn forget_places(engine: &mut Engine) {
     for alarm in &mut engine.alarms {
-        (alarm.armed, alarm.realarm) = (NEVER, NEVER);
+        alarm.armed = NEVER;
+        alarm.set_realarm(NEVER);
     }
     for (number, gateway) in (0_u32..).zip(&mut engine.gateways) {
         gateway.deferred.clear();
@@ -352,7 +353,8 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
     let (newest, fresh, ticked) = (r.signed()?, r.signed()?, r.signed()?);
     let known_from = r.signed()?;
     let (stale_on, late_listed) = (r.flag()?, r.flag()?);
-    let notes = (r.signed()?, u16::try_from(r.unsigned()?).unwrap_or(u16::MAX));
+    let notes_minute = i32::try_from(r.signed()?).unwrap_or(i32::MIN);
+    let notes = u16::try_from(r.unsigned()?).unwrap_or(u16::MAX);
     let held = read_held(r)?;
     let late = if r.flag()? { Some(Box::new(read_late(r)?)) } else { None };
     Ok(PointState {
@@ -363,6 +365,7 @@ fn read_point(r: &mut Reader<'_>) -> Result<PointState, RestoreFault> {
         stale_on,
         late_listed,
         notes,
+        notes_minute,
         held,
         late,
         ..PointState::default()
@@ -476,8 +479,8 @@ fn read_alarm(
         return Ok(false);
     }
     alarm.silent = silent;
-    (alarm.armed, alarm.realarm) = (armed, realarm);
-    alarm.story = story;
+    (alarm.armed, alarm.story) = (armed, story);
+    alarm.set_realarm(realarm);
     Ok(same)
 }
 
@@ -533,6 +536,8 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
         value: has_value.then_some(value),
         answered_by: has_name.then_some(name),
         announced,
+        // Stands beside the story.
+        realarm: NEVER,
         owed,
         earlier,
     })

@@ -6,7 +6,7 @@
 
 use fengsui_telemetry::TimeMs;
 
-use crate::condition::Rule;
+use crate::condition::{NEVER, Rule};
 use crate::engine::Edge;
 use crate::lifecycle::{Others, Phase};
 use crate::model::{Letter, Occurrence};
@@ -76,6 +76,8 @@ pub(crate) struct Story {
     pub(crate) answered_by: Option<String>,
     /// The newest announcement.
     pub(crate) announced: TimeMs,
+    /// When it is announced again, or [`NEVER`].
+    pub(crate) realarm: i64,
     /// Announced in the journal, kept quiet because another alarm speaks for it.
     pub(crate) owed: bool,
     /// (exclusive end, rule) of what judged before, oldest first.
@@ -96,6 +98,7 @@ impl Default for Story {
             value: None,
             answered_by: None,
             announced: TimeMs(0),
+            realarm: NEVER,
             owed: false,
             earlier: Vec::new(),
         }

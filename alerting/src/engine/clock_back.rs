@@ -122,8 +122,8 @@ fn shift_gateway(gateway: &mut GatewayState, back: i64) {
 
 fn shift_alarm(alarm: &mut Alarm, back: i64) {
     alarm.armed = earlier(alarm.armed, back);
-    alarm.realarm = earlier(alarm.realarm, back);
     let Some(story) = &mut alarm.story else { return };
+    story.realarm = earlier(story.realarm, back);
     story.announced = story.announced - back;
     story.overlays.since = story.overlays.since - back;
     if let Some(shelf) = &mut story.overlays.shelf {

@@ -243,14 +243,14 @@ impl Engine {
         out: &mut Out<'_>,
     ) {
         let Some(state) = self.points.get_mut(point) else { return };
-        let minute = out.now.0.div_euclid(MINUTE_MS);
-        if state.notes.0 != minute {
-            state.notes = (minute, 0);
+        let minute = i32::try_from(out.now.0.div_euclid(MINUTE_MS)).unwrap_or(i32::MAX);
+        if state.notes_minute != minute {
+            (state.notes_minute, state.notes) = (minute, 0);
         }
-        if state.notes.1 >= NOTES_MAX {
+        if state.notes >= NOTES_MAX {
             return;
         }
-        state.notes.1 += 1;
+        state.notes += 1;
         let stale = state.stale;
         let first = self.hot.get(state.places()).into_iter().flatten().map(|h| h.alarm).min();
         let id = first.unwrap_or(stale);
@@ -271,12 +271,12 @@ impl Engine {
         let runs = |s: &&Story| matches!(s.letter(), Letter::B | Letter::C);
         let due = self.story(id).filter(runs).map_or(NEVER, |s| (s.announced + after).0);
         let Some(alarm) = self.alarms.get_mut(id.0 as usize) else { return };
-        if alarm.realarm != due {
-            self.deadlines.disarm(TimeMs(alarm.realarm), Reason::ReAlarm(id));
+        if alarm.realarm() != due {
+            self.deadlines.disarm(TimeMs(alarm.realarm()), Reason::ReAlarm(id));
             if due != NEVER {
                 self.deadlines.arm(TimeMs(due), Reason::ReAlarm(id));
             }
-            alarm.realarm = due;
+            alarm.set_realarm(due);
         }
     }
 

@@ -49,11 +49,24 @@ pub(crate) struct Alarm {
     pub(crate) hot: u32,
     /// When its delay or its silence is looked at next, or [`NEVER`].
     pub(crate) armed: i64,
-    /// When it is announced again, or [`NEVER`].
-    pub(crate) realarm: i64,
     /// A silence alarm whose condition is on.
     pub(crate) silent: bool,
     pub(crate) story: Option<Box<Story>>,
+}
+
+impl Alarm {
+    /// When it is announced again, or [`NEVER`]: what was never announced is not.
+    pub(crate) fn realarm(&self) -> i64 {
+        self.story.as_ref().map_or(NEVER, |story| story.realarm)
+    }
+
+    pub(crate) fn set_realarm(&mut self, at: i64) {
+        match &mut self.story {
+            Some(story) => story.realarm = at,
+            None if at == NEVER => {}
+            None => self.story = Some(Box::new(Story { realarm: at, ..Story::default() })),
+        }
+    }
 }
 
 /// Late samples of one point that nobody has judged yet.
@@ -114,8 +127,10 @@ pub(crate) struct PointState {
     pub(crate) ticked: i64,
     /// Before this the clock ran otherwise: late data from there are history only.
     pub(crate) known_from: i64,
-    /// The minute of the newest notes, and how many.
-    pub(crate) notes: (i64, u16),
+    /// How many notes there were in [`PointState::notes_minute`].
+    pub(crate) notes: u16,
+    /// The minute of the newest notes, from 1970.
+    pub(crate) notes_minute: i32,
     pub(crate) held: Held,
     pub(crate) late: Option<Box<LatePart>>,
 }
@@ -136,7 +151,8 @@ impl Default for PointState {
             fresh: i64::MIN,
             ticked: i64::MIN,
             known_from: i64::MIN,
-            notes: (i64::MIN, 0),
+            notes: 0,
+            notes_minute: i32::MIN,
             held: Held::default(),
             late: None,
         }
@@ -293,13 +309,7 @@ impl Engine {
         let spec = self.specs.get(AlarmId(id))?;
         let (subject, condition, times) = (spec.subject, spec.condition.clone(), spec.times);
         let (gateway, rule) = (spec.gateway.0, Rule::of(spec));
-        self.alarms.push(Alarm {
-            hot: NONE,
-            armed: NEVER,
-            realarm: NEVER,
-            silent: false,
-            story: None,
-        });
+        self.alarms.push(Alarm { hot: NONE, armed: NEVER, silent: false, story: None });
         reach(&mut self.gateways, gateway);
         let times = self.times_place(times);
         if let Subject::Point(point) = subject {

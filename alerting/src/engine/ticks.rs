@@ -63,7 +63,7 @@ impl Engine {
             Reason::Release(gateway) => self.release(gateway),
             Reason::ReAlarm(id) => {
                 if let Some(alarm) = self.alarms.get_mut(id.0 as usize) {
-                    alarm.realarm = NEVER;
+                    alarm.set_realarm(NEVER);
                 }
                 self.realarms.push((at, id));
             }

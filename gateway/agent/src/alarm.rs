@@ -19,6 +19,7 @@ use std::sync::Arc;
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
 };
+use fengsui_scan::Arrears;
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
@@ -49,6 +50,8 @@ const HELD_SAMPLES: usize = 32_768;
 const TURN_MS: u64 = 1_000;
 /// Between two saved states of the engine. A start replays what came since: some seconds of work.
 const SNAPSHOT_MS: u64 = 120_000;
+/// From so many points on it is worth laying the engine anew: a megabyte of 30,000.
+const LARGE_POINTS: usize = 5_000;
 /// Answers to recalls on their way; the engine asks for one point at a time.
 const RECALLS_MAX: usize = 64;
 /// How long the first answers of all devices are waited for before ticks count again (R7).
@@ -63,6 +66,8 @@ pub(crate) struct LoopState {
     pub(crate) turned_at: u64,
     /// The devices, in the order of the site.
     pub(crate) devices: Vec<DeviceHealth>,
+    /// What each of them is behind with.
+    pub(crate) arrears: Vec<Arrears>,
     /// Outputs and buttons.
     pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
@@ -140,6 +145,7 @@ impl AlarmLoop {
             dropped: None,
             state: LoopState {
                 devices: devices.iter().map(health).collect(),
+                arrears: vec![Arrears::default(); devices.len()],
                 limits: revision,
                 ..LoopState::default()
             },
@@ -154,6 +160,15 @@ impl AlarmLoop {
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
         }
+    }
+
+    /// The same, with the engine in another place of the heap: what was freed since it was made
+    /// lies below what stays, and is given back to the system only where something else takes it.
+    pub(crate) fn laid_anew(mut self) -> Self {
+        if self.numbers.len() >= LARGE_POINTS {
+            self.engine = self.engine.clone();
+        }
+        self
     }
 
     /// Watches these valves as well.
@@ -317,7 +332,10 @@ impl AlarmLoop {
     }
 
     fn scanned(&mut self, scanned: Scanned) {
-        let Scanned { device, te, readings, answered, fault } = scanned;
+        let Scanned { device, te, readings, answered, fault, arrears } = scanned;
+        if let Some(known) = self.state.arrears.get_mut(device) {
+            *known = arrears;
+        }
         if let Some(health) = self.state.devices.get_mut(device) {
             health.last_good = answered.unwrap_or(health.last_good);
             health.fault = fault.map_or_else(String::new, |fault| fault.word().to_owned());

@@ -1,11 +1,12 @@
 //! Checks a gateway's files and says what they would do.
 
+mod budget;
 mod hints;
 mod text;
 
 use std::path::Path;
 
-use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
+use fengsui_scan::{BusKind, BusSpec, Direction, Link, Scanner, Site, Timing};
 use serde::Serialize;
 use toml::de::DeTable;
 
@@ -45,6 +46,9 @@ pub struct DeviceReport {
     pub requests: usize,
     /// Requests a second.
     pub requests_per_s: f64,
+    /// Over Modbus TCP: how long an answer may take on average, so that every scan is done in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_within_ms: Option<f64>,
 }
 
 /// One line of a report.
@@ -59,6 +63,8 @@ pub struct BusReport {
     /// How much of it the configured scans take if devices answer without delay, percent. Above
     /// some 90 scans will be missed.
     pub used_percent: u32,
+    /// How long after a start a device is silent that answers no other length than its own, ms.
+    pub start_ms: u64,
     /// Who switches the RS-485 direction: `adapter` or `kernel`; none behind a converter.
     pub rs485: Option<&'static str>,
 }
@@ -127,13 +133,16 @@ pub fn check(path: &Path) -> Report {
             for (index, device) in site.devices.iter().enumerate() {
                 let mappings = site.mappings_of(index);
                 let points = mappings.len();
-                let requests = Scanner::new(device.clone(), mappings, 0).requests();
-                let per_s = |period: u32| 1_000.0 / f64::from(period.max(1));
+                let scanner = Scanner::new(device.clone(), mappings, 0);
+                let requests_per_s = budget::requests_per_s(&scanner);
+                let over_tcp = matches!(device.link, Link::ModbusTcp { .. });
+                let within = budget::answer_within_ms(requests_per_s).filter(|_| over_tcp);
                 report.devices.push(DeviceReport {
                     name: device.name.clone(),
                     points,
-                    requests: requests.len(),
-                    requests_per_s: requests.iter().map(|(_, period)| per_s(*period)).sum(),
+                    requests: scanner.requests().len(),
+                    requests_per_s,
+                    answer_within_ms: within,
                 });
             }
         }
@@ -166,6 +175,7 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
         name: spec.name.clone(),
         baud: spec.settings.baud,
         devices: members.len(),
+        start_ms: fengsui_scan::start_ms(site, bus),
         used_percent: u32::try_from(ppm.div_ceil(10_000)).unwrap_or(u32::MAX),
         rs485: match &spec.kind {
             BusKind::Serial { direction: Direction::Kernel, .. } => Some("kernel"),

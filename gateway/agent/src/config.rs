@@ -167,6 +167,16 @@ impl Config {
         }
     }
 
+    /// Without what only the beginning needs: megabytes of short strings, whose place what stays
+    /// takes in memory ([`crate::alarm::AlarmLoop::laid_anew`]).
+    pub(crate) fn begun(mut self) -> Self {
+        self.limits = LimitSet::default();
+        if self.sparkplug.is_none() {
+            self.site.catalogue.points = Vec::new();
+        }
+        self
+    }
+
     /// The alarms that the gateway itself judges: those about points and about its clock. Its own
     /// silence is for the centre to notice.
     #[must_use]
@@ -250,7 +260,7 @@ impl SiteFiles {
         let limits_revision = revision_of(limits_text.as_bytes());
         let mut files = Self { site, limits, limits_revision, alarmed: Arc::default() };
         let plan = files.plan();
-        files.alarmed = Arc::new(reach::alarmed(&plan, &files.site));
+        files.alarmed = Arc::new(reach::alarmed(&plan, &files.site.valves));
         let Self { site, alarmed, .. } = &files;
         let (_, slow) = reach::reaches(&name, site, &plan, alarmed);
         if !slow.is_empty() {

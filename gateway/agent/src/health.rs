@@ -76,6 +76,12 @@ struct Part {
     name: String,
     last_good_ms: i64,
     fault: String,
+    /// Of a device: scans that were skipped because earlier ones took too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed_scans: Option<u64>,
+    /// Of a device: points whose scan is overdue by more than three of its periods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overdue_points: Option<u32>,
 }
 
 /// Answers until the program ends.
@@ -174,9 +180,16 @@ impl Vitals {
                 name: one.name,
                 last_good_ms: one.last_good.0,
                 fault: one.fault,
+                missed_scans: None,
+                overdue_points: None,
             };
-            all.into_iter().map(part).collect()
+            all.into_iter().map(part).collect::<Vec<_>>()
         };
+        let mut devices = parts(state.devices);
+        for (part, arrears) in devices.iter_mut().zip(state.arrears) {
+            part.missed_scans = Some(arrears.missed);
+            part.overdue_points = Some(arrears.overdue);
+        }
         Health {
             ok: loop_turned_ms < STALLED_MS
                 && state.turns > 0
@@ -195,7 +208,7 @@ impl Vitals {
             spool_fault: Some(spool.complaint()).filter(|fault| !fault.is_empty()),
             siren_fault,
             sound: spool.storage.is_sound(),
-            devices: parts(state.devices),
+            devices,
             outputs: parts(state.outputs),
         }
     }
@@ -240,20 +253,45 @@ impl Health {
                  fengsui_gateway_{name} {value}\n"
             );
         }
-        for (what, parts) in [("device", &self.devices), ("output", &self.outputs)] {
-            text += &format!(
-                "# HELP fengsui_gateway_{what}_up 1 without a fault\n\
-                 # TYPE fengsui_gateway_{what}_up gauge\n"
-            );
-            for part in parts {
-                let name =
-                    part.name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                let good = u64::from(part.fault.is_empty());
-                text += &format!("fengsui_gateway_{what}_up{{name=\"{name}\"}} {good}\n");
-            }
-        }
+        let up = |part: &Part| Some(u64::from(part.fault.is_empty()));
+        let overdue = |part: &Part| part.overdue_points.map(u64::from);
+        text += &series("device_up", "gauge", "1 without a fault", &self.devices, &up);
+        text += &series("output_up", "gauge", "1 without a fault", &self.outputs, &up);
+        text += &series(
+            "device_missed_scans_total",
+            "counter",
+            "Scans skipped because earlier ones took too long",
+            &self.devices,
+            &|part| part.missed_scans,
+        );
+        text += &series(
+            "device_overdue_points",
+            "gauge",
+            "Points whose scan is overdue by more than three periods",
+            &self.devices,
+            &overdue,
+        );
         text
     }
+}
+
+/// One number of each part.
+fn series(
+    what: &str,
+    kind: &str,
+    help: &str,
+    parts: &[Part],
+    value: &dyn Fn(&Part) -> Option<u64>,
+) -> String {
+    let mut text =
+        format!("# HELP fengsui_gateway_{what} {help}\n# TYPE fengsui_gateway_{what} {kind}\n");
+    for part in parts {
+        let name = part.name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        if let Some(value) = value(part) {
+            text += &format!("fengsui_gateway_{what}{{name=\"{name}\"}} {value}\n");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -279,7 +317,8 @@ mod tests {
             last_good: TimeMs(5),
             fault: "timeout".into(),
         };
-        let state = LoopState { devices: vec![device], ..LoopState::default() };
+        let arrears = vec![fengsui_scan::Arrears { missed: 7, overdue: 30 }];
+        let state = LoopState { devices: vec![device], arrears, ..LoopState::default() };
         let (turns, seen) = watch::channel(state);
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
         let (complaint, siren_fault) = watch::channel(String::new());
@@ -300,7 +339,10 @@ mod tests {
         turns.send_modify(|state| (state.turns, state.turned_at) = (1, clock.mono_ms()));
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 200") && said.contains(r#""ok":true"#), "{said}");
-        assert!(said.contains(r#""fault":"timeout""#), "{said}");
+        assert!(
+            said.contains(r#""fault":"timeout","missed_scans":7,"overdue_points":30"#),
+            "{said}"
+        );
         complaint.send_replace("写不了  |  cannot be written".to_owned());
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 503") && said.contains("写不了  |  cannot"), "{said}");
@@ -308,6 +350,8 @@ mod tests {
         assert!(said.contains("fengsui_gateway_siren_state_failing 1\n"), "{said}");
         assert!(said.contains("fengsui_gateway_device_up{name=\"gas \\\"2\\\"\"} 0\n"), "{said}");
         assert!(said.contains("fengsui_gateway_loop_turns_total 1\n"), "{said}");
+        let overdue = "fengsui_gateway_device_overdue_points{name=\"gas \\\"2\\\"\"} 30\n";
+        assert!(said.contains(overdue), "{said}");
     }
 
     #[tokio::test]

@@ -163,8 +163,12 @@ fn as_text(reports: &[Report]) -> String {
                 report.file, report.points, report.alarms, report.points, report.alarms
             );
             for device in &report.devices {
+                let ms = device.answer_within_ms;
+                let within =
+                    ms.map_or_else(String::new, |ms| format!("，平均须在 {ms:.0} ms 内应答"));
+                let within_en = ms.map_or_else(String::new, |ms| format!(", {ms:.0} ms for each"));
                 text += &format!(
-                    "  {}：{} 个测点，每轮 {} 次读取，每秒 {:.1} 次 | {} points, {} reads a round\n",
+                    "  {}：{} 个测点，每轮 {} 次读取，每秒 {:.1} 次{within} | {} points, {} reads a round{within_en}\n",
                     device.name,
                     device.points,
                     device.requests,
@@ -195,6 +199,11 @@ fn lines(report: &Report) -> String {
             bus.name,
             bus.devices,
             bus.used_percent
+        );
+        let start_s = bus.start_ms.div_ceil(1_000);
+        text += &format!(
+            "    启动后 {start_s} 秒内都应有读数；对其他读取长度不应答的设备最迟 | after a start every device \
+             has been read within {start_s} s; last those that answer no other length\n"
         );
         text += match bus.rs485 {
             Some("kernel") => {

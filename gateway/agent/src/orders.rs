@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use fengsui_alerting::limits::{LimitFault, LimitSet};
 use fengsui_alerting::{Plan, PlanFault, PointRef};
-use fengsui_scan::Problem;
+use fengsui_scan::{PointSet, Problem, Valve};
 use fengsui_telemetry::wire::{
     LimitsOrder, WireFault, decode_catalogue, decode_limits, decode_limits_order,
 };
@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 use crate::config::{AlarmSettings, Config, Ground, numbered, revision_of};
 use crate::fresh::{self, Kept};
 use crate::packed::Packed;
+use crate::reach;
 
 /// Orders that wait for their check. One is made in a day; when full, the newest is dropped and
 /// the centre sends it again.
@@ -188,8 +189,9 @@ pub(crate) fn check(
 /// Brings a configuration to the limits that the centre ordered before the restart.
 pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
     match kept(&config) {
-        Ok(Some((order, limits))) => {
+        Ok(Some((order, limits, alarmed))) => {
             let LimitsOrder { number, revision, .. } = order;
+            config.alarmed = Arc::new(alarmed);
             info!(number, %revision, file = %config.limits_revision, "limits of the centre are in force, not the file of the site");
             (config.limits, config.limits_revision) = (limits, revision);
             (config, Some(order))
@@ -205,16 +207,16 @@ pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
 /// What would judge by this configuration: the limits that [`recall`] brings it to.
 pub(crate) fn judged(config: &Config) -> Plan {
     match kept(config) {
-        Ok(Some((order, limits))) => config.ground().plan(&limits, order.revision, &PointRef),
+        Ok(Some((order, limits, _))) => config.ground().plan(&limits, order.revision, &PointRef),
         Ok(None) | Err(_) => config.plan(),
     }
 }
 
-/// The order on disk, checked against this configuration.
+/// The order on disk, checked against this configuration, and the points that come first by it.
 ///
 /// # Errors
 /// It does not fit: the engine's own check included.
-pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet)>, Refusal> {
+pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet, PointSet)>, Refusal> {
     let Ok(payload) = fs::read(config.data.join(FILE)) else { return Ok(None) };
     let Some(key) = config.centre_key else {
         warn!(
@@ -232,7 +234,7 @@ pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet)>, R
     if !faults.is_empty() {
         return Err(Refusal::Plan { number, faults });
     }
-    Ok(Some((order, limits)))
+    Ok(Some((order, limits, reach::alarmed(&plan, &config.site.valves))))
 }
 
 /// Takes orders until nobody can send any.
@@ -250,6 +252,9 @@ pub(crate) struct Keeper {
     pub(crate) held: Option<LimitsOrder>,
     /// The alarm loop.
     pub(crate) to_loop: mpsc::Sender<Plan>,
+    /// The readers: which points come before others.
+    pub(crate) first: watch::Sender<Arc<PointSet>>,
+    pub(crate) valves: Vec<Valve>,
     /// Why the last one was refused, for the heartbeat.
     pub(crate) fault: watch::Sender<String>,
 }
@@ -297,6 +302,7 @@ impl Keeper {
             Checked::New { order, limits } => (order, limits),
         };
         let LimitsOrder { number, revision, .. } = order;
+        let alarmed = reach::alarmed(&ground.plan(&limits, revision, &PointRef), &self.valves);
         let plan = ground.plan(&limits, revision, &numbered(&self.numbers));
         let faults = plan.faults();
         if !faults.is_empty() {
@@ -307,6 +313,7 @@ impl Keeper {
         }
         info!(number, %revision, "limits of the centre are taken");
         self.held = Some(order);
+        self.first.send_replace(Arc::new(alarmed));
         Ok(Some(plan))
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use fengsui_alerting::{Condition, Derived, Plan, Subject};
-use fengsui_scan::{PointSet, Problem, Site, SiteFault, worst_cases};
+use fengsui_scan::{PointSet, Problem, Site, SiteFault, Valve, worst_cases};
 use serde::Serialize;
 
 /// From a reading in the gateway to its siren's output: decoding, queue, engine, a board under load.
@@ -36,8 +36,9 @@ pub struct Reach {
 
 /// The points whose value an alarm or a watched valve waits for: read before all others on a line
 /// that is asked for more than it can carry. That a sensor is silent, bad, frozen or out
-/// of range may be alarmed on every point, and puts none before the others.
-pub(crate) fn alarmed(plan: &Plan, site: &Site) -> PointSet {
+/// of range may be alarmed on every point, and puts none before the others. The plan numbers points
+/// as the catalogue does.
+pub(crate) fn alarmed(plan: &Plan, valves: &[Valve]) -> PointSet {
     let mut points = PointSet::default();
     for spec in &plan.alarms {
         let Subject::Point(own) = spec.subject else { continue };
@@ -63,7 +64,7 @@ pub(crate) fn alarmed(plan: &Plan, site: &Site) -> PointSet {
             | Condition::Unjudged => {}
         }
     }
-    points.extend(site.valves.iter().flat_map(|valve| [valve.demand, valve.open, valve.closed]));
+    points.extend(valves.iter().flat_map(|valve| [valve.demand, valve.open, valve.closed]));
     points
 }
 

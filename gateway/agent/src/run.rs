@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
-use fengsui_scan::{BusSpec, Link, PointSet};
+use fengsui_scan::{BusSpec, Link};
 use fengsui_telemetry::wire::DeviceHealth;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted};
 use crate::bus::shared::{Member, SharedBus};
-use crate::bus::{Bus, Memories, SCANS_MAX};
+use crate::bus::{Bus, First, Memories, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
@@ -171,17 +171,17 @@ async fn once(
     let clock = lasting.clock;
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
     let (config, held) = recall.await.context("start")?;
-    let config = Arc::new(config);
-    let (alarm_loop, spool, thread, begun) = {
-        let config = Arc::clone(&config);
-        let out = (lasting.siren.clone(), lasting.state.clone(), lasting.healths.clone());
-        let begin = move || begin(&config, clock, out);
-        tokio::task::spawn_blocking(begin).await.context("start")??
-    };
+    let out = (lasting.siren.clone(), lasting.state.clone(), lasting.healths.clone());
+    let begin = move || (begin(&config, clock, out), config.begun());
+    let (parts, config) = tokio::task::spawn_blocking(begin).await.context("start")?;
+    let (alarm_loop, spool, thread, begun) = parts?;
+    let alarm_loop = alarm_loop.laid_anew();
     let Begun { identity, numbers, in_memory } = begun;
+    let points = numbers.len();
     let (to_loop, limits) = mpsc::channel(1);
     let (fault, limits_fault) = watch::channel(String::new());
     let catalogue = identity.catalogue.clone();
+    let (first, read_first) = watch::channel(Arc::clone(&config.alarmed));
     let orders = start_keeper(&config, |key| Keeper {
         key,
         gateway: config.site.gateway.clone(),
@@ -191,6 +191,8 @@ async fn once(
         numbers,
         held,
         to_loop,
+        first,
+        valves: config.site.valves.clone(),
         fault,
     });
     lasting.surround(&config, &spool);
@@ -198,12 +200,11 @@ async fn once(
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     let mut remembered = std::mem::take(&mut lasting.remembered);
-    let alarms = Arc::clone(&config.alarmed);
-    for bus in buses_of(&config, &alarms, clock) {
+    for bus in buses_of(&config, &read_first, clock) {
         let before = remembered.recall(None, &bus.device);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
-    for bus in lines_of(&config, &alarms, clock) {
+    for bus in lines_of(&config, &read_first, clock) {
         let before = remembered.of_line(&bus.spec.kind);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
@@ -226,7 +227,7 @@ async fn once(
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
     });
-    say_begun(&config, lasting);
+    say_begun(&config, points, lasting);
     let projection = Projection::start(&config, clock);
     // Everybody has what it needs of it.
     let reached = config.uplink.clone();
@@ -255,10 +256,10 @@ async fn once(
     ended
 }
 
-fn say_begun(config: &Config, lasting: &mut Lasting) {
+fn say_begun(config: &Config, points: usize, lasting: &mut Lasting) {
     info!(
         gateway = %config.site.gateway,
-        points = config.site.catalogue.points.len(),
+        points,
         devices = config.site.devices.len(),
         "gateway runs"
     );
@@ -367,13 +368,13 @@ fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
     Engine::new(plan).map_err(|faults| anyhow!("limits were changed after their check: {faults:?}"))
 }
 
-fn buses_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<Bus> {
+fn buses_of(config: &Config, first: &First, clock: Clock) -> Vec<Bus> {
     let site = &config.site;
     let bus = |(index, device): (usize, &fengsui_scan::Device)| Bus {
         index,
         device: device.clone(),
         mappings: site.mappings_of(index).into(),
-        alarms: Arc::clone(alarms),
+        first: first.clone(),
         clock,
     };
     let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
@@ -381,7 +382,7 @@ fn buses_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<Bus> {
     all.filter(|bus| alone(bus) && !bus.mappings.is_empty()).collect()
 }
 
-fn lines_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<SharedBus> {
+fn lines_of(config: &Config, first: &First, clock: Clock) -> Vec<SharedBus> {
     let site = &config.site;
     if site.buses.is_empty() {
         return Vec::new();
@@ -394,7 +395,7 @@ fn lines_of(config: &Config, alarms: &Arc<PointSet>, clock: Clock) -> Vec<Shared
     let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
         spec: spec.clone(),
         members: site.devices_on(bus).into_iter().map(member).collect(),
-        alarms: Arc::clone(alarms),
+        first: first.clone(),
         clock,
     };
     let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());

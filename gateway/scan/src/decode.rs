@@ -26,6 +26,9 @@ pub enum Raw {
     Float(f64),
 }
 
+/// Of the smallest register: a scale that makes infinity of it fits no value.
+const WORD_MAX: f64 = 65_535.0;
+
 /// raw × scale + offset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {
@@ -37,10 +40,10 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// None where the scale is 0, or one of both is not finite.
+    /// None where the scale is 0, one of both is not finite, or a register becomes infinite by them.
     #[must_use]
     pub fn new(scale: f64, offset: f64) -> Option<Self> {
-        if scale == 0.0 || !scale.is_finite() || !offset.is_finite() {
+        if scale == 0.0 || !(scale.abs() * WORD_MAX + offset.abs()).is_finite() {
             return None;
         }
         let exact = Decimal::shortest(scale).zip(Decimal::shortest(offset));

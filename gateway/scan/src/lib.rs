@@ -25,7 +25,7 @@ pub use condition::{
     Status, Table, TableFault, UnitCode, Verdict,
 };
 pub use decode::{Raw, Scaling, decode_bit, decode_words};
-pub use line::{Heard, Line, Tally, Turn, WorstCase, worst_cases};
+pub use line::{Heard, Line, Tally, Turn, WorstCase, start_ms, worst_cases};
 pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
 pub use point_set::PointSet;
@@ -35,7 +35,9 @@ pub use rtu::{
     Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
     crc16, progress, reply_bytes, request_frame,
 };
-pub use schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step};
+pub use schedule::{
+    Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step,
+};
 pub use shutoff::{
     Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
 };

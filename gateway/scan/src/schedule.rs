@@ -9,6 +9,7 @@
 //!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
 //!   so that a device that was rebuilt is read whole again.
 
+mod arrears;
 mod remembered;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::pdu::{Payload, ReadRequest, check};
 use crate::plan::{Block, Item, Places, split, time_of};
 use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
+pub use arrears::Arrears;
 pub use remembered::Remembered;
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
@@ -209,12 +211,17 @@ impl Scanner {
     /// The same, told which points carry an alarm: they are read before others that are due.
     #[must_use]
     pub fn with_alarms(mut self, points: &PointSet) -> Self {
+        self.set_alarms(points);
+        self
+    }
+
+    /// Other points carry an alarm from now on.
+    pub fn set_alarms(&mut self, points: &PointSet) {
         let own = (0_u32..).zip(self.places.points.iter());
         self.alarms = own.filter(|(_, m)| points.contains(m.point)).map(|(at, _)| at).collect();
         for slot in &mut self.slots {
             slot.class = class_of(&slot.block, &self.alarms);
         }
-        self
     }
 
     /// The device that is read.
@@ -266,10 +273,12 @@ impl Scanner {
         self.health
     }
 
-    /// Scans that were skipped because earlier ones took too long.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.missed
+    /// A device that is dead is asked again now, as if it had just died: what kept it silent may be
+    /// over.
+    pub fn probe_now(&mut self, now: u64) {
+        if let Health::Dead { probe_at, wait_ms, .. } = &mut self.health {
+            (*probe_at, *wait_ms) = (now.min(*probe_at), PROBE_FIRST_MS);
+        }
     }
 
     /// The requests of one round and their periods, ms, for `check` and logs.

@@ -58,7 +58,14 @@ impl Bench {
         self.scans += 10;
         let te = self.alarm_loop.clock.wall() + self.scans;
         let readings = vec![(0, Reading::Good(a)), (1, Reading::Good(b))];
-        let scanned = Scanned { device: 0, te, readings, answered: Some(te), fault: None };
+        let scanned = Scanned {
+            device: 0,
+            te,
+            readings,
+            answered: Some(te),
+            fault: None,
+            arrears: Arrears::default(),
+        };
         self.alarm_loop.scanned(scanned);
     }
 
@@ -174,7 +181,8 @@ fn the_button_silences_and_a_bad_reading_does_not() {
     let te = bench.alarm_loop.clock.wall() + 100;
     let readings = vec![(0, Reading::Bad(Fault::Timeout))];
     let fault = Some(Fault::Timeout);
-    bench.alarm_loop.scanned(Scanned { device: 0, te, readings, answered: None, fault });
+    let arrears = Arrears::default();
+    bench.alarm_loop.scanned(Scanned { device: 0, te, readings, answered: None, fault, arrears });
     assert_eq!(bench.sounding(), ["GW-01/A/H"]);
     assert_eq!(bench.alarm_loop.state.devices[0].fault, "timeout");
     bench.jobs();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_scan::{
-    BusKind, Device, Health, Link, Mapping, Master, PointSet, Remembered, Scanner, Step,
+    Arrears, BusKind, Device, Health, Link, Mapping, Master, PointSet, Remembered, Scanner, Step,
 };
 use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tokio::sync::{mpsc, watch};
@@ -50,7 +50,12 @@ pub(crate) struct Scanned {
     pub(crate) answered: Option<TimeMs>,
     /// Its present fault.
     pub(crate) fault: Option<Fault>,
+    /// What it is behind with.
+    pub(crate) arrears: Arrears,
 }
+
+/// Points that are read before others; other limits make them others while readers run.
+pub(crate) type First = watch::Receiver<Arc<PointSet>>;
 
 /// What readers that end give back, for the next configuration.
 #[derive(Debug, Default)]
@@ -91,8 +96,7 @@ pub(crate) struct Bus {
     pub(crate) device: Device,
     /// Shared by every start of the reader.
     pub(crate) mappings: Arc<[Mapping]>,
-    /// Points that are read before others.
-    pub(crate) alarms: Arc<PointSet>,
+    pub(crate) first: First,
     pub(crate) clock: Clock,
 }
 
@@ -115,6 +119,7 @@ impl Bus {
                 readings: scanner.all_bad(Fault::ReaderFailed),
                 answered: None,
                 fault: Some(Fault::ReaderFailed),
+                arrears: Arrears::default(),
             }]
         };
         let kept = Kept { name: &self.device.name, clock: self.clock, failed: &failed };
@@ -129,7 +134,7 @@ impl Bus {
     ) -> Memories {
         let mut scanner =
             Scanner::new(self.device.clone(), Arc::clone(&self.mappings), self.clock.mono_ms())
-                .with_alarms(&self.alarms)
+                .with_alarms(&self.first.borrow())
                 .recalling(remembered);
         self.scan(&mut scanner, scans, stop).await;
         let points = scanner.into_memory().map(|one| (None, one)).into_iter().collect();
@@ -137,7 +142,7 @@ impl Bus {
     }
 
     async fn scan(
-        self,
+        mut self,
         scanner: &mut Scanner,
         scans: mpsc::Sender<Scanned>,
         mut stop: watch::Receiver<bool>,
@@ -150,10 +155,13 @@ impl Bus {
         let (unit, patience) =
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut health = scanner.health();
-        let mut last = TimeMs::MIN;
+        let (mut last, mut behind) = (TimeMs::MIN, Behind::default());
         loop {
             if *stop.borrow() {
                 return;
+            }
+            if self.first.has_changed().unwrap_or(false) {
+                scanner.set_alarms(&self.first.borrow_and_update());
             }
             let request = match scanner.next(clock.mono_ms()) {
                 Step::Read(request) => request,
@@ -175,12 +183,15 @@ impl Bus {
                 health = scanner.health();
             }
             let fault = fault_of(health);
+            let arrears = scanner.arrears(clock.mono_ms());
+            behind.say(&self.device.name, arrears);
             let scanned = Scanned {
                 device: self.index,
                 te: answer.stamp.te(arrival),
                 readings: answer.readings,
                 answered: fault.is_none().then_some(arrival),
                 fault,
+                arrears,
             };
             if scans.send(scanned).await.is_err() {
                 return;
@@ -236,6 +247,29 @@ where
 /// clock that was really set back is followed.
 fn after(wall: TimeMs, last: TimeMs) -> TimeMs {
     if (0..=SAME_MS).contains(&last.since(wall)) { last + 1 } else { wall }
+}
+
+/// Says when a device falls behind, and when it has caught up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind(bool);
+
+impl Behind {
+    fn say(&mut self, device: &str, Arrears { missed, overdue }: Arrears) {
+        let now = overdue > 0;
+        if now != std::mem::replace(&mut self.0, now) {
+            if now {
+                warn!(
+                    device,
+                    points = overdue,
+                    missed,
+                    "is asked for more than it answers in time: points are overdue; lengthen \
+                     period_ms or merge registers"
+                );
+            } else {
+                info!(device, missed, "has caught up: no point is overdue");
+            }
+        }
+    }
 }
 
 fn fault_of(health: Health) -> Option<Fault> {

@@ -56,6 +56,28 @@ impl fmt::Display for Opener {
     }
 }
 
+impl Opener {
+    /// What to do about a line that does not open. The library that opens ports has kinds of its
+    /// own: a port that somebody else has locked is "not found".
+    fn mend(&self, fault: &io::Error) -> &'static str {
+        let Self::Serial { path, .. } = self else {
+            return "请检查网线、转换器的 IP 和端口 | check cable, address and port of the converter";
+        };
+        let (there, kind) = (path.exists(), fault.kind());
+        if kind == io::ErrorKind::PermissionDenied {
+            "没有权限，请将用户加入 dialout 组 | no permission: join group dialout"
+        } else if !there {
+            "没有该串口，请检查 path（建议 /dev/serial/by-id/…）| no such port: check path"
+        } else if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) {
+            "串口被其他程序占用：如网关正在运行，请先停下再试 | another program has the port: a running \
+             gateway must be stopped first"
+        } else {
+            "不是串口设备，或不支持这些参数，请检查 path、波特率和校验 | not a serial port, or not with \
+             these settings: check path, baud rate and parity"
+        }
+    }
+}
+
 /// Both directions of a line.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
@@ -66,8 +88,8 @@ pub(crate) struct RtuLine {
     stream: Option<Box<dyn Duplex>>,
     master: Master,
     clock: Clock,
-    /// The opening failed, and was logged.
-    failed: bool,
+    /// Why the opening failed last, with the mend; it was logged.
+    refusal: Option<String>,
 }
 
 impl fmt::Debug for RtuLine {
@@ -80,7 +102,7 @@ impl fmt::Debug for RtuLine {
 impl RtuLine {
     pub(super) fn new(opener: Opener, settings: SerialSettings, echo: Echo, clock: Clock) -> Self {
         let master = Master::new(Timing::new(&settings), echo, clock.line_us());
-        Self { opener, stream: None, master, clock, failed: false }
+        Self { opener, stream: None, master, clock, refusal: None }
     }
 
     /// What is known of the line from the reader before; without that somebody may have asked
@@ -92,6 +114,11 @@ impl RtuLine {
             None => self.master.strange(patience_us),
         };
         self
+    }
+
+    /// Why the line does not open; none while it does.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     pub(super) fn into_master(self) -> Master {
@@ -232,13 +259,15 @@ impl RtuLine {
             Ok(stream) => {
                 info!(line = %self.opener, "line opened");
                 self.stream = Some(stream);
-                self.failed = false;
+                self.refusal = None;
                 true
             }
             Err(fault) => {
-                if !std::mem::replace(&mut self.failed, true) {
-                    warn!(line = %self.opener, %fault, mend = mend(&fault), "line does not open");
+                let mend = self.opener.mend(&fault);
+                if self.refusal.is_none() {
+                    warn!(line = %self.opener, %fault, mend, "line does not open");
                 }
+                self.refusal = Some(format!("{}：{mend}（{fault}）", self.opener));
                 false
             }
         }
@@ -276,17 +305,6 @@ fn serial(
         direction::hand_over(&port, bus, path);
     }
     Ok(Box::new(port))
-}
-
-/// What to do about a port that does not open.
-fn mend(fault: &io::Error) -> &'static str {
-    match fault.raw_os_error() {
-        Some(2) => "没有该串口，请检查 path（建议 /dev/serial/by-id/…）| no such port: check path",
-        Some(13) => "没有权限，请将用户加入 dialout 组 | no permission: join group dialout",
-        Some(16) => "串口被其他程序占用 | another program has the port",
-        Some(25) => "不是串口设备，请检查 path | not a serial port: check path",
-        _ => "请检查接线、转换器与参数 | check wiring, converter and settings",
-    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fengsui_scan::{BusSpec, Device, Heard, Line, Mapping, PointSet, Scanner, Tally, Timing, Turn};
+use fengsui_scan::{Arrears, BusSpec, Device, Heard, Line, Mapping, Scanner, Tally, Timing, Turn};
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::wire::{Exchange, Wire};
-use super::{Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
+use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
 use crate::clock::Clock;
 
 /// How often a line says in the log how it does.
@@ -31,8 +31,7 @@ pub(crate) struct Member {
 pub(crate) struct SharedBus {
     pub(crate) spec: BusSpec,
     pub(crate) members: Vec<Member>,
-    /// Points that are read before others.
-    pub(crate) alarms: Arc<PointSet>,
+    pub(crate) first: First,
     pub(crate) clock: Clock,
 }
 
@@ -61,6 +60,7 @@ impl SharedBus {
             readings: scanner.all_bad(Fault::ReaderFailed),
             answered: None,
             fault: Some(Fault::ReaderFailed),
+            arrears: Arrears::default(),
         }
     }
 
@@ -73,14 +73,15 @@ impl SharedBus {
         let before = remembered.lines.pop().map(|(_, master)| master);
         let patience = self.members.iter().map(|member| member.device.timeout_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default().into());
+        let strange = before.is_none();
         let wire = Wire::on(&self.spec, self.clock).recalling(before, patience);
-        self.serve(wire, scans, stop, remembered).await
+        self.serve((wire, strange), scans, stop, remembered).await
     }
 
-    /// Serves the devices over this wire.
+    /// Serves the devices over this wire, which others may have used just before.
     pub(super) async fn serve(
         self,
-        mut wire: Wire,
+        (mut wire, strange): (Wire, bool),
         scans: mpsc::Sender<Scanned>,
         stop: watch::Receiver<bool>,
         mut remembered: Memories,
@@ -88,11 +89,12 @@ impl SharedBus {
         let now = self.clock.mono_ms();
         let scanner = |member: &Member| {
             Scanner::new(member.device.clone(), Arc::clone(&member.mappings), now)
-                .with_alarms(&self.alarms)
+                .with_alarms(&self.first.borrow())
                 .recalling(remembered.recall(Some(&self.spec.kind), &member.device))
         };
         let scanners = self.members.iter().map(scanner).collect();
-        let mut line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        let line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        let mut line = if strange { line.doubting() } else { line };
         // Of points that are no more.
         drop(remembered);
         self.take_turns(&mut wire, &mut line, scans, stop).await;
@@ -111,10 +113,14 @@ impl SharedBus {
         mut stop: watch::Receiver<bool>,
     ) {
         let clock = self.clock;
-        let mut last = vec![TimeMs::MIN; self.members.len()];
+        let mut last = vec![(TimeMs::MIN, Behind::default()); self.members.len()];
+        let mut first = self.first.clone();
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
         while !*stop.borrow() {
             report.say(&self.spec.name, line, clock.mono_ms());
+            if first.has_changed().unwrap_or(false) {
+                line.set_alarms(&first.borrow_and_update());
+            }
             let (place, unit, request, patience) = match line.next(clock.mono_ms()) {
                 Turn::Ask { device, unit, request, patience_us } => {
                     (device, unit, request, Duration::from_micros(patience_us))
@@ -128,7 +134,9 @@ impl SharedBus {
                     }
                 }
             };
-            let (Some(member), Some(last)) = (self.members.get(place), last.get_mut(place)) else {
+            let (Some(member), Some((last, behind))) =
+                (self.members.get(place), last.get_mut(place))
+            else {
                 continue;
             };
             let began = clock.line_us();
@@ -139,6 +147,7 @@ impl SharedBus {
             wire.settle().await;
             let busy_us = clock.line_us().saturating_sub(began);
             let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
+            behind.say(&member.device.name, scanned.arrears);
             if scans.send(scanned).await.is_err() {
                 return;
             }
@@ -185,6 +194,7 @@ fn take(
         readings: answer.readings,
         answered: fault.is_none().then_some(arrival),
         fault,
+        arrears: line.arrears(place, clock.mono_ms()),
     }
 }
 

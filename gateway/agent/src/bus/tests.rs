@@ -109,6 +109,7 @@ async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
             readings: scanner.all_bad(Fault::ReaderFailed),
             answered: None,
             fault: Some(Fault::ReaderFailed),
+            arrears: Arrears::default(),
         }]
     };
     let kept = Kept { name: "plc", clock: Clock::start(), failed: &failed };

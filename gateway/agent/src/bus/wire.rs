@@ -66,6 +66,14 @@ impl Wire {
         }
     }
 
+    /// Why the line does not open; none while it does, and over Modbus TCP.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Rtu(line) => line.refusal(),
+            Self::Tcp(..) => None,
+        }
+    }
+
     /// What slaves of a line may still send.
     pub(crate) fn into_master(self) -> Option<Master> {
         match self {

@@ -6,6 +6,8 @@ use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
 use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault, Valve};
 use fengsui_telemetry::Point;
 
+use super::budget;
+
 /// Tags that a hint names; how many there are it says in any case.
 const TAGS_SHOWN: usize = 5;
 
@@ -15,6 +17,7 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     hints.extend(references(site));
     hints.extend(over_range(site, limits));
     hints.extend(late_demands(site));
+    hints.extend(budget::hints(site));
     hints
 }
 
@@ -39,8 +42,9 @@ fn unverified(site: &Site) -> Vec<SiteFault> {
     used.map(hint).collect()
 }
 
-/// Addresses that look like the five digits of a manual, 40001 for the first holding register.
-/// A profile's own addresses are what they are.
+/// Addresses that look like the five digits of a manual, 40001 for the first holding register: all
+/// of a device, or some beside others that would lie in the same table. A profile's own addresses
+/// are what they are.
 fn references(site: &Site) -> Vec<SiteFault> {
     let mut hints = Vec::new();
     for (device, _) in site.profiles.iter().enumerate().filter(|(_, used)| used.is_none()) {
@@ -50,18 +54,25 @@ fn references(site: &Site) -> Vec<SiteFault> {
             let (last, word) = (first + 9_998, function.word());
             let of_table = |m: &&Mapping| m.device == device && m.function == function;
             let mappings: Vec<&Mapping> = site.mappings.iter().filter(of_table).collect();
-            let looks = |m: &&Mapping| (first..=last).contains(&m.address);
-            let Some(one) = mappings.first().filter(|_| mappings.iter().all(looks)) else {
+            let looks = |m: &&&Mapping| (first..=last).contains(&m.address);
+            let (alike, others): (Vec<&Mapping>, Vec<&Mapping>) =
+                mappings.iter().partition(|m| looks(m));
+            let small = |m: &&Mapping| m.address <= last - first;
+            let Some(one) = alike.first().filter(|_| others.iter().all(small)) else {
                 continue;
             };
-            let (count, address, wire) = (mappings.len(), one.address, one.address - first);
+            let (count, address, wire) = (alike.len(), one.address, one.address - first);
+            let (all_zh, all) = match others.len() {
+                0 => ("都", format!("all {count}")),
+                _ => ("（其余都很小）", format!("{count} of the")),
+            };
             let problem = Problem::Said(
                 format!(
-                    "该设备的 {count} 个 {word} 地址都在 {first} 到 {last} 之间，像 5 位参考编号；若是，请各减 \
+                    "该设备的 {count} 个 {word} 地址{all_zh}在 {first} 到 {last} 之间，像 5 位参考编号；若是，请各减 \
                      {first}（{address} 写 {wire}）"
                 ),
                 format!(
-                    "all {count} {word} addresses of this device lie in {first} to {last} and look \
+                    "{all} {word} addresses of this device lie in {first} to {last} and look \
                      like five-digit reference numbers; if they are, subtract {first} from each \
                      ({address} becomes {wire})"
                 ),
@@ -208,7 +219,10 @@ mod tests {
         ];
         let numbers = told_of(&[row("A", 40_011), row("B", 40_012)]);
         check(&numbers, &[&["unverified"], &wanted]);
-        check(&told_of(&[row("A", 40_011), row("B", 12)]), &[&["unverified"]]);
+        let among =
+            ["points.csv:4 [address] \"40007\"", "1 个 holding 地址（其余都很小）", "40007 写 6"];
+        check(&told_of(&[row("A", 12), row("B", 40_007)]), &[&["unverified"], &among]);
+        check(&told_of(&[row("A", 40_011), row("B", 20_000)]), &[&["unverified"]]);
     }
 
     #[test]
@@ -230,6 +244,28 @@ mod tests {
         );
         let weaker = "A,HH,50,P1\nA,RANGE,,P3\n";
         check(&told(rows, weaker), &[&["unverified"], &["[high] \"A\"", "气体"]]);
+    }
+
+    #[test]
+    fn a_device_that_is_asked_too_often_is_told_with_those_at_the_same_address() {
+        let row = |tag: &str, device: &str, ms: u32| {
+            format!("{tag},n,a,level,%,0,100,{device},holding,0,u16,{ms},\n")
+        };
+        let site = |host: &str| {
+            format!(
+                "{SITE}[[device]]\nname = \"two\"\nkind = \"modbus-tcp\"\nunit = 2\nhost = \"{host}\"\n"
+            )
+        };
+        // 25 questions a second each: 40 ms for an answer, or 20 where two share it.
+        let rows = [row("A", "plc", 40), row("B", "two", 39)].concat();
+        let wanted = [
+            "site.toml [device.name] \"plc, two\"",
+            "每秒被问 51 次",
+            "不得超过 19.7 ms",
+            "an estimate",
+        ];
+        check(&told_of(&site("127.0.0.1"), &rows, ""), &[&["unverified"], &wanted]);
+        check(&told_of(&site("127.0.0.3"), &rows, ""), &[&["unverified"]]);
     }
 
     #[test]

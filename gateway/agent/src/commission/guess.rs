@@ -272,8 +272,8 @@ async fn words(
     if let Some(code) = busy {
         return Ok(Err(code));
     }
-    let line = format!("{} 从机 unit {}", args.line.name(), args.unit);
-    Err(Said::unreachable(&line, why))
+    let named = format!("{} 从机 unit {}", args.line.name(), args.unit);
+    Err(Said::unreachable(&named, line.refusal().unwrap_or(why)))
 }
 
 /// Headings of the sheet in the order of [`row`].

@@ -157,6 +157,9 @@ fn openable(path: &Path) -> Result<(), String> {
         Err(fault) if fault.kind() == std::io::ErrorKind::PermissionDenied => {
             Err(format!("{fault}；把用户加入 dialout 组 / add the user to the group dialout"))
         }
+        Err(fault) if fault.kind() == std::io::ErrorKind::ResourceBusy => {
+            Err(format!("{fault}；串口被其他程序占用 / another program has the port"))
+        }
         Err(fault) => Err(fault.to_string()),
     }
 }
@@ -172,6 +175,14 @@ impl Line {
                 let patience = Duration::from_millis(device.timeout_ms.into());
                 Self::Wire(Wire::on(spec, clock).recalling(None, patience))
             }
+        }
+    }
+
+    /// Why it does not open, with the mend; none while it does, and where nothing is known.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Wire(wire) => wire.refusal(),
         }
     }
 

@@ -165,7 +165,7 @@ fn as_json(config: &Path, site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> Str
             json!({
                 "name": device.name, "line": line_name(site, device), "unit": device.unit,
                 "answers": said.answers, "requests": said.requests,
-                "fault": said.fault.map(Fault::word),
+                "fault": said.fault.map(Fault::word), "line_fault": said.refusal,
             })
         })
         .collect();
@@ -185,6 +185,8 @@ struct DeviceSaid {
     requests: usize,
     answers: usize,
     fault: Option<Fault>,
+    /// Why the line does not open.
+    refusal: Option<String>,
 }
 
 /// The devices that were asked, in the order of the site.
@@ -195,6 +197,7 @@ fn devices<'a>(site: &'a Site, heard: &[Heard]) -> Vec<(&'a fengsui_scan::Device
         entry.requests += 1;
         entry.answers += usize::from(one.answered);
         entry.fault = one.fault;
+        entry.refusal.clone_from(&one.refusal);
     }
     said.into_iter().filter_map(|(index, said)| Some((site.devices.get(index)?, said))).collect()
 }
@@ -212,7 +215,14 @@ fn as_text(site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> String {
         table.add_row(cells(row.point, &row.seen, row.rtt_ms));
     }
     let mut out = format!("{table}\n");
-    out += &mends(rows.iter().map(|row| row.seen.reading));
+    let refusals: BTreeMap<usize, &str> =
+        heard.iter().filter_map(|one| Some((one.device, one.refusal.as_deref()?))).collect();
+    // What is known of the line is better than what is usual.
+    let unexplained = rows.iter().filter(|row| !refusals.contains_key(&row.device));
+    out += &mends(unexplained.map(|row| row.seen.reading));
+    for refusal in refusals.values().collect::<BTreeSet<_>>() {
+        out += &format!("▸ {refusal}\n");
+    }
     for (device, said) in devices(site, heard) {
         let (line, unit) = (line_name(site, device), device.unit);
         let DeviceSaid { requests, answers, .. } = said;

@@ -35,6 +35,8 @@ pub(super) struct Heard {
     pub(super) answered: bool,
     /// How this request failed.
     pub(super) failed: Option<Fault>,
+    /// Why the line to it does not open, with the mend.
+    pub(super) refusal: Option<String>,
     /// How the device does now.
     pub(super) fault: Option<Fault>,
     pub(super) points: Vec<Seen>,
@@ -186,6 +188,7 @@ impl Asked {
             rtt: heard.rtt,
             answered,
             failed,
+            refusal: line.refusal().map(str::to_owned),
             points: points.collect(),
             fault: match self.scanner.health() {
                 Health::Healthy => None,

@@ -177,7 +177,8 @@ async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen:
         // A device may close the connection over a unit that it does not know.
         Outcome::Lost => return,
         Outcome::Unreachable => {
-            seen.lost = Some(format!("line lost at unit {unit}"));
+            let lost = || format!("line lost at unit {unit}");
+            seen.lost = Some(line.refusal().map_or_else(lost, str::to_owned));
             return;
         }
         Outcome::Data(_) | Outcome::Exception(_) => {}

@@ -80,6 +80,8 @@ fn keeper(config: &Config) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<Str
         numbers: [7].into(),
         held: None,
         to_loop,
+        first: watch::channel(Arc::default()).0,
+        valves: Vec::new(),
         fault,
     };
     (keeper, plans, faults)
@@ -90,6 +92,7 @@ fn an_order_is_taken_once_and_comes_back_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let (mut keeper, _plans, _faults) = keeper(&config);
+    let read_first = keeper.first.subscribe();
     let first = order(2, 1_000, NEW);
     let plan = keeper.take(&signed(1, &first)).unwrap().expect("new");
     assert_eq!(plan.revision, revision_of(NEW.as_bytes()));
@@ -98,7 +101,10 @@ fn an_order_is_taken_once_and_comes_back_after_a_restart() {
     assert_eq!(high.subject, Subject::Point(PointRef(7)), "as the spool numbers it");
     assert_eq!(keeper.take(&signed(1, &first)), Ok(None), "the same order again");
 
+    // It is read before others from now on, and after a restart.
+    assert!(read_first.borrow().contains(0) && !config.alarmed.contains(0));
     let (recalled, held) = recall(config.clone());
+    assert!(recalled.alarmed.contains(0));
     assert_eq!((recalled.limits_revision, held), (first.revision, Some(first)));
     // Another key was configured meanwhile: the file of the site judges.
     let (recalled, held) = recall(Config { centre_key: Some(key(2)), ..config.clone() });

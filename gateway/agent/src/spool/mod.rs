@@ -103,8 +103,9 @@ impl SpoolState {
                  does not have becomes coarser"
             }
             Storage::Full => {
-                "磁盘已满，报警记录优先，遥测数据抽稀  |  the disk is full: alarm records take the place of \
-                 telemetry"
+                "磁盘已满：缓存只用已占的空间，用完后报警记录优先、遥测数据抽稀  |  the disk is full: the \
+                 spool lives in the room that it has, and when that is used telemetry becomes coarser \
+                 and makes room for alarm records"
             }
             Storage::Refusing => {
                 "磁盘拒绝写入，记录暂存内存  |  the disk refuses: records wait in memory"

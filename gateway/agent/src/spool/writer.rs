@@ -8,12 +8,12 @@
 //! - While nothing can be written, records wait in memory up to a limit; then the oldest telemetry
 //!   gives way to a Gap.
 
+mod room;
+
 use std::collections::VecDeque;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
-use std::{fs, io};
 
 use fengsui_telemetry::wire::Storage;
 use fengsui_telemetry::{Body, Gap, GapCause, Offset, Record, Revision, TimeMs};
@@ -24,7 +24,7 @@ use tracing::{debug, error, info, warn};
 use super::db::{Db, Evicted, Haste, Incoming, Kind, RESERVE_FILE, is_full};
 use super::{Job, SpoolConfig, SpoolFault, SpoolState};
 use crate::clock::Clock;
-use crate::fresh;
+use room::is_no_room;
 
 /// Bytes that end the waiting for company.
 const COMMIT_BYTES: u64 = 64 << 10;
@@ -36,19 +36,11 @@ const RETRY_MS: u64 = 2_000;
 const IDLE_MS: u64 = 1_000;
 /// Part of the quota that telemetry leaves to alarm records.
 const ALARM_RESERVE: u64 = 10;
-/// Size of the reserve: the log, once over.
-const RESERVE_BYTES: usize = 1 << 20;
-/// There is room again when the reserve fits in and as much beside it.
-const ROOM_BYTES: usize = 2 * RESERVE_BYTES;
-/// Between two questions whether there is room again.
-const ROOM_ASKED_MS: u64 = 2_000;
 /// Passes that make what is old coarser before a commit; then what is oldest goes, so that no
 /// alarm waits for more than some ten milliseconds of it.
 const PATIENT_PASSES: u32 = 16;
 /// And so long at most.
 const PATIENCE_MS: u64 = 250;
-/// What a full file keeps free beside what waits: the pages that a commit and a pass may split.
-const FREE_BYTES: u64 = 128 << 10;
 /// Thinning is over when this part of the quota is free, or holds only what the centre has.
 const THINNING_ENDS: u64 = 8;
 /// Between two passes that free what the centre has: twenty thousand rows a second, which is more
@@ -81,6 +73,8 @@ pub(super) struct Writer {
     ease_at: u64,
     /// The disk is full: when room is asked for, monotonic ms.
     full: Option<u64>,
+    /// When the disk is looked at next, monotonic ms.
+    look_at: u64,
 }
 
 impl Writer {
@@ -108,6 +102,7 @@ impl Writer {
             thinning: false,
             ease_at: 0,
             full: None,
+            look_at: 0,
         }
     }
 
@@ -120,6 +115,7 @@ impl Writer {
         }
         loop {
             let now = self.clock.mono_ms();
+            self.look_for_room(now);
             self.ask_for_room(now);
             self.end_thinning(now);
             let wait = self.commit_at.map_or(IDLE_MS, |at| at.saturating_sub(now));
@@ -264,63 +260,6 @@ impl Writer {
         }
     }
 
-    /// Makes room for the alarm that says that there is no room, and lets the spool grow no more.
-    /// False: nothing gave way.
-    fn disk_is_full(&mut self, why: &str) -> bool {
-        if self.full.is_none() {
-            error!(fault = why, "disk is full; telemetry gives way to alarms");
-        }
-        self.failing = Some(why.to_owned());
-        self.free_reserve();
-        // First the log into the file, which grows into the reserve's place; from then on the
-        // spool lives in the room that it has.
-        let freed = self.db.restart_log().and_then(|()| self.db.hold_size()).and_then(|()| {
-            let mut evicted = Evicted::default();
-            for pass in 0..=PATIENT_PASSES {
-                evicted = self.evict(pass)?;
-                if !evicted.looks_on {
-                    break;
-                }
-            }
-            Ok(evicted.freed + evicted.lost > 0)
-        });
-        if let Err(fault) = &freed {
-            warn!(%fault, "no room could be made");
-        }
-        self.full = Some(self.clock.mono_ms() + ROOM_ASKED_MS);
-        freed.unwrap_or(false)
-    }
-
-    fn free_reserve(&self) {
-        if let Some(reserve) = &self.reserve
-            && let Err(fault) = fs::remove_file(reserve)
-            && fault.kind() != io::ErrorKind::NotFound
-        {
-            warn!(%fault, "reserve could not be deleted");
-        }
-    }
-
-    /// After a full disk: as soon as the reserve can be laid down again, there is room.
-    fn ask_for_room(&mut self, now: u64) {
-        let Some(at) = self.full else { return };
-        if now < at {
-            return;
-        }
-        if self.make_reserve().is_err() {
-            self.full = Some(now + ROOM_ASKED_MS);
-            return;
-        }
-        if let Err(fault) = self.db.let_grow() {
-            warn!(%fault, "the spool cannot grow");
-        }
-        self.full = None;
-        if !self.refused {
-            self.failing = None;
-        }
-        info!("disk has room again");
-        self.tell();
-    }
-
     /// Oldest telemetry first; alarm records stay.
     fn shed(&mut self) {
         while self.pending_bytes > PENDING_BYTES_MAX {
@@ -396,12 +335,6 @@ impl Writer {
         }
     }
 
-    /// On a full disk: what waits does not fit into the file as it is.
-    fn is_tight(&self) -> bool {
-        let needed = 2 * self.pending_bytes + FREE_BYTES;
-        self.full.is_some() && self.db.free_bytes().is_ok_and(|free| free < needed)
-    }
-
     /// One pass. On a full disk the log must not grow: what changed something begins it again.
     fn evict(&mut self, pass: u32) -> Result<Evicted, SpoolFault> {
         let haste = if pass < PATIENT_PASSES { Haste::Grain } else { Haste::Now };
@@ -410,26 +343,6 @@ impl Writer {
             self.db.restart_log()?;
         }
         Ok(evicted)
-    }
-
-    /// Lays the reserve down, where it is not: real bytes, since a hole reserves nothing.
-    fn make_reserve(&self) -> io::Result<()> {
-        let Some(reserve) = self.reserve.as_deref().filter(|path| !path.exists()) else {
-            return Ok(());
-        };
-        let new = reserve.with_extension("new");
-        let lay_down = || {
-            let mut file = fresh::create(&new)?;
-            file.write_all(&vec![0x5a; ROOM_BYTES])?;
-            file.set_len(RESERVE_BYTES as u64)?;
-            file.sync_all()?;
-            fs::rename(&new, reserve)
-        };
-        lay_down().inspect_err(|_| {
-            if let Err(fault) = fs::remove_file(&new) {
-                debug!(%fault, "half a reserve is left");
-            }
-        })
     }
 
     fn tell(&self) {
@@ -446,10 +359,6 @@ impl Writer {
         debug!(epoch = state.epoch.0, next = state.next, "committed");
         self.publish.send_replace(state);
     }
-}
-
-fn is_no_room(fault: &io::Error) -> bool {
-    matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn code(fault: &SpoolFault) -> Option<ErrorCode> {

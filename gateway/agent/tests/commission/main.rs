@@ -238,6 +238,34 @@ async fn read_says_whether_the_site_the_tag_or_the_plant_is_at_fault() {
 }
 
 #[tokio::test]
+async fn a_port_that_another_program_has_is_named_so() {
+    let (_master, slave) = tokio_serial::SerialStream::pair().unwrap();
+    let port = tokio_serial::SerialPort::name(&slave).unwrap();
+    // As a gateway that runs.
+    let held = tokio_serial::SerialStream::open(&tokio_serial::new(&port, 9_600)).unwrap();
+    let folder = TempDir::new().unwrap();
+    let file = site(folder.path(), [1, 1], "");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let on_line = format!(
+        "[[bus]]\nname='A'\nkind='modbus-rtu'\npath='{port}'\nbaud=9600\nparity='none'\nstop_bits=1\n\
+         [[device]]\nname='plc'\nkind='modbus-rtu'\nbus='A'\nunit=1\n"
+    );
+    let (head, tail) = text.split_once("[[device]]").unwrap();
+    let rest = tail.split_once("[[device]]").unwrap().1;
+    std::fs::write(&file, format!("{head}{on_line}[[device]]{rest}")).unwrap();
+    let got = run(&["read", "--config", &file]).await;
+    assert_eq!(got.code, 3, "{} {}", got.out, got.err);
+    assert!(got.out.contains("串口被其他程序占用") && got.out.contains(&port), "{}", got.out);
+    assert!(!got.out.contains("网线"), "no advice about a cable: {}", got.out);
+    let got = run(&["scan", "--serial", &port, "--units", "1"]).await;
+    assert_eq!(got.code, 3, "{}", got.out);
+    assert!(got.err.contains("another program has the port"), "{}", got.err);
+    drop(held);
+    let missing = run(&["scan", "--serial", "/dev/no-such-port", "--units", "1"]).await;
+    assert!(missing.err.contains("No such file"), "{}", missing.err);
+}
+
+#[tokio::test]
 async fn watch_writes_a_line_for_each_request_and_ends_when_told() {
     let plc = Device::start([(1, words(0, &[LEVEL[0], LEVEL[1], 215]))]).await;
     let gas = Device::start([]).await;

@@ -14,11 +14,12 @@ mod patience;
 mod ration;
 mod worst;
 
-pub use worst::{WorstCase, worst_cases};
+pub use worst::{WorstCase, start_ms, worst_cases};
 
 use crate::pdu::ReadRequest;
-use crate::rtu::{RtuFault, Timing};
-use crate::schedule::{Answer, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
+use crate::point_set::PointSet;
+use crate::rtu::{OWED_US, RtuFault, Timing};
+use crate::schedule::{Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
 
@@ -29,6 +30,9 @@ const SLEEP_MAX_MS: u64 = 60_000;
 /// How long nobody must have answered before a line is opened anew: every device was asked again
 /// at least twice.
 const SILENT_MS: u64 = 10_000;
+/// How long a slave that answers no other length is not believed after its first question
+/// ([`crate::rtu`]), and a little.
+pub(super) const DOUBT_MS: u64 = OWED_US / 1_000 + 100;
 /// How often it is then opened anew.
 const REOPEN_MS: u64 = 30_000;
 
@@ -97,6 +101,18 @@ struct Lane {
     probe_wire_us: u64,
     /// Short probes since the last long one.
     shorts: u8,
+    doubt: Doubt,
+}
+
+/// Whether a slave is believed: after a start on a line that others may have used it must answer
+/// another length first, and one that never does is dead until the doubt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    Unasked,
+    Until(u64),
+    /// It is dead, and has not been asked since.
+    Ended,
+    Over,
 }
 
 impl Lane {
@@ -160,14 +176,41 @@ impl Line {
             // A quarter of the wait at most, spread by the golden ratio.
             jitter: (u64::try_from(place).unwrap_or(0) * 618) % 1_000,
             shorts: SHORT_PROBES,
+            doubt: Doubt::Over,
         };
         let lanes = scanners.into_iter().enumerate().map(lane).collect();
         let ration = Ration::new(now);
         Self { timing, lanes, ration, turn: None, reopen_at: now + SILENT_MS }
     }
 
+    /// The same, on a line that another program may have used just before.
+    #[must_use]
+    pub fn doubting(mut self) -> Self {
+        for lane in &mut self.lanes {
+            lane.doubt = Doubt::Unasked;
+        }
+        self
+    }
+
+    /// Asks the dead at once whose doubt has ended; when the next one ends.
+    fn end_doubts(&mut self, now: u64) -> u64 {
+        let mut next = u64::MAX;
+        for lane in &mut self.lanes {
+            match lane.doubt {
+                Doubt::Until(at) if at <= now => {
+                    lane.doubt = if is_alive(lane) { Doubt::Over } else { Doubt::Ended };
+                    lane.scanner.probe_now(now);
+                }
+                Doubt::Until(at) if !is_alive(lane) => next = next.min(at),
+                Doubt::Until(_) | Doubt::Unasked | Doubt::Ended | Doubt::Over => {}
+            }
+        }
+        next
+    }
+
     /// Whose turn it is.
     pub fn next(&mut self, now: u64) -> Turn {
+        let doubt_ends = self.end_doubts(now);
         let neighbours_us = self.neighbours_us();
         let dead = self.lanes.iter().filter(|lane| !is_alive(lane));
         let most_us = dead.map(|lane| lane.cost_us(lane.short_us(neighbours_us))).max();
@@ -193,7 +236,7 @@ impl Line {
         match (probe, best) {
             (Some((place, probe)), _) => self.take(place, Some(probe), None, now),
             (None, Some((_, place, due))) => self.take(place, None, due, now),
-            (None, None) => Turn::Sleep(wake.min(probe_wake).max(now + 1)),
+            (None, None) => Turn::Sleep(wake.min(probe_wake).min(doubt_ends).max(now + 1)),
         }
     }
 
@@ -209,6 +252,11 @@ impl Line {
         let mut earliest = u64::MAX;
         for (place, lane) in self.lanes.iter().enumerate() {
             let Offer::Probe { at, wait_ms } = lane.scanner.offer(now) else { continue };
+            if lane.doubt == Doubt::Ended {
+                // Once in a start, whoever it delays.
+                let probe = Probe { patience_us: lane.patience.most_us(), delays: false };
+                return (Some((place, probe)), now);
+            }
             let at = at + wait_ms / 4 * lane.jitter / 1_000;
             let (short_us, long_us) = (lane.short_us(neighbours_us), lane.patience.most_us());
             let paid_at = self.ration.paid_at(lane.cost_us(short_us), now);
@@ -251,6 +299,11 @@ impl Line {
         match lane.scanner.next(now) {
             Step::Read(request) => {
                 self.turn = Some(Taken { lane: place, probe, due });
+                lane.doubt = match lane.doubt {
+                    Doubt::Unasked => Doubt::Until(now + DOUBT_MS),
+                    Doubt::Ended => Doubt::Over,
+                    Doubt::Until(_) | Doubt::Over => lane.doubt,
+                };
                 let unit = lane.scanner.device().unit;
                 let patience_us = probe.map_or(lane.patience.now_us(), |probe| probe.patience_us);
                 lane.shorts = match probe {
@@ -321,6 +374,19 @@ impl Line {
     #[must_use]
     pub fn health(&self, device: usize) -> Option<Health> {
         self.lanes.get(device).map(|lane| lane.scanner.health())
+    }
+
+    /// Other points carry an alarm from now on.
+    pub fn set_alarms(&mut self, points: &PointSet) {
+        for lane in &mut self.lanes {
+            lane.scanner.set_alarms(points);
+        }
+    }
+
+    /// What a device is behind with.
+    #[must_use]
+    pub fn arrears(&self, device: usize, now: u64) -> Arrears {
+        self.lanes.get(device).map(|lane| lane.scanner.arrears(now)).unwrap_or_default()
     }
 
     /// What the points of its devices said so far.

@@ -41,6 +41,51 @@ fn patient_site(baud: u32, words: u16, period_ms: u32, timeout_ms: u32) -> Site 
     Site::load("s", &text, &mut |_| Ok(sheet.clone())).unwrap()
 }
 
+/// After a start nobody believes a slave that is silent at every length but its own: it is asked as
+/// soon as the doubt ends, not when the schedule of dead devices comes round.
+#[test]
+fn a_device_that_was_doubted_is_asked_as_soon_as_the_doubt_ends() {
+    let site = site(9_600, 4, 2_000);
+    let timing = Timing::new(&site.buses[0].settings);
+    let scanner =
+        |index: usize| Scanner::new(site.devices[index].clone(), site.mappings_of(index), 0);
+    let mut line = Line::new(timing, (0..SLAVES).map(scanner).collect(), 0).doubting();
+    let (mut now_us, mut asked, mut read) = (0_u64, [None; SLAVES], [None; SLAVES]);
+    while read.iter().any(Option::is_none) {
+        assert!(now_us < 60_000_000, "{read:?}");
+        let Turn::Ask { device, request, patience_us, .. } = (match line.next(now_us / 1_000) {
+            Turn::Sleep(until) => {
+                now_us = now_us.max(until * 1_000);
+                continue;
+            }
+            turn @ Turn::Ask { .. } => turn,
+        }) else {
+            continue;
+        };
+        let first = *asked[device].get_or_insert(now_us);
+        // Every eighth is believed only when nothing can be owed any more.
+        let silent = device % 8 == 3 && now_us < first + OWED_US;
+        let busy_us = match silent {
+            true => timing.request_us() + 2 * patience_us + timing.reply_us(request),
+            false => timing.exchange_us(request) + TURNAROUND_US,
+        };
+        now_us += busy_us;
+        if !silent {
+            read[device].get_or_insert(now_us);
+        }
+        let words = vec![0; usize::from(request.count)];
+        let outcome = if silent { Outcome::Timeout } else { Outcome::Data(Payload::Words(words)) };
+        let turnaround_us = (!silent).then_some(TURNAROUND_US);
+        let heard = Heard { outcome, fault: None, turnaround_us, busy_us, orphans: 0 };
+        line.answer(heard, now_us / 1_000);
+    }
+    let slowest = read.iter().flatten().max().unwrap() / 1_000;
+    let promised = start_ms(&site, 0);
+    assert!((10_000..=promised).contains(&slowest), "{slowest} ms of {promised} ms");
+    let waited = |device: usize| (read[device].unwrap() - asked[device].unwrap()) / 1_000;
+    assert!((3..SLAVES).step_by(8).all(|device| waited(device) < DOUBT_MS + 1_500), "{read:?}");
+}
+
 #[derive(Default)]
 struct Run {
     /// Between two good scans of one living slave, ms.

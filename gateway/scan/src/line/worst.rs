@@ -20,7 +20,7 @@
 
 use std::sync::Arc;
 
-use super::DEAD_SHARE;
+use super::{DEAD_SHARE, DOUBT_MS};
 use crate::pdu::ReadRequest;
 use crate::point_set::PointSet;
 use crate::rtu::Timing;
@@ -36,6 +36,19 @@ pub struct WorstCase {
     pub device: usize,
     /// From the change to the gateway's knowing it.
     pub read_ms: u64,
+}
+
+/// How long after a start a device of a line is silent that answers no other length than its own:
+/// the line is left alone for two time-outs, every device is asked twice before it (each time waited
+/// for and left alone as long again), and then nobody believes it for ten seconds. A line that is
+/// full may need longer.
+#[must_use]
+pub fn start_ms(site: &Site, bus: usize) -> u64 {
+    let on = site.devices_on(bus);
+    let waits = on.iter().filter_map(|index| site.devices.get(*index));
+    let waits: Vec<u64> = waits.map(|device| u64::from(device.timeout_ms)).collect();
+    let longest = waits.iter().max().copied().unwrap_or(0);
+    2 * longest + waits.iter().map(|wait| 4 * wait).sum::<u64>() + DOUBT_MS
 }
 
 struct Job {

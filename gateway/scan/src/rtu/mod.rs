@@ -11,6 +11,8 @@ mod master;
 mod memory;
 mod timing;
 
+pub(crate) use memory::OWED_US;
+
 pub use crc::crc16;
 pub use frame::{Progress, RtuFault, progress, reply_bytes, request_frame};
 pub use master::{Asked, Done, Echo, Master, Move};

@@ -109,8 +109,10 @@ fn scans_keep_their_phase_and_the_faster_goes_first() {
         ["0 20+1 1=20", "1 0+1 0=0", "500 20+1 1=20", "1000 20+1 1=20", "1001 0+1 0=0"]
     );
     plant.now = 3_700;
+    // The faster waits for its fourth period, the slower for its second.
+    assert_eq!(plant.scanner.arrears(plant.now), Arrears { missed: 0, overdue: 1 });
     assert_eq!(plant.run(4_100)[..2], ["3700 20+1 1=20", "3701 0+1 0=0"]);
-    assert_eq!(plant.scanner.missed(), 4 + 1);
+    assert_eq!(plant.scanner.arrears(plant.now), Arrears { missed: 4 + 1, overdue: 0 });
     assert_eq!(plant.run(4_600), ["4500 20+1 1=20"]);
 }
 

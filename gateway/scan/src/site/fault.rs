@@ -115,7 +115,7 @@ impl Problem {
             Self::Duplicate(row) => format!("与第 {row} 行重复；请改名"),
             Self::Undefined(known) => format!("站点文件中没有定义；已定义：{known}"),
             Self::RangeUpsideDown => "量程下限应小于上限，且均为有限数；请改正 low/high".to_owned(),
-            Self::BadScale => "系数不能为 0，系数和偏移须为有限数；请改正".to_owned(),
+            Self::BadScale => "系数不能为 0，系数、偏移和换算结果须为有限数；请改正".to_owned(),
             Self::PastTheEnd(words) => {
                 format!("占 {words} 个地址，超出 65535；请改地址或类型")
             }
@@ -162,7 +162,9 @@ impl Problem {
                 "low must be less than high, both finite; mend low or high".to_owned()
             }
             Self::BadScale => {
-                "scale must not be 0, scale and offset must be finite; mend them".to_owned()
+                "scale must not be 0, scale, offset and what they make of a register must be finite; \
+                 mend them"
+                    .to_owned()
             }
             Self::PastTheEnd(words) => {
                 format!("takes {words} addresses and ends past 65535; mend address or type")

@@ -32,6 +32,12 @@ pub struct Valve {
 const DAY_MS: i64 = 86_400_000;
 /// Slower than this nobody calls it a shut-off.
 const TRAVEL_S_MAX: i64 = 600;
+/// What its own points are called, their units, and the ends of their ranges where these are fixed.
+const OWN: [(&str, &str, &str, Option<f64>); 3] = [
+    ("state", "状态", "", Some(3.0)),
+    ("travel_s", "行程时间", "s", None),
+    ("fault", "故障", "", Some(5.0)),
+];
 /// Its points are as often said as its signals are read, and a second is often enough.
 const PERIOD_MS_MIN: u32 = 1_000;
 
@@ -47,17 +53,40 @@ pub(super) fn parse(
     let (document, _) = DeTable::parse_recoverable(text);
     let mut at = Text { file, text, faults };
     let tables = at.tables(document.get_ref(), "shutoff");
+    let tag = |table: &DeTable<'_>| Some(table.get("tag")?.get_ref().as_str()?.to_owned());
+    let known = Known {
+        sheet: points.len(),
+        valves: tables.iter().filter_map(|(_, table)| tag(table)).collect(),
+    };
     tables
         .into_iter()
-        .filter_map(|(span, table)| valve(&mut at, &span, table, system, points))
+        .filter_map(|(span, table)| valve(&mut at, &span, table, (system, &known), points))
         .collect()
+}
+
+/// What a valve may name, and what it may not.
+struct Known {
+    /// Points of the sheet; behind them stand those of valves.
+    sheet: usize,
+    /// The valves of the file.
+    valves: Vec<String>,
+}
+
+impl Known {
+    /// A point that a valve makes: another valve would never see it.
+    fn is_of_valve(&self, tag: &str) -> bool {
+        let own = |(valve, end): (&str, &str)| {
+            OWN.iter().any(|(known, ..)| *known == end) && self.valves.iter().any(|v| v == valve)
+        };
+        tag.rsplit_once('.').is_some_and(own)
+    }
 }
 
 fn valve(
     at: &mut Text<'_>,
     span: &Range<usize>,
     table: &DeTable<'_>,
-    system: &System,
+    (system, known): (&System, &Known),
     points: &mut Vec<Point>,
 ) -> Option<Valve> {
     let row = at.row(span);
@@ -67,9 +96,9 @@ fn valve(
     let name = section.text(at, "name");
     let place = section.text(at, "installation");
     let place_row = section.value_row;
-    let demand = input(at, &mut section, "demand", points);
-    let open = input(at, &mut section, "open", points);
-    let closed = input(at, &mut section, "closed", points);
+    let demand = input(at, &mut section, "demand", known, points);
+    let open = input(at, &mut section, "open", known, points);
+    let closed = input(at, &mut section, "closed", known, points);
     let active = section.whole(at, "demand_active", (0, 1), Some(1));
     let travel_s = section.whole(at, "travel_s", (1, TRAVEL_S_MAX), None);
     let settle_s = section.whole(at, "settle_s", (0, TRAVEL_S_MAX), Some(2));
@@ -104,12 +133,22 @@ fn input(
     at: &mut Text<'_>,
     section: &mut Section<'_, '_>,
     key: &'static str,
+    known: &Known,
     points: &[Point],
 ) -> Option<u32> {
     let tag = section.text(at, key)?;
-    let found = points.iter().position(|point| point.tag.as_str() == tag);
+    let sheet = || points.iter().take(known.sheet).map(|point| point.tag.as_str());
+    let found = sheet().position(|point| point == tag);
     if found.is_none() {
-        let problem = unknown_tag(&tag, points.iter().map(|point| point.tag.as_str()));
+        let problem = match known.is_of_valve(&tag) {
+            true => Problem::Said(
+                "是切断阀自己的点，由网关算出，不从仪表读取；请填写点表中的位号".to_owned(),
+                "is a point that a valve makes, and nothing that is read; write a tag of the point \
+                 sheet"
+                    .to_owned(),
+            ),
+            false => unknown_tag(&tag, sheet()),
+        };
         at.fault(section.value_row, &format!("shutoff.{key}"), Some(tag), problem);
     }
     u32::try_from(found?).ok()
@@ -172,11 +211,8 @@ impl Own {
         let first = u32::try_from(points.len()).ok()?;
         #[expect(clippy::cast_precision_loss, reason = "minutes at most")]
         let travel = settings.travel_ms as f64 / 100.0;
-        for (end, name, unit, high) in [
-            ("state", "状态", "", 3.0),
-            ("travel_s", "行程时间", "s", travel),
-            ("fault", "故障", "", 5.0),
-        ] {
+        for (end, name, unit, high) in OWN {
+            let high = high.unwrap_or(travel);
             let text = format!("{}.{end}", self.tag);
             let tag = match Tag::parse(&text) {
                 Ok(tag) => tag,
@@ -280,6 +316,25 @@ mod tests {
         let two = valve("ESV-101", "ESV-101.ZSO").repeat(2);
         let told: Vec<String> = load(&two).unwrap_err().iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|one| one.contains("is the tag of another point")), "{told:?}");
+    }
+
+    #[test]
+    fn a_valve_that_watches_the_points_of_a_valve_is_refused_in_any_order() {
+        let valve = |tag: &str, demand: &str| {
+            format!(
+                "[[shutoff]]\ntag = \"{tag}\"\nname = \"x\"\ninstallation = \"a\"\n\
+                 demand = \"{demand}\"\nopen = \"ESV-101.ZSO\"\nclosed = \"ESV-101.ZSC\"\n\
+                 travel_s = 10\n"
+            )
+        };
+        let (own, other) = (valve("ESV-1", "ESV-101.CMD"), valve("ESV-2", "ESV-1.fault"));
+        for both in [format!("{own}{other}"), format!("{other}{own}")] {
+            let faults = load(&both).unwrap_err();
+            let [fault] = &faults[..] else { panic!("{faults:?}") };
+            let told = fault.to_string();
+            let wanted = "[shutoff.demand] \"ESV-1.fault\"：是切断阀自己的点";
+            assert!(told.contains(wanted) && told.contains("a point that a valve makes"), "{told}");
+        }
     }
 
     #[test]

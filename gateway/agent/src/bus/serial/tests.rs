@@ -179,7 +179,7 @@ fn bus(baud: u32) -> SharedBus {
     SharedBus {
         spec: site.buses[0].clone(),
         members: (0..UNITS.len()).map(member).collect(),
-        alarms: Arc::default(),
+        first: watch::channel(Arc::default()).1,
         clock: Clock::start(),
     }
 }
@@ -242,7 +242,7 @@ where
     let wire = Wire::Rtu(Box::new(RtuLine::given(Box::new(ours), settings(baud), bus.clock)));
     let (out, mut inbox) = mpsc::channel(1);
     let (_go_on, stop) = watch::channel(false);
-    let reader = tokio::spawn(bus.serve(wire, out, stop, Memories::default()));
+    let reader = tokio::spawn(bus.serve((wire, false), out, stop, Memories::default()));
     let count = look(scans, &mut inbox).await;
     reader.abort();
     other.abort();

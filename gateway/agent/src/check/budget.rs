@@ -1,0 +1,57 @@
+//! Whether a Modbus TCP device can answer as often as it is asked. What a line can carry is
+//! computed from its baud rate; what a TCP device takes for an answer nobody knows beforehand, so
+//! the check says how long an answer may take, and hints where that is short.
+
+use std::collections::BTreeMap;
+
+use fengsui_scan::{Link, Problem, Scanner, Site, SiteFault};
+
+/// Shorter than this an answer of a device in a plant may not be: an assumption, not a measurement.
+/// A controller that answers once in its cycle takes some 10 ms to 50 ms, a gateway to a serial line
+/// as long as that line.
+const SHORT_MS: f64 = 20.0;
+
+/// How long an answer of a device may take on average, so that every scan is done in time; none
+/// where nothing is read.
+pub(super) fn answer_within_ms(requests_per_s: f64) -> Option<f64> {
+    (requests_per_s > 0.0).then(|| 1_000.0 / requests_per_s)
+}
+
+/// Devices at one address share what it can carry: units behind a gateway to a serial line.
+pub(super) fn hints(site: &Site) -> Vec<SiteFault> {
+    let mut asked: BTreeMap<(&str, u16), (f64, Vec<&str>)> = BTreeMap::new();
+    for (index, device) in site.devices.iter().enumerate() {
+        if let Link::ModbusTcp { host, port } = &device.link {
+            let entry = asked.entry((host, *port)).or_default();
+            entry.0 += requests_per_s(&Scanner::new(device.clone(), site.mappings_of(index), 0));
+            entry.1.push(&device.name);
+        }
+    }
+    let hint = |((host, port), (per_s, devices)): ((&str, u16), (f64, Vec<&str>))| {
+        let within = answer_within_ms(per_s).filter(|ms| *ms < SHORT_MS)?;
+        let (at, devices) = (format!("{host}:{port}"), devices.join(", "));
+        let problem = Problem::Said(
+            format!(
+                "{at} 每秒被问 {per_s:.0} 次，每次应答平均不得超过 {within:.1} ms；未加延时的现场设备常需 \
+                 10–50 ms（估计值）。请用 watch 看往返时间；来不及时先读带报警的测点，其余测点读不到（/healthz \
+                 的 overdue_points）。可加长 period_ms，或合并寄存器"
+            ),
+            format!(
+                "{at} is asked {per_s:.0} times a second, so that an answer may take {within:.1} ms \
+                 on average; devices in a plant often take 10 to 50 ms (an estimate). See the round \
+                 trip in watch; what cannot be answered is first read where alarms wait for it, and \
+                 the rest falls behind (overdue_points of /healthz); lengthen period_ms or merge \
+                 registers"
+            ),
+        );
+        let (column, value) = (Some("device.name".to_owned()), Some(devices));
+        Some(SiteFault { column, value, ..SiteFault::of_file(&site.file, problem) })
+    };
+    asked.into_iter().filter_map(hint).collect()
+}
+
+/// How often a device is asked.
+pub(super) fn requests_per_s(scanner: &Scanner) -> f64 {
+    let per_s = |(_, period): &(_, u32)| 1_000.0 / f64::from((*period).max(1));
+    scanner.requests().iter().map(per_s).sum()
+}
