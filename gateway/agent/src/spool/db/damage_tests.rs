@@ -87,8 +87,9 @@ fn a_flipped_bit_anywhere_costs_what_stood_there_and_is_named() {
             assert_eq!(*offset, u64::from(*number), "seed {seed}, byte {place}: a wrong value");
         }
         assert_eq!(whole.len() as u64 + lost, u64::from(RECORDS), "seed {seed}, byte {place}");
-        // At most what one page of the tree holds.
-        assert!(lost <= 150, "seed {seed}, byte {place}: {lost} records lost by one bit");
+        // At most what one page of the tree holds, and two beside a place where an inner page
+        // points wrong.
+        assert!(lost <= 200, "seed {seed}, byte {place}: {lost} records lost by one bit");
         assert!(lost <= 1 || db.epoch != epoch, "seed {seed}: {lost} in one epoch");
         hit += u64::from(lost > 0);
         worst = worst.max(lost);
