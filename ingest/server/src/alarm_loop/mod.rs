@@ -20,6 +20,7 @@ mod tests;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -149,8 +150,10 @@ struct AlarmLoop {
     flood: Flood,
     change: u64,
     snapshot_at: TimeMs,
-    /// No snapshot holds the newest plan yet.
+    /// No snapshot was taken under the newest plan yet.
     replanned: bool,
+    /// The newest plan lies beside the snapshot; it need not be written with the next one.
+    plan_saved: Arc<AtomicBool>,
     judged_since: usize,
     dirty: bool,
     late: BTreeMap<usize, Late>,
@@ -187,6 +190,7 @@ pub fn start(parts: Parts) -> std::io::Result<SyncSender<Input>> {
             change: 0,
             snapshot_at: clock::now(),
             replanned: false,
+            plan_saved: Arc::new(AtomicBool::new(true)),
             judged_since: 0,
             dirty: false,
             late: BTreeMap::new(),

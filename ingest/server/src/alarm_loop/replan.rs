@@ -26,6 +26,8 @@ impl AlarmLoop {
                 self.parts.engine = engine;
                 self.parts.registry = registry;
                 (self.parts.plan, self.replanned) = (kept, true);
+                // Another one: what is under way says nothing of it.
+                self.plan_saved = Arc::default();
                 self.facts = shared_facts(&self.parts.registry, &self.parts.engine.plan());
                 let mut actions = Vec::new();
                 self.parts.engine.handle(Event::Wake, clock::now(), &mut actions);

@@ -5,6 +5,8 @@
 //!   gateway.
 //! - A snapshot ends the log before it, but for the chunks whose samples are not yet stored.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fengsui_alerting::Event;
@@ -119,9 +121,14 @@ impl AlarmLoop {
         let keep_from = self.recorder.oldest_unstored().map_or(self.chunk, |c| c.min(self.chunk));
         let store_seq = self.parts.store.last_seq();
         let store = self.parts.store.clone();
+        let plan_saved = Arc::clone(&self.plan_saved);
+        let is_new = !plan_saved.load(Ordering::Acquire);
         let saved = move |answer: Result<Vec<Option<u64>>, StoreError>| {
             match answer {
-                Ok(_) => store.hold_journal_from(store_seq),
+                Ok(_) => {
+                    plan_saved.fetch_or(is_new, Ordering::AcqRel);
+                    store.hold_journal_from(store_seq);
+                }
                 Err(fault) => warn!(%fault, "the engine's snapshot was not saved"),
             }
             if let Some(done) = done {
@@ -135,7 +142,7 @@ impl AlarmLoop {
             journal_seq: 0,
             inputs_from: self.chunk,
             keep_from,
-            plan: Some(self.parts.plan.clone()),
+            plan: is_new.then(|| self.parts.plan.clone()),
             ti: now,
         };
         if self.parts.journal.save_snapshot(snapshot, Vec::new(), Box::new(saved)).is_err() {
