@@ -57,7 +57,7 @@ pub mod vectors;
 
 pub use command::{Command, Permit, Verb};
 pub use derived::{Derived, EXPRESSION_MAX, Expression, ExpressionFault, INPUTS_MAX};
-pub use engine::{Engine, Told, ToldOccurrence};
+pub use engine::{Engine, Told, ToldRow};
 pub use model::{
     Action, AlarmId, AlarmSpec, Cause, Condition, Event, Flags, GatewayRef, Letter, Level,
     Lifecycle, Occurrence, Plan, PointRef, Priority, Row, Standing, Subject, TimeRules,

@@ -30,7 +30,7 @@ use fengsui_telemetry::{Revision, TimeMs};
 
 pub(crate) use self::commands::Requests;
 pub(crate) use self::state::{Alarm, GatewayState, Hot, LatePart, NONE, PointState};
-pub use self::told::{Told, ToldOccurrence};
+pub use self::told::{Told, ToldRow};
 pub(crate) use self::transitions::Edge;
 pub(crate) use self::unjudged::{Past, Was};
 

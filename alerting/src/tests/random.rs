@@ -8,7 +8,7 @@ use fengsui_telemetry::{Fault, Lane, Reading, TimeMs};
 use super::oracle::{Asked, occurrences};
 use super::{Dice, high, plan, runs};
 use crate::command::{Command, Permit, Verb};
-use crate::engine::Engine;
+use crate::engine::{Engine, Told, ToldRow};
 use crate::model::{
     Action, AlarmId, AlarmSpec, Condition, Event, GatewayRef, Letter, Level, Lifecycle, Plan,
     PointRef,
@@ -115,6 +115,8 @@ struct Shift {
     /// Recalls not yet answered.
     asked: Vec<(PointRef, TimeMs, TimeMs)>,
     letters: BTreeMap<AlarmId, Letter>,
+    /// What the journal tells.
+    journal: BTreeMap<AlarmId, Told>,
     ids: BTreeSet<String>,
     /// The newest snapshot, and what was told and answered since.
     saved: (Vec<u8>, Vec<Step>),
@@ -138,6 +140,7 @@ impl Shift {
             told: BTreeMap::new(),
             asked: Vec::new(),
             letters: BTreeMap::new(),
+            journal: BTreeMap::new(),
             ids: BTreeSet::new(),
             saved,
             punctual,
@@ -195,6 +198,9 @@ impl Shift {
                     assert_eq!(*letter, row.from, "seed {}: the journal has a gap", self.seed);
                     *letter = row.to;
                     newest = Some((row.alarm, row.to));
+                    let key = || self.engine.spec_of(row.alarm).unwrap().key;
+                    let told = self.journal.entry(row.alarm);
+                    told.or_insert_with(|| Told::of(key(), GATEWAY)).take(ToldRow::from(&row));
                     self.ids.insert(row.id);
                 }
                 Action::Annunciate { alarm, .. } => {
@@ -368,6 +374,36 @@ impl Shift {
                 "seed {}",
                 self.seed
             );
+        }
+        self.compare_with_the_journal();
+    }
+
+    /// The journal tells nothing that the engine does not know, and all that an engine without a
+    /// memory has to know.
+    fn compare_with_the_journal(&self) {
+        let told: Vec<Told> = self.journal.values().cloned().collect();
+        let (_, taken) = self.engine.clone().held_to(told.clone()).unwrap();
+        assert_eq!(taken, [""; 0], "seed {}", self.seed);
+        let fresh = Engine::new(self.engine.plan()).unwrap();
+        let (held, _) = fresh.held_to(told).unwrap();
+        for number in (0..).take(self.engine.specs().count()) {
+            let alarm = AlarmId(number);
+            let (was, is) = (self.engine.standing(alarm), held.standing(alarm));
+            let seed = self.seed;
+            assert_eq!(held.highest(alarm), self.engine.highest(alarm), "seed {seed}");
+            assert_eq!(is.active, was.active, "seed {seed} {alarm:?}");
+            match was.letter {
+                Letter::G | Letter::H | Letter::I => {
+                    assert!(is.letter == Letter::A || !is.unacknowledged.is_empty(), "seed {seed}");
+                }
+                Letter::A | Letter::B | Letter::C | Letter::D | Letter::E | Letter::F => {
+                    assert_eq!(is.letter, was.letter, "seed {seed} {alarm:?}");
+                    // Which older ones wait the rows do not always say; that somebody must answer
+                    // they do.
+                    let waits = was.unacknowledged.is_empty() || !is.unacknowledged.is_empty();
+                    assert!(waits, "seed {seed} {alarm:?} {was:?} {is:?}");
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use fengsui_telemetry::{Lane, Reading, Revision, TimeMs};
 use super::{high, plan};
 use crate::command::{Command, Verb};
 use crate::derived::{Derived, Expression};
-use crate::engine::{Engine, Told, ToldOccurrence};
+use crate::engine::{Engine, Told, ToldRow};
 use crate::model::{
     Action, AlarmId, AlarmSpec, Cause, Condition, Event, GatewayRef, Letter, Plan, PointRef, Row,
     Subject,
@@ -43,14 +43,29 @@ fn acknowledge(alarm: AlarmId, occurrence: u64) -> Event {
     })
 }
 
-fn told(key: &str, highest: u64, stands: Option<u64>) -> Told {
-    let stands = stands.map(|number| ToldOccurrence {
-        number,
-        on: TimeMs(500),
-        known: TimeMs(600),
-        value: Some(81.0),
-    });
-    Told { key: key.to_owned(), gateway: GatewayRef(0), highest, stands, revision: Revision(4) }
+/// An alarm that has had so many occurrences, and stands by the last of them or not.
+fn told(key: &str, highest: u64, stands: bool) -> Told {
+    let mut told = Told::of(key, GatewayRef(0));
+    let mut note = |cause, to, ti: i64, off: Option<i64>| {
+        told.take(ToldRow {
+            ti: TimeMs(ti),
+            te: Some(TimeMs(500)),
+            to,
+            occurrence: highest,
+            bounds: (Some(TimeMs(500)), off.map(TimeMs)),
+            cause,
+            late: false,
+            value: Some(81.0),
+            by: None,
+            revision: Revision(4),
+        });
+    };
+    note(Cause::On, Letter::B, 600, None);
+    if !stands {
+        note(Cause::Acknowledged, Letter::C, 700, None);
+        note(Cause::Off, Letter::A, 800, Some(790));
+    }
+    told
 }
 
 fn fresh() -> Engine {
@@ -63,15 +78,52 @@ fn an_engine_that_knows_it_all_stays_as_it_is() {
     sample(&mut engine, 1_000, 85.0);
     let before = engine.snapshot();
     // A row of an alarm that is normal and that no plan has any more says nothing.
-    let all = vec![told("P/H", 1, Some(1)), told("gone/H", 3, None)];
+    let all = vec![told("P/H", 1, true), told("gone/H", 3, false)];
     let (engine, taken) = engine.held_to(all).unwrap();
     assert_eq!(taken, [""; 0]);
     assert_eq!(engine.snapshot(), before);
 }
 
 #[test]
+fn what_a_person_has_lifted_stays_lifted_and_what_is_over_is_over() {
+    let command = |verb, request: &str| {
+        let (by, comment, request) = ("王敏".into(), "检修".into(), request.into());
+        Event::Command(Command { alarm: H, verb, by, comment, request })
+    };
+    let mut engine = fresh();
+    sample(&mut engine, 1_000, 85.0);
+    hand(&mut engine, command(Verb::OutOfService, "o1"), 2_000);
+    let before = engine.snapshot();
+    let mut journal = Told::of("P/H", GatewayRef(0));
+    let mut actions = Vec::new();
+    engine.handle(command(Verb::InService, "o2"), TimeMs(3_000), &mut actions);
+    for (te, value) in [(4_000, 70.0), (5_000, 90.0)] {
+        let (te, reading) = (TimeMs(te), Reading::Good(value));
+        let event = Event::Sample { point: PointRef(0), te, reading, lane: Lane::Live };
+        engine.handle(event, te, &mut actions);
+    }
+    for action in &actions {
+        if let Action::Record(row) = action {
+            journal.take(ToldRow::from(row));
+        }
+    }
+    // The state of before, and no log since.
+    let old = Engine::restore(engine.plan(), &before).unwrap();
+    assert_eq!(old.standing(H).letter, Letter::I);
+    let (mut held, taken) = old.held_to(vec![journal]).unwrap();
+    assert_eq!(taken, ["P/H"]);
+    let (is, was) = (held.standing(H), engine.standing(H));
+    assert_eq!(
+        (is.letter, is.occurrence, is.unacknowledged),
+        (was.letter, was.occurrence, was.unacknowledged)
+    );
+    assert_eq!(is.letter, Letter::B);
+    assert_eq!(sample(&mut held, 6_000, 70.0), [(Cause::Off, Letter::D, 2)]);
+}
+
+#[test]
 fn a_number_that_was_read_is_never_given_again() {
-    let (mut engine, taken) = fresh().held_to(vec![told("P/H", 7, None)]).unwrap();
+    let (mut engine, taken) = fresh().held_to(vec![told("P/H", 7, false)]).unwrap();
     assert_eq!(taken, ["P/H"]);
     assert_eq!(engine.standing(H).letter, Letter::A);
     assert_eq!(sample(&mut engine, 1_000, 85.0), [(Cause::On, Letter::B, 8)]);
@@ -79,7 +131,7 @@ fn a_number_that_was_read_is_never_given_again() {
 
 #[test]
 fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
-    let (mut engine, _) = fresh().held_to(vec![told("P/H", 7, Some(7))]).unwrap();
+    let (mut engine, _) = fresh().held_to(vec![told("P/H", 7, true)]).unwrap();
     let standing = engine.standing(H);
     assert_eq!((standing.letter, standing.unacknowledged), (Letter::B, vec![7]));
     assert_eq!((standing.value, standing.active), (Some(81.0), true));
@@ -94,7 +146,7 @@ fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
 
 #[test]
 fn what_no_plan_has_any_more_stands_until_a_person_has_answered() {
-    let (mut engine, taken) = fresh().held_to(vec![told("Q/HH", 2, Some(2))]).unwrap();
+    let (mut engine, taken) = fresh().held_to(vec![told("Q/HH", 2, true)]).unwrap();
     assert_eq!(taken, ["Q/HH"]);
     let gone = AlarmId(1);
     assert_eq!(*engine.spec_of(gone).unwrap().condition, Condition::Unjudged);
@@ -107,7 +159,7 @@ fn what_no_plan_has_any_more_stands_until_a_person_has_answered() {
 fn a_silence_that_stood_ends_when_the_point_is_heard() {
     let stale = AlarmSpec { condition: Condition::Stale { after_ms: 60_000 }, ..high("P/S", 0.0) };
     let engine = Engine::new(plan(vec![stale])).unwrap();
-    let (mut engine, _) = engine.held_to(vec![told("P/S", 3, Some(3))]).unwrap();
+    let (mut engine, _) = engine.held_to(vec![told("P/S", 3, true)]).unwrap();
     assert_eq!(hand(&mut engine, Event::Wake, 1_000), [], "it is silent already");
     assert_eq!(sample(&mut engine, 2_000, 1.0), [(Cause::Off, Letter::D, 3)]);
 }

@@ -11,13 +11,14 @@ mod course;
 mod keep;
 mod limits;
 mod show;
+mod told;
 mod valves;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use fengsui_alerting::{
-    Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Verb,
+    Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Told, Verb,
 };
 use fengsui_scan::Arrears;
 use fengsui_telemetry::wire::DeviceHealth;
@@ -117,6 +118,8 @@ pub(crate) struct AlarmLoop {
     recalls: (mpsc::Sender<Recalled>, Option<mpsc::Receiver<Recalled>>),
     /// Transitions that the spool holds already: a replay comes to them again.
     replayed: BTreeSet<(String, u64, char, char, i64)>,
+    /// What those tell of each alarm.
+    told: BTreeMap<String, Told>,
 }
 
 impl AlarmLoop {
@@ -159,6 +162,7 @@ impl AlarmLoop {
             actions: Vec::new(),
             recalls: (ask, Some(answers)),
             replayed: BTreeSet::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -194,6 +198,7 @@ impl AlarmLoop {
                 }
             }
             Body::Transition(t) => {
+                self.note_told(record.te, &t);
                 self.replayed.insert((t.alarm, t.occurrence, t.from, t.to, record.te.0));
             }
             Body::Gap(_) | Body::Clock(_) => {}
@@ -256,6 +261,7 @@ impl AlarmLoop {
 
     /// After a restore: what the replay brought up is new to nobody but the siren.
     pub(crate) fn begin(&mut self) {
+        self.stand_as_told();
         self.course = Course::begin(self.clock.wall(), self.clock.mono_ms());
         self.valves.begin();
         // First of all: a horn that sounded before must not fall silent for a moment.

@@ -29,6 +29,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::registry::{Numbered, Registry};
 use crate::view::AlarmRow;
+use told::Since;
 
 pub(crate) mod plan;
 #[cfg(test)]
@@ -108,7 +109,7 @@ pub fn engine(
     let mut replay = Replay::new(engine, names.clone());
     let ledger = Ledger::of(store.ledgers()?);
     let mut unstored = Vec::new();
-    let chunk = journal.inputs(&mut |number, input| {
+    let (chunk, whole) = journal.inputs(&mut |number, input| {
         if let EngineInput::Judged { intake, .. } = &input {
             replay.known.insert(key(intake));
             if !ledger.holds(intake) {
@@ -122,12 +123,26 @@ pub fn engine(
     let logged = replay.rows.len();
     let beyond = GatewayRef(u32::try_from(names.len()).unwrap_or(u32::MAX));
     let gateway = |name: &str| names.get(name).copied().unwrap_or(beyond);
-    replay.hold_to(told::since(journal, journal_seq, &gateway)?)?;
+    let Since { told, newest } = told::since(journal, journal_seq, &gateway)?;
+    // What only the plan in force has was told under it.
+    let keys: HashSet<&str> = plan.alarms.iter().map(|alarm| alarm.key.as_str()).collect();
+    let (of_now, told) = told.into_iter().partition(|one| {
+        before.is_some() && keys.contains(one.key()) && !replay.alarms.contains_key(one.key())
+    });
+    let agreed = replay.hold_to(told)?;
     if let Some(before) = &before {
         info!("the plan is another one than before: the log was played by the one before");
         replay.go_over(plan, registry, before)?;
+        replay.hold_to(of_now)?;
     }
-    store.replay(store_seq, &mut |_, intake| replay.judge(intake))?;
+    // Of what is not in a log that is whole nothing was judged. Where it is not, what came before
+    // the newest row was, and the journal tells what came of it.
+    let judged = if whole && agreed { None } else { newest };
+    store.replay(store_seq, &mut |_, intake| {
+        if judged.is_none_or(|newest| intake.ti > newest) {
+            replay.judge(intake);
+        }
+    })?;
     replay.play(Event::Restarted, clock::now());
     let stored = bring_home(store, unstored)?;
     let Replay { engine, rows, samples, .. } = replay;
@@ -284,8 +299,8 @@ impl Replay {
         self.alarms = keys.zip((0..).map(AlarmId)).collect();
     }
 
-    /// What the journal tells and the log did not make.
-    fn hold_to(&mut self, told: Vec<Told>) -> anyhow::Result<()> {
+    /// What the journal tells and the log did not make. True where there is no such thing.
+    fn hold_to(&mut self, told: Vec<Told>) -> anyhow::Result<bool> {
         let engine = std::mem::replace(&mut self.engine, fresh(Plan::default())?);
         let (engine, taken) = engine.held_to(told).context("what the journal tells")?;
         self.engine = engine;
@@ -298,7 +313,7 @@ impl Replay {
             );
         }
         self.name_alarms();
-        Ok(())
+        Ok(taken.is_empty())
     }
 
     /// From the plan before to the one in force.

@@ -205,3 +205,54 @@ fn the_button_acknowledges_what_came_and_went_under_a_worse_one() {
     assert!(bench.sounding().is_empty());
     assert_eq!(lit(&bench), [""; 0]);
 }
+
+fn transition(why: &str, to: char, te: TimeMs) -> Record {
+    let transition = LocalTransition {
+        alarm: "GW-01/B/H".into(),
+        occurrence: 4,
+        from: 'A',
+        to,
+        revision: Revision(4),
+        value: Some(86.0),
+        why: why.into(),
+        known: te,
+    };
+    Record { te, body: Body::Transition(transition) }
+}
+
+/// What arose by the clock, or under limits that the file does not have any more, is not in the
+/// samples.
+#[test]
+fn what_stood_by_its_records_sounds_after_a_kill_until_somebody_has_acknowledged_it() {
+    let mut bench = bench(10);
+    let te = bench.alarm_loop.clock.wall();
+    bench.alarm_loop.replay(transition("on", 'B', te));
+    bench.alarm_loop.replay(transition("off", 'D', te + 10));
+    bench.alarm_loop.begin();
+    assert_eq!(bench.sounding(), ["GW-01/B/H"]);
+    bench.alarm_loop.acknowledge();
+    assert_eq!(bench.sounding(), [""; 0]);
+    // The next has the next number.
+    bench.scan(50.0, 90.0);
+    let standing = bench.alarm_loop.engine.all_standing();
+    assert_eq!(standing[0].occurrence.unwrap().number, 5, "{standing:?}");
+}
+
+#[test]
+fn a_record_makes_nothing_quiet_that_the_samples_bring_up() {
+    let mut bench = bench(10);
+    let te = bench.alarm_loop.clock.wall();
+    bench.alarm_loop.replay(transition("off", 'A', te));
+    bench.alarm_loop.engine.handle(
+        Event::Sample {
+            point: PointRef(3),
+            te: te + 20,
+            reading: Reading::Good(90.0),
+            lane: Lane::Live,
+        },
+        te + 20,
+        &mut bench.alarm_loop.actions,
+    );
+    bench.alarm_loop.begin();
+    assert_eq!(bench.sounding(), ["GW-01/B/H"]);
+}

@@ -2,12 +2,21 @@
 
 use std::collections::HashMap;
 
-use fengsui_alerting::{GatewayRef, Told, ToldOccurrence};
+use fengsui_alerting::{Cause, Flags, GatewayRef, Letter, Told, ToldRow};
 use fengsui_store::{AlarmJournal, JournalRow, RowKind, StoreError};
-use fengsui_telemetry::Revision;
+use fengsui_telemetry::{Revision, TimeMs};
 
 /// Rows that are read at once.
 const PAGE: usize = 5_000;
+
+/// What a journal tells.
+#[derive(Debug)]
+pub(super) struct Since {
+    /// Of each alarm.
+    pub(super) told: Vec<Told>,
+    /// When the newest row about an alarm was made.
+    pub(super) newest: Option<TimeMs>,
+}
 
 /// What the rows above `after` leave of each alarm that they are about.
 ///
@@ -17,9 +26,9 @@ pub(super) fn since(
     journal: &AlarmJournal,
     after: u64,
     gateway: &dyn Fn(&str) -> GatewayRef,
-) -> Result<Vec<Told>, StoreError> {
+) -> Result<Since, StoreError> {
     let mut told: HashMap<String, Told> = HashMap::new();
-    let mut at = after;
+    let (mut at, mut newest) = (after, None);
     loop {
         let page = journal.page(at, PAGE)?;
         let Some(last) = page.last() else { break };
@@ -27,32 +36,33 @@ pub(super) fn since(
         for stored in &page {
             let row = &stored.row;
             if row.kind == RowKind::Alarm {
-                take(told.entry(row.alarm.clone()).or_insert_with(|| fresh(row, gateway)), row);
+                let told = told.entry(row.alarm.clone()).or_insert_with(|| fresh(row, gateway));
+                told.take(told_row(row));
+                newest = newest.max(Some(row.ti));
             }
         }
     }
-    Ok(told.into_values().collect())
+    Ok(Since { told: told.into_values().collect(), newest })
 }
 
 fn fresh(row: &JournalRow, gateway: &dyn Fn(&str) -> GatewayRef) -> Told {
     let (name, _) = row.alarm.split_once('/').unwrap_or((&row.alarm, ""));
-    Told {
-        key: row.alarm.clone(),
-        gateway: gateway(name),
-        highest: 0,
-        stands: None,
-        revision: Revision(row.revision),
-    }
+    Told::of(&row.alarm, gateway(name))
 }
 
-fn take(told: &mut Told, row: &JournalRow) {
-    told.highest = told.highest.max(row.occurrence);
-    told.revision = Revision(row.revision);
-    let stands = || ToldOccurrence {
-        number: row.occurrence,
-        on: row.te_on.or(row.te).unwrap_or(row.ti),
-        known: row.ti,
+/// A row as the engine reads it. Words that this version does not know change nothing but what the
+/// letter says.
+fn told_row(row: &JournalRow) -> ToldRow<'_> {
+    ToldRow {
+        ti: row.ti,
+        te: row.te,
+        to: Letter::from_char(row.to).unwrap_or(Letter::B),
+        occurrence: row.occurrence,
+        bounds: (row.te_on, row.te_off),
+        cause: Cause::from_word(&row.cause).unwrap_or(Cause::JudgedAgain),
+        late: Flags::from_words(&row.flags).is_some_and(|flags| flags.late),
         value: row.value,
-    };
-    told.stands = (row.to != 'A' && row.occurrence > 0).then(stands);
+        by: row.by.as_deref(),
+        revision: Revision(row.revision),
+    }
 }

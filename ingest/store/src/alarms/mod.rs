@@ -209,12 +209,15 @@ impl AlarmJournal {
     }
 
     /// Every input that is kept, oldest first, with the number of its chunk; answers with the
-    /// number that the next chunk must have. A chunk that is missing or damaged ends them, with a
-    /// warning.
+    /// number that the next chunk must have, and whether all of them were there. A chunk that is
+    /// missing or damaged ends them, with a warning.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn inputs(&self, each: &mut dyn FnMut(u64, EngineInput)) -> Result<u64, StoreError> {
+    pub fn inputs(
+        &self,
+        each: &mut dyn FnMut(u64, EngineInput),
+    ) -> Result<(u64, bool), StoreError> {
         let read = |conn: &rusqlite::Connection| sql::inputs_span(conn);
         let (first, end) = self.inner.readers.read("read the inputs", read)?;
         for number in first..end {
@@ -224,15 +227,15 @@ impl AlarmJournal {
                 Some(Ok(inputs)) => inputs.into_iter().for_each(|input| each(number, input)),
                 Some(Err(damage)) => {
                     warn!(number, end, %damage, "the engine's input log ends early");
-                    return Ok(end);
+                    return Ok((end, false));
                 }
                 None => {
                     warn!(number, end, "the engine's input log has a hole");
-                    return Ok(end);
+                    return Ok((end, false));
                 }
             }
         }
-        Ok(end)
+        Ok((end, true))
     }
 
     /// Rows with a seq above `after`, oldest first.

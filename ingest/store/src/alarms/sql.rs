@@ -274,6 +274,7 @@ pub(super) fn inputs_span(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
         let newest: Option<i64> = row.get(1)?;
         let from = row.get::<_, Option<i64>>(2)?.unwrap_or_default();
         let end = newest.map_or(from, |newest| from.max(newest + 1));
-        Ok((first.unwrap_or(end).cast_unsigned(), end.cast_unsigned()))
+        // What the snapshot does not hold must be there, from its first chunk on.
+        Ok((first.unwrap_or(from).min(from).cast_unsigned(), end.cast_unsigned()))
     })
 }
