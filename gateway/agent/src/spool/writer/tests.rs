@@ -15,11 +15,13 @@ const BATCH: i64 = 200;
 /// What people are promised.
 const RECOVERY: Duration = Duration::from_secs(10);
 
+fn catalogue() -> Catalogue {
+    Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() }
+}
+
 fn spool(folder: &Path) -> SpoolHandle {
     let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
-    let catalogue =
-        Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() };
-    Spool::open(folder, config, &catalogue, Clock::start()).unwrap().start().unwrap().0
+    Spool::open(folder, config, &catalogue(), Clock::start()).unwrap().start().unwrap().0
 }
 
 /// A hundred readings of one moment.
@@ -132,9 +134,7 @@ fn alarm(n: u32) -> Record {
 /// A spool whose file may not grow, on a disk that has no room until the folder given back is gone.
 fn full(folder: &Path) -> (SpoolHandle, std::thread::JoinHandle<()>, PathBuf) {
     let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
-    let catalogue =
-        Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() };
-    let spool = Spool::open(folder, config, &catalogue, Clock::start()).unwrap();
+    let spool = Spool::open(folder, config, &catalogue(), Clock::start()).unwrap();
     let blocked = folder.join("reserve.new");
     std::fs::create_dir(&blocked).unwrap();
     spool.db.hold_size().unwrap();
@@ -177,6 +177,7 @@ fn on_a_full_disk_no_record_waits_for_the_engine_or_gives_way_to_it() {
     let saved = db.snapshot().unwrap().expect("the engine's state is lost");
     assert!(saved.bytes == engine && saved.limits == Revision(9));
     assert_eq!(saved.covers, covers, "an alarm after it is not replayed");
+    db.use_catalogue(&catalogue()).unwrap();
     let mut kept = 0;
     db.replay(0, u64::MAX, &mut |record| kept += usize::from(!matches!(record.body, Body::Gap(_))))
         .unwrap();
