@@ -10,6 +10,8 @@
 mod held;
 mod key;
 mod ledger;
+#[cfg(test)]
+mod lost;
 mod office;
 mod rules;
 mod seed;
