@@ -56,7 +56,8 @@ fn seed(
     let mut orders = Vec::with_capacity(config.gateways.len());
     for gateway in &mut config.gateways {
         let mut held = held(db, gateway);
-        if held == Held::Never {
+        let unknown = held == Held::Never;
+        if unknown {
             let before = judged_by.get(gateway.id.as_str());
             held = if before.is_none_or(|before| *before == gateway.limits_revision) {
                 Held::Whole(first(gateway, db, now)?)
@@ -70,8 +71,14 @@ fn seed(
                     warn!(gateway = %gateway.id, %fault, "the file of limits cannot be offered");
                 }
             }
-            // Kept before it judges: a later start must not take it for the first one.
-            Held::Lost | Held::Never => offer_for_lost(gateway, db, now)?,
+            Held::Lost | Held::Never => match offer_for_lost(gateway, db, now) {
+                // Kept before it judges: a later start must not take it for the first one.
+                Err(fault) if unknown => return Err(fault.into()),
+                Err(fault) => {
+                    warn!(gateway = %gateway.id, %fault, "the file of limits cannot be offered");
+                }
+                Ok(()) => {}
+            },
         }
         let (limits, revision) = judging(gateway, &held);
         tell(gateway, &held, &limits);
@@ -107,7 +114,7 @@ fn offer_for_lost(gateway: &KnownGateway, db: &ConfigDb, now: TimeMs) -> Result<
     let known = db.limits_history(Some(gateway.id.as_str()), LOOK_BACK);
     let offered = known.unwrap_or_default().iter().any(|known| {
         let same = known.proposal.revision == gateway.limits_revision && known.proposal.base == 0;
-        same && known.decided(LimitsStatus::InForce).is_none()
+        same && !matches!(known.status(), LimitsStatus::InForce | LimitsStatus::Superseded)
     });
     if !offered {
         let reason =
@@ -333,7 +340,7 @@ mod tests {
     /// What a disk or a hand does to the file while the centre is down.
     fn damage(folder: &std::path::Path, sql: &str) {
         let raw = rusqlite::Connection::open(folder.join("data/config.db")).unwrap();
-        raw.execute_batch("PRAGMA foreign_keys = 0; DROP TRIGGER IF EXISTS limits_revision_stays; DROP TRIGGER IF EXISTS limits_revision_kept; DROP TRIGGER IF EXISTS limits_decision_kept").unwrap();
+        raw.execute_batch("PRAGMA foreign_keys = 0; DROP TRIGGER IF EXISTS limits_revision_stays; DROP TRIGGER IF EXISTS limits_revision_kept; DROP TRIGGER IF EXISTS limits_decision_kept; DROP TRIGGER IF EXISTS limits_decision_stays").unwrap();
         raw.execute_batch(sql).unwrap();
     }
 
@@ -386,6 +393,7 @@ mod tests {
         for sql in [
             "DELETE FROM limits_revision WHERE number = 2",
             "DELETE FROM limits_decision WHERE number = 2",
+            "UPDATE limits_decision SET status = 'in_forcd' WHERE status = 'in_force'",
             "DROP TABLE limits_revision",
             "DELETE FROM limits_revision",
         ] {

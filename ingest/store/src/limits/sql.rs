@@ -186,14 +186,17 @@ fn with_decisions(conn: &Connection, revision: LimitsRevision) -> rusqlite::Resu
              WHERE gateway = ?1 AND number = ?2 ORDER BY id",
         )?
         .query_map(params![revision.proposal.gateway, revision.number.cast_signed()], |row| {
-            Ok(LimitsDecision {
-                status: word(row, 0)?,
+            // A damaged word is no word; the others stand, and so does every other revision.
+            let Some(status) = LimitsStatus::from_word(&text(row, 0)?) else { return Ok(None) };
+            Ok(Some(LimitsDecision {
+                status,
                 at: TimeMs(row.get(1)?),
                 by: text(row, 2)?,
                 by_name: text(row, 3)?,
                 comment: text(row, 4)?,
-            })
+            }))
         })?
+        .filter_map(Result::transpose)
         .collect::<rusqlite::Result<_>>()?;
     Ok(LimitsRevision { decisions, ..revision })
 }
