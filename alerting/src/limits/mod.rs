@@ -328,6 +328,12 @@ impl LimitSet {
         self.in_place_of.is_some()
     }
 
+    /// Why they judge although nobody has agreed to them, in Chinese and in English.
+    #[must_use]
+    pub fn why_in_place_of_others(&self) -> Option<(&str, &str)> {
+        self.in_place_of.as_deref().map(|words| (words.zh.as_str(), words.en.as_str()))
+    }
+
     /// True where every row can be read: [`LimitSet::readable`] gives less of some files.
     #[must_use]
     pub fn is_whole(&self) -> bool {

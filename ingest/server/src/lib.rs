@@ -33,6 +33,7 @@ pub mod stop;
 pub mod view;
 pub mod watchdog;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fengsui_alerting::GatewayRef;
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use fengsui_telemetry::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -180,7 +182,8 @@ impl Centre {
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
         let alive = report::life::last_alive(&files.journal)?;
-        let (key, orders) = limits::begin(&mut config, &files.config_db)?;
+        let (key, orders) =
+            limits::begin(&mut config, &files.config_db, || judged_by(&files.journal))?;
         let core = Core::start(&config, &files, extras.latencies, &stopped)?;
         report::life::began(&files.journal, alive, clock::now());
         let calls = start_calls(&config, &files, &core, &stopped)?;
@@ -382,15 +385,26 @@ struct Files {
     config_db: Arc<ConfigDb>,
 }
 
+/// By which limits each gateway was judged, as the journal keeps it beside its snapshot.
+fn judged_by(journal: &AlarmJournal) -> BTreeMap<String, Revision> {
+    let snapshot = journal.load_snapshot();
+    let snapshot = snapshot.inspect_err(|fault| warn!(%fault, "the limits that judged before"));
+    let kept = snapshot.ok().flatten().and_then(|s| restore::plan::decode(&s.plan?));
+    kept.map(|kept| kept.judged_by()).unwrap_or_default()
+}
+
 fn open(config: &Config) -> anyhow::Result<Files> {
     let data = &config.data;
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let options = StoreOptions { commit_ms: config.commit_ms, ..StoreOptions::default() };
-    Ok(Files {
-        store: SeriesStore::open(data, options)?,
-        journal: AlarmJournal::open(&data.join("alarms.db"))?,
-        config_db: Arc::new(ConfigDb::open(&data.join("config.db"))?),
-    })
+    let store = SeriesStore::open(data, options)?;
+    let config_db = ConfigDb::open(&data.join("config.db"))?;
+    // Where config.db was lost, what is stored is orphaned and not shown as another point's.
+    if let Some(highest) = store.latest_all().iter().map(|(point, _)| *point).max() {
+        config_db.number_points_above(highest)?;
+    }
+    let journal = AlarmJournal::open(&data.join("alarms.db"))?;
+    Ok(Files { store, journal, config_db: Arc::new(config_db) })
 }
 
 /// The accounts; the first start makes an admin and shows the password once, on the terminal and

@@ -7,19 +7,23 @@
 //! - A revision judges what comes from its moment on. Late data from before are judged by the
 //!   limits of their time, which the engine keeps.
 
+mod held;
 mod key;
 mod ledger;
+#[cfg(test)]
+mod lost;
 mod office;
 mod rules;
 mod seed;
 mod shown;
 
+pub(crate) use held::{agreed_before, held, judging};
 pub use key::{KEY_FILE, SigningKey};
 pub use ledger::diff_of;
 pub use office::{CHANGES_MAX, Change, Draft, Office, OfficeFault, Parts, Proposed};
 pub use rules::{
-    CSV_MAX, EVIDENCE_MAX, Policy, Refusal, Reviewed, WORDS_MAX, check_words, may_approve,
-    may_change, review, status_zh,
+    CSV_MAX, EVIDENCE_MAX, Policy, Refusal, Reviewed, WORDS_MAX, check_law, check_words,
+    may_approve, may_change, review, status_zh,
 };
 pub use seed::{FILE_AUTHOR, Orders, begin, order_of};
 pub use shown::{diff_json, faults_json, revision_json};

@@ -17,6 +17,7 @@ use fengsui_telemetry::{GatewayId, Revision, TimeMs};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::held::{agreed_before, is_whole};
 use super::key::SigningKey;
 use super::ledger::{decision, diff_of, note_of, notes_of};
 use super::rules::{self, Policy, Refusal, Reviewed};
@@ -214,12 +215,21 @@ impl Office {
         let policy = &self.0.parts.policy;
         rules::may_approve(who, &found.revision.proposal.author, &found.diff, policy)?;
         // The points or the law's list may be others than when it was proposed.
+        undamaged(&found.revision)?;
         let proposal = found.revision.proposal.clone();
+        let own = who.name == proposal.author;
+        let who_approves = who.clone();
         self.with_db(move |parts| {
             // The same file may have come into force under another number since.
             let judges = parts.db.limits_in_force(known.id.as_str())?;
             let judges = judges.map_or(0, |revision| revision.number);
-            review(parts, &known, judges, &proposal.csv).map(drop)?;
+            let Reviewed { diff, .. } = review(parts, &known, judges, &proposal.csv)?;
+            // What it was compared with may be damaged; what judges is what it replaces.
+            rules::may_approve(&who_approves, &proposal.author, &diff, &parts.policy)?;
+            if own && known.limits.is_in_place_of_others() {
+                let all = vec!["全部限值 all limits".to_owned()];
+                return Err(Refusal::SecondPerson(all).into());
+            }
             if judges == proposal.base { Ok(()) } else { Err(Refusal::Overtaken(judges).into()) }
         })
         .await?;
@@ -313,6 +323,7 @@ impl Office {
     }
 
     async fn force(&self, found: Proposed) -> Result<(), OfficeFault> {
+        undamaged(&found.revision)?;
         let (gateway, number) = (found.revision.proposal.gateway.clone(), found.revision.number);
         let (index, known) = self.gateway(&gateway)?;
         let base = found.revision.proposal.base;
@@ -415,8 +426,25 @@ impl Office {
     }
 }
 
+/// What is agreed to and put in force is what was proposed.
+fn undamaged(revision: &LimitsRevision) -> Result<(), Refusal> {
+    if is_whole(revision) {
+        return Ok(());
+    }
+    let number = revision.number;
+    let why = format!(
+        "第 {number} 版的内容在 config.db 中已损坏，请驳回并重新提交 / number {number} is damaged in config.db: reject it and propose it anew"
+    );
+    Err(Refusal::Field { field: "csv", why })
+}
+
 fn review(parts: &Parts, gateway: &Gateway, base: u64, csv: &str) -> Result<Reviewed, OfficeFault> {
     let catalogue = gateway.numbered().map(|numbered| &numbered.catalogue);
     let old = (&gateway.limits, base);
-    Ok(rules::review(&gateway.id, old, csv, catalogue, &parts.policy)?)
+    let reviewed = rules::review(&gateway.id, old, csv, catalogue, &parts.policy)?;
+    if gateway.limits.is_in_place_of_others() {
+        let before = agreed_before(&parts.db, gateway.id.as_str())?;
+        rules::check_law(&gateway.id, &before, &reviewed.limits, &parts.policy)?;
+    }
+    Ok(reviewed)
 }

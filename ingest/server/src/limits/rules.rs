@@ -182,14 +182,7 @@ pub fn review(
         return Err(Refusal::Empty(gateway.to_string()));
     }
     let changes = diff(old.0, &limits);
-    let held: Vec<String> = changes
-        .loosened_by_law()
-        .filter(|row| !policy.release.contains(&alarm_key(gateway, row)))
-        .map(RowChange::name)
-        .collect();
-    if !held.is_empty() {
-        return Err(Refusal::Statutory(held));
-    }
+    held_by_law(gateway, &changes, policy)?;
     if changes.is_empty() && old.0.is_whole() {
         return Err(Refusal::Same(old.1));
     }
@@ -198,6 +191,29 @@ pub fn review(
     let in_place = old.0.is_in_place_of_others();
     let diff = if in_place { diff(&nothing, &limits) } else { changes };
     Ok(Reviewed { limits, diff })
+}
+
+/// What law set in limits that were agreed to before may not become looser by a mend of those that
+/// were lost or damaged since.
+///
+/// # Errors
+/// The rows that would.
+pub fn check_law(
+    gateway: &GatewayId,
+    before: &[LimitSet],
+    limits: &LimitSet,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    before.iter().try_for_each(|before| held_by_law(gateway, &diff(before, limits), policy))
+}
+
+fn held_by_law(gateway: &GatewayId, changes: &LimitsDiff, policy: &Policy) -> Result<(), Refusal> {
+    let held: Vec<String> = changes
+        .loosened_by_law()
+        .filter(|row| !policy.release.contains(&alarm_key(gateway, row)))
+        .map(RowChange::name)
+        .collect();
+    if held.is_empty() { Ok(()) } else { Err(Refusal::Statutory(held)) }
 }
 
 fn alarm_key(gateway: &GatewayId, row: &RowChange) -> String {

@@ -1,12 +1,16 @@
 //! Limits at a start: `config.db` leads, the file of the configuration is offered.
 
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+
 use anyhow::Context;
-use fengsui_alerting::limits::{LimitFault, LimitSet};
+use fengsui_alerting::limits::LimitSet;
 use fengsui_store::{ConfigDb, Decided, LimitsProposal, LimitsRevision, LimitsStatus, StoreError};
 use fengsui_telemetry::wire::LimitsOrder;
-use fengsui_telemetry::{GatewayId, TimeMs};
+use fengsui_telemetry::{GatewayId, Revision, TimeMs};
 use tracing::{error, info, warn};
 
+use super::held::{Held, LOOK_BACK, held, judging};
 use super::key::SigningKey;
 use super::ledger::decision;
 use crate::clock;
@@ -15,19 +19,24 @@ use crate::config::{Config, KnownGateway};
 /// Who wrote what came from the file of the configuration.
 pub const FILE_AUTHOR: &str = "file";
 const FILE_NAME: &str = "配置文件";
-/// Revisions in which the file is looked for: a change a day for years.
-const LOOK_BACK: usize = 1_000;
+/// Faults of one file that the log names; the pages show them all.
+const NAMED: usize = 100;
 
 /// The signed order of each gateway of the configuration, as far as there is one.
 pub type Orders = Vec<Option<Vec<u8>>>;
 
-/// The centre's key, and the limits in force in place of those of the configuration.
+/// The centre's key, and the limits in force in place of those of the configuration. `judged_by` is
+/// asked where the database knows no limits: by which revision each gateway was judged before.
 ///
 /// # Errors
 /// The key or the database cannot be used.
-pub fn begin(config: &mut Config, db: &ConfigDb) -> anyhow::Result<(SigningKey, Orders)> {
+pub fn begin(
+    config: &mut Config,
+    db: &ConfigDb,
+    judged_by: impl FnOnce() -> BTreeMap<String, Revision>,
+) -> anyhow::Result<(SigningKey, Orders)> {
     let key = SigningKey::open(&config.data)?;
-    let orders = seed(config, db, &key, clock::now())?;
+    let orders = seed(config, db, &key, judged_by, clock::now())?;
     Ok((key, orders))
 }
 
@@ -40,58 +49,79 @@ fn seed(
     config: &mut Config,
     db: &ConfigDb,
     key: &SigningKey,
+    judged_by: impl FnOnce() -> BTreeMap<String, Revision>,
     now: TimeMs,
 ) -> anyhow::Result<Orders> {
+    let judged_by = LazyCell::new(judged_by);
     let mut orders = Vec::with_capacity(config.gateways.len());
     for gateway in &mut config.gateways {
-        let in_force = match db.limits_in_force(gateway.id.as_str())? {
-            Some(in_force) => {
-                offer(gateway, &in_force, db, now)?;
-                in_force
-            }
-            None => first(gateway, db, now)?,
-        };
-        let name = format!("{} #{}", gateway.id, in_force.number);
-        let limits = match LimitSet::parse(&name, &in_force.proposal.csv) {
-            Ok(limits) => limits,
-            Err(faults) => {
-                let limits = LimitSet::readable(&name, &in_force.proposal.csv);
-                if limits.is_empty() {
-                    stand_in(gateway, in_force.number, limits, &faults);
-                    orders.push(None);
-                    continue;
+        let mut held = held(db, gateway);
+        let unknown = held == Held::Never;
+        if unknown {
+            let before = judged_by.get(gateway.id.as_str());
+            held = if before.is_none_or(|before| *before == gateway.limits_revision) {
+                Held::Whole(first(gateway, db, now)?)
+            } else {
+                Held::Lost
+            };
+        }
+        match &held {
+            Held::Whole(found) | Held::Damaged(found) => {
+                if let Err(fault) = offer(gateway, found, db, now) {
+                    warn!(gateway = %gateway.id, %fault, "the file of limits cannot be offered");
                 }
-                for fault in &faults {
-                    error!(gateway = %gateway.id, number = in_force.number, %fault,
-                        "在用限值有一行不能判断，其余照常判断；请用 fengsui limits import 提交改正的限值 / a row of the limits in force cannot be judged, the others are; mend it with fengsui limits import");
-                }
-                limits
             }
-        };
-        gateway.limits = limits;
-        gateway.limits_revision = in_force.proposal.revision;
-        orders.push(order_of(&gateway.id, &in_force, key));
+            Held::Lost | Held::Never => match offer_for_lost(gateway, db, now) {
+                // Kept before it judges: a later start must not take it for the first one.
+                Err(fault) if unknown => return Err(fault.into()),
+                Err(fault) => {
+                    warn!(gateway = %gateway.id, %fault, "the file of limits cannot be offered");
+                }
+                Ok(()) => {}
+            },
+        }
+        let (limits, revision) = judging(gateway, &held);
+        tell(gateway, &held, &limits);
+        orders.push(match &held {
+            Held::Whole(found) if !limits.is_in_place_of_others() => {
+                order_of(&gateway.id, found, key)
+            }
+            Held::Whole(_) | Held::Damaged(_) | Held::Lost | Held::Never => None,
+        });
+        (gateway.limits, gateway.limits_revision) = (limits, revision);
     }
     Ok(orders)
 }
 
-/// Not one row in force can be read: better the file than nothing; and shown as blind on every
-/// point, since nobody has agreed to it.
-fn stand_in(gateway: &mut KnownGateway, number: u64, unreadable: LimitSet, faults: &[LimitFault]) {
-    let first = faults.first().map(ToString::to_string).unwrap_or_default();
+/// What is wrong with the limits that judge, for the log.
+fn tell(gateway: &KnownGateway, held: &Held, limits: &LimitSet) {
     let id = &gateway.id;
-    error!(gateway = %id, number, faults = faults.len(), first,
-        "在用限值无法读取，暂用配置文件判断；请用 fengsui limits import 提交改正的限值 / the limits in force cannot be read: the file judges; mend them with fengsui limits import");
-    let zh = format!(
-        "网关 {id} 在用限值第 {number} 版没有一行能读取，暂用配置文件中的限值判断，未经批准；请用 \
-         fengsui limits import 提交改正的限值并批准"
-    );
-    let en = format!(
-        "no row of the limits in force of {id}, number {number}, can be read: those of the \
-         configuration's file judge, and nobody has approved them; mend the limits with fengsui \
-         limits import and have them approved"
-    );
-    gateway.limits = std::mem::take(&mut gateway.limits).in_place_of(unreadable, zh, en);
+    if let Held::Whole(found) | Held::Damaged(found) = held {
+        let number = found.number;
+        let faults = LimitSet::parse(&format!("{id} #{number}"), &found.proposal.csv).err();
+        for fault in faults.unwrap_or_default().iter().take(NAMED) {
+            error!(gateway = %id, number, %fault,
+                "在用限值有一行不能判断，其余照常判断；请用 fengsui limits import 提交改正的限值 / a row of the limits in force cannot be judged, the others are; mend it with fengsui limits import");
+        }
+    }
+    if let Some((zh, en)) = limits.why_in_place_of_others() {
+        error!(gateway = %id, en, "{zh}");
+    }
+}
+
+/// The file is offered in place of limits that were lost, once.
+fn offer_for_lost(gateway: &KnownGateway, db: &ConfigDb, now: TimeMs) -> Result<(), StoreError> {
+    let known = db.limits_history(Some(gateway.id.as_str()), LOOK_BACK);
+    let offered = known.unwrap_or_default().iter().any(|known| {
+        let same = known.proposal.revision == gateway.limits_revision && known.proposal.base == 0;
+        same && !matches!(known.status(), LimitsStatus::InForce | LimitsStatus::Superseded)
+    });
+    if !offered {
+        let reason =
+            "在用限值已丢失，提交配置文件 / the limits in force are lost: the file is offered";
+        db.propose_limits(&proposal(gateway, 0, reason, now))?;
+    }
+    Ok(())
 }
 
 /// The file becomes revision 1.
@@ -194,11 +224,18 @@ pub fn order_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fengsui_telemetry::Revision;
 
     const FILE: &str = "tag,kind,limit\nA,H,80\n";
 
     fn start(folder: &std::path::Path, csv: &str) -> (Config, ConfigDb, Orders) {
+        start_after(folder, csv, BTreeMap::new())
+    }
+
+    fn start_after(
+        folder: &std::path::Path,
+        csv: &str,
+        judged_by: BTreeMap<String, Revision>,
+    ) -> (Config, ConfigDb, Orders) {
         std::fs::write(folder.join("l.csv"), csv).unwrap();
         let toml = "data = \"data\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"l.csv\"\n";
         std::fs::write(folder.join("centre.toml"), toml).unwrap();
@@ -206,7 +243,7 @@ mod tests {
         std::fs::create_dir_all(&config.data).unwrap();
         let db = ConfigDb::open(&config.data.join("config.db")).unwrap();
         let key = SigningKey::open(&config.data).unwrap();
-        let orders = seed(&mut config, &db, &key, TimeMs(5_000)).unwrap();
+        let orders = seed(&mut config, &db, &key, || judged_by, TimeMs(5_000)).unwrap();
         (config, db, orders)
     }
 
@@ -298,5 +335,110 @@ mod tests {
         assert!(standing, "an alarm says so: {:?}", plan.alarms);
         // Also while the file is what it was, and at every further start.
         assert_eq!(db.limits_history(None, 10).unwrap().len(), 2);
+    }
+
+    /// What a disk or a hand does to the file while the centre is down.
+    fn damage(folder: &std::path::Path, sql: &str) {
+        let raw = rusqlite::Connection::open(folder.join("data/config.db")).unwrap();
+        raw.execute_batch("PRAGMA foreign_keys = 0; DROP TRIGGER IF EXISTS limits_revision_stays; DROP TRIGGER IF EXISTS limits_revision_kept; DROP TRIGGER IF EXISTS limits_decision_kept; DROP TRIGGER IF EXISTS limits_decision_stays").unwrap();
+        raw.execute_batch(sql).unwrap();
+    }
+
+    /// Every point is blind, an alarm says why, and the gateway is sent nothing.
+    fn assert_shown(config: &Config, orders: &Orders, words: &str) {
+        assert_eq!(orders, &[None], "nothing that nobody agreed to is sent");
+        let registry = crate::registry::Registry::new(&config.gateways);
+        let told = &registry.gateways[0].misfits[0];
+        assert!(told.is_of_all(), "{told:?}");
+        for words in ["GW-01", words, "fengsui limits import"] {
+            assert!(told.zh.contains(words), "{}", told.zh);
+        }
+        let plan = registry.plan(crate::config::AlarmSettings::default());
+        assert!(plan.alarms.iter().any(|spec| spec.key == "GW-01//LIMITS-UNSET"));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_no_agreed_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, db, _) = start(folder.path(), FILE);
+        agree(db, FILE.replace("80", "70"));
+        damage(folder.path(), "UPDATE limits_revision SET csv = replace(csv, '70', '78')");
+        let (config, db, orders) = start(folder.path(), FILE);
+        assert_eq!(high(&config), "78", "what can be read judges");
+        assert_shown(&config, &orders, "第 2 版");
+        drop(db);
+        // A letter that is none, a row that is gone: the same.
+        damage(folder.path(), "UPDATE limits_revision SET csv = CAST(x'7461672cff' AS TEXT)");
+        let (config, db, orders) = start(folder.path(), FILE);
+        assert_eq!(high(&config), "80", "the file judges");
+        assert_shown(&config, &orders, "第 2 版");
+        assert_eq!(db.limits_in_force("GW-01").unwrap().unwrap().number, 2);
+    }
+
+    #[test]
+    fn a_damaged_text_that_the_file_has_whole_is_what_was_agreed_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, db, orders) = start(folder.path(), FILE);
+        drop(db);
+        damage(folder.path(), "UPDATE limits_revision SET csv = replace(csv, '80', '88')");
+        let (again, db, same) = start(folder.path(), FILE);
+        assert_eq!((high(&again), &same), ("80".to_owned(), &orders), "the same order");
+        assert!(again.gateways[0].limits.is_whole());
+        assert_eq!(again.gateways[0].limits_revision, config.gateways[0].limits_revision);
+        assert_eq!(db.limits_history(None, 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn limits_that_were_lost_are_not_the_files_in_silence() {
+        for sql in [
+            "DELETE FROM limits_revision WHERE number = 2",
+            "DELETE FROM limits_decision WHERE number = 2",
+            "UPDATE limits_decision SET status = 'in_forcd' WHERE status = 'in_force'",
+            "DROP TABLE limits_revision",
+            "DELETE FROM limits_revision",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (_, db, _) = start(folder.path(), FILE);
+            agree(db, FILE.replace("80", "70"));
+            damage(folder.path(), sql);
+            for _restart in 0..2 {
+                let (config, db, orders) = start(folder.path(), FILE);
+                assert_eq!(high(&config), "80", "{sql}");
+                assert_shown(&config, &orders, "丢失");
+                let all = db.limits_history(None, 10).unwrap();
+                assert_eq!((all[0].number, all[0].status()), (3, LimitsStatus::Proposed), "{sql}");
+                assert!(db.limits_in_force("GW-01").unwrap().is_none());
+            }
+            // Agreed to by people, it is in force.
+            let (_, db, _) = start(folder.path(), FILE);
+            let word = decision(LimitsStatus::InForce, TimeMs(7_000), ("wang", "王工"), "");
+            assert_eq!(db.decide_limits("GW-01", 3, &word).unwrap(), Decided::Done);
+            drop(db);
+            let (config, _, orders) = start(folder.path(), FILE);
+            assert!(orders[0].is_some() && config.gateways[0].limits.is_whole());
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_gone_agrees_to_the_file_only_where_the_file_judged() {
+        let by = |csv: &str| {
+            let revision = crate::config::revision(csv.as_bytes());
+            BTreeMap::from([("GW-01".to_owned(), revision)])
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let judged_by = by(&FILE.replace("80", "70"));
+        let (config, db, orders) = start_after(folder.path(), FILE, judged_by);
+        assert_shown(&config, &orders, "丢失");
+        assert_eq!(high(&config), "80");
+        drop(db);
+        // At the next start the journal says that the file judged, which nobody agreed to.
+        let (config, db, orders) = start_after(folder.path(), FILE, by(FILE));
+        assert_shown(&config, &orders, "丢失");
+        assert_eq!(db.limits_history(None, 10).unwrap().len(), 1, "offered once");
+
+        let folder = tempfile::tempdir().unwrap();
+        let (config, db, orders) = start_after(folder.path(), FILE, by(FILE));
+        assert!(orders[0].is_some() && config.gateways[0].limits.is_whole());
+        assert_eq!(db.limits_in_force("GW-01").unwrap().unwrap().number, 1);
     }
 }

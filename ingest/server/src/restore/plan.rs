@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use fengsui_alerting::{GatewayRef, Plan};
+use fengsui_alerting::{Condition, GatewayRef, Plan};
+use fengsui_telemetry::Revision;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -63,6 +64,18 @@ impl Kept {
     #[must_use]
     pub(crate) fn numbers(&self) -> BTreeMap<String, GatewayRef> {
         self.gateways.iter().cloned().zip((0..).map(GatewayRef)).collect()
+    }
+
+    /// By which revision of its limits each gateway was judged.
+    #[must_use]
+    pub(crate) fn judged_by(&self) -> BTreeMap<String, Revision> {
+        let judged = self
+            .plan
+            .alarms
+            .iter()
+            .filter(|alarm| !matches!(alarm.condition, Condition::Unset | Condition::Unjudged));
+        let name = |gateway: GatewayRef| self.gateways.get(usize::try_from(gateway.0).ok()?);
+        judged.filter_map(|alarm| Some((name(alarm.gateway)?.clone(), alarm.revision))).collect()
     }
 
     /// The number that the registry gives to a gateway of this plan. What the registry does not have

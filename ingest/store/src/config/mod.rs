@@ -91,6 +91,16 @@ impl ConfigDb {
         sql::points(&self.conn()).map_err(database("read the points", &self.path))
     }
 
+    /// New points get numbers above this one: a series store holds samples up to it, which are of
+    /// others wherever this file was lost or put back.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn number_points_above(&self, highest: u32) -> Result<(), StoreError> {
+        sql::number_above(&self.conn(), highest)
+            .map_err(database("keep the numbers of points", &self.path))
+    }
+
     /// Every catalogue that was ever registered.
     ///
     /// # Errors
@@ -139,6 +149,22 @@ impl ConfigDb {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_whose_history_is_stored_goes_to_no_new_point() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.db");
+        let config = ConfigDb::open(&path).unwrap();
+        config.number_points_above(7).unwrap();
+        assert_eq!(config.register("GW-02", 1, b"", &["A"]).unwrap(), [8]);
+        // What is given already stands, and numbers never go back.
+        config.number_points_above(3).unwrap();
+        drop(config);
+        let config = ConfigDb::open(&path).unwrap();
+        assert_eq!(config.register("GW-02", 1, b"", &["A", "B"]).unwrap(), [8, 9]);
+        config.number_points_above(20).unwrap();
+        assert_eq!(config.register("GW-02", 1, b"", &["B", "C"]).unwrap(), [9, 21]);
+    }
 
     #[test]
     fn a_tag_keeps_its_number_over_revisions_and_restarts() {

@@ -66,6 +66,19 @@ pub(super) fn point(conn: &Connection, gateway: &str, tag: &str) -> rusqlite::Re
     conn.prepare_cached("INSERT INTO point (gateway, tag) VALUES (?1, ?2)")?.insert([gateway, tag])
 }
 
+/// The next number is above this one, and above all that were given.
+pub(super) fn number_above(conn: &Connection, highest: u32) -> rusqlite::Result<()> {
+    let last: Option<i64> = conn
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'point'", [], |row| row.get(0))
+        .optional()?;
+    let statement = match last {
+        Some(last) if last >= i64::from(highest) => return Ok(()),
+        Some(_) => "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'point'",
+        None => "INSERT INTO sqlite_sequence (name, seq) VALUES ('point', ?1)",
+    };
+    conn.execute(statement, [highest]).map(drop)
+}
+
 pub(super) fn points(conn: &Connection) -> rusqlite::Result<Vec<(u32, String, String)>> {
     conn.prepare_cached("SELECT id, gateway, tag FROM point ORDER BY id")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

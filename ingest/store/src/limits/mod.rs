@@ -234,6 +234,14 @@ impl ConfigDb {
         })
     }
 
+    /// True where anything was ever said of a gateway's limits, also where it is partly lost.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn limits_known(&self, gateway: &str) -> Result<bool, StoreError> {
+        self.with("read limits", |conn| sql::known(conn, gateway))
+    }
+
     /// Revisions of one gateway or of all, newest first, without their files.
     ///
     /// # Errors

@@ -39,8 +39,14 @@ pub(crate) fn create(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(super) fn insert(conn: &Connection, proposal: &LimitsProposal) -> rusqlite::Result<u64> {
+    // A number that decisions are about is taken, although its revision was lost: they would be
+    // about the new one.
     let last: i64 = conn
-        .prepare_cached("SELECT COALESCE(MAX(number), 0) FROM limits_revision WHERE gateway = ?1")?
+        .prepare_cached(
+            "SELECT MAX(
+               (SELECT COALESCE(MAX(number), 0) FROM limits_revision WHERE gateway = ?1),
+               (SELECT COALESCE(MAX(number), 0) FROM limits_decision WHERE gateway = ?1))",
+        )?
         .query_row([&proposal.gateway], |row| row.get(0))?;
     let number = last + 1;
     conn.prepare_cached(
@@ -104,11 +110,21 @@ pub(super) fn status(
 
 pub(super) fn in_force(conn: &Connection, gateway: &str) -> rusqlite::Result<Option<u64>> {
     conn.prepare_cached(&format!(
-        "SELECT r.number FROM limits_revision r WHERE r.gateway = ?1 AND {STATUS} = 'in_force'"
+        "SELECT r.number FROM limits_revision r WHERE r.gateway = ?1 AND {STATUS} = 'in_force'
+         ORDER BY r.number DESC LIMIT 1"
     ))?
     .query_row([gateway], |row| row.get::<_, i64>(0))
     .optional()
     .map(|number| number.map(i64::cast_unsigned))
+}
+
+/// True where anything was ever said of a gateway's limits.
+pub(super) fn known(conn: &Connection, gateway: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM limits_revision WHERE gateway = ?1)
+             OR EXISTS (SELECT 1 FROM limits_decision WHERE gateway = ?1)",
+    )?
+    .query_row([gateway], |row| row.get(0))
 }
 
 pub(super) fn issued(conn: &Connection, gateway: &str) -> rusqlite::Result<Option<TimeMs>> {
@@ -130,7 +146,7 @@ pub(super) fn revision(
             "SELECT {COLUMNS}, r.csv FROM limits_revision r
              WHERE r.gateway = ?1 AND r.number = ?2"
         ))?
-        .query_row(params![gateway, number.cast_signed()], |row| read(row, row.get(10)?))
+        .query_row(params![gateway, number.cast_signed()], |row| read(row, text(row, 10)?))
         .optional()?;
     found.map(|revision| with_decisions(conn, revision)).transpose()
 }
@@ -170,14 +186,17 @@ fn with_decisions(conn: &Connection, revision: LimitsRevision) -> rusqlite::Resu
              WHERE gateway = ?1 AND number = ?2 ORDER BY id",
         )?
         .query_map(params![revision.proposal.gateway, revision.number.cast_signed()], |row| {
-            Ok(LimitsDecision {
-                status: word(row, 0)?,
+            // A damaged word is no word; the others stand, and so does every other revision.
+            let Some(status) = LimitsStatus::from_word(&text(row, 0)?) else { return Ok(None) };
+            Ok(Some(LimitsDecision {
+                status,
                 at: TimeMs(row.get(1)?),
-                by: row.get(2)?,
-                by_name: row.get(3)?,
-                comment: row.get(4)?,
-            })
+                by: text(row, 2)?,
+                by_name: text(row, 3)?,
+                comment: text(row, 4)?,
+            }))
         })?
+        .filter_map(Result::transpose)
         .collect::<rusqlite::Result<_>>()?;
     Ok(LimitsRevision { decisions, ..revision })
 }
@@ -186,14 +205,14 @@ fn read(row: &Row<'_>, csv: String) -> rusqlite::Result<LimitsRevision> {
     Ok(LimitsRevision {
         number: row.get::<_, i64>(0)?.cast_unsigned(),
         proposal: LimitsProposal {
-            gateway: row.get(1)?,
+            gateway: text(row, 1)?,
             revision: Revision(row.get::<_, i64>(2)?.cast_unsigned()),
             csv,
             base: row.get::<_, i64>(3)?.cast_unsigned(),
-            author: row.get(4)?,
-            author_name: row.get(5)?,
-            reason: row.get(6)?,
-            evidence: row.get(7)?,
+            author: text(row, 4)?,
+            author_name: text(row, 5)?,
+            reason: text(row, 6)?,
+            evidence: text(row, 7)?,
             valid_from: row.get::<_, Option<i64>>(8)?.map(TimeMs),
             created: TimeMs(row.get(9)?),
         },
@@ -201,8 +220,14 @@ fn read(row: &Row<'_>, csv: String) -> rusqlite::Result<LimitsRevision> {
     })
 }
 
+/// A text as far as it is one: a damaged letter must not cost the rest of the row. Whether a file
+/// is the one that was agreed to, its hash tells.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?).into_owned())
+}
+
 fn word(row: &Row<'_>, column: usize) -> rusqlite::Result<LimitsStatus> {
-    let text: String = row.get(column)?;
+    let text = text(row, column)?;
     LimitsStatus::from_word(&text).ok_or_else(|| {
         let why = format!("{text:?} is no status of limits").into();
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)

@@ -115,3 +115,26 @@ fn nothing_is_edited_or_deleted() {
         assert!(refused.contains("never"), "{statement}: {refused}");
     }
 }
+
+#[test]
+fn a_number_that_was_decided_about_is_not_given_again_and_a_damaged_letter_costs_no_row() {
+    let (folder, db) = open();
+    db.propose_limits(&proposal("GW-01", "one,H,90", 0)).unwrap();
+    let force = |n| db.decide_limits("GW-01", n, &decision(LimitsStatus::InForce, 1)).unwrap();
+    assert_eq!(force(1), Decided::Done);
+    let raw = Connection::open(folder.path().join("config.db")).unwrap();
+    raw.execute_batch(
+        "DROP TRIGGER limits_revision_stays; DROP TRIGGER limits_revision_kept;
+         UPDATE limits_revision SET csv = CAST(x'6f6e652cc82c3930' AS TEXT)",
+    )
+    .unwrap();
+    let read = db.limits_in_force("GW-01").unwrap().unwrap();
+    assert_eq!(read.proposal.csv, "one,\u{fffd},90");
+
+    raw.execute_batch("PRAGMA foreign_keys = 0; DELETE FROM limits_revision").unwrap();
+    assert!(db.limits_in_force("GW-01").unwrap().is_none());
+    assert!(db.limits_known("GW-01").unwrap() && !db.limits_known("GW-02").unwrap());
+    assert_eq!(db.propose_limits(&proposal("GW-01", "two", 0)).unwrap(), 2);
+    assert_eq!(db.limits_revision("GW-01", 2).unwrap().unwrap().status(), LimitsStatus::Proposed);
+    assert_eq!(force(2), Decided::Done);
+}

@@ -14,7 +14,8 @@ use crate::cli::Exit;
 use crate::clock;
 use crate::config::{Config, revision as revision_of};
 use crate::limits::{
-    Refusal, SigningKey, check_words, diff_json, diff_of, faults_json, review, revision_json,
+    Refusal, SigningKey, agreed_before, check_law, check_words, diff_json, diff_of, faults_json,
+    held, judging, review, revision_json,
 };
 use crate::registry::{Gateway, Registry};
 
@@ -32,7 +33,7 @@ pub(super) struct Direct {
 
 impl Direct {
     /// Opens the database of a centre that has run before.
-    pub(super) fn open(config: Config) -> Result<Self, Trouble> {
+    pub(super) fn open(mut config: Config) -> Result<Self, Trouble> {
         let path = config.data.join("config.db");
         if !path.is_file() {
             let why = format!(
@@ -42,6 +43,10 @@ impl Direct {
             return Err(Trouble::said(Exit::Usage, why));
         }
         let db = ConfigDb::open(&path).map_err(stored)?;
+        // By what the centre judges, as it finds it at its start.
+        for gateway in &mut config.gateways {
+            (gateway.limits, gateway.limits_revision) = judging(gateway, &held(&db, gateway));
+        }
         let registry = crate::restore::registry(&config, &db)
             .map_err(|fault| Trouble::said(Exit::Problems, format!("{fault:#}")))?;
         Ok(Self { config, db, registry })
@@ -75,6 +80,15 @@ impl Direct {
         })
     }
 
+    /// The number that a proposal is compared with; 0 where the limits in force were lost.
+    fn base(&self, gateway: &Gateway) -> Result<u64, Trouble> {
+        if gateway.limits.is_in_place_of_others() {
+            let found = self.db.limits_in_force(gateway.id.as_str()).map_err(stored)?;
+            return Ok(found.map_or(0, |found| found.number));
+        }
+        self.in_force(gateway).map(|found| found.number)
+    }
+
     pub(super) fn import(&self, gateway: Option<&str>, import: Import) -> Result<Value, Trouble> {
         let listen = self.config.listen;
         if TcpStream::connect_timeout(&listen, KNOCK).is_ok() {
@@ -93,17 +107,20 @@ impl Direct {
         let now = clock::now();
         check_words(&import.reason, &import.evidence, valid_from, now).map_err(refused)?;
         let gateway = self.gateway(gateway)?;
-        let base = self.in_force(gateway)?;
-        let old = LimitSet::readable("config.db", &base.proposal.csv);
+        let base = self.base(gateway)?;
         let catalogue = gateway.numbered().map(|numbered| &numbered.catalogue);
         let policy = &self.config.limits;
-        let reviewed = review(&gateway.id, (&old, base.number), &import.csv, catalogue, policy)
+        let reviewed = review(&gateway.id, (&gateway.limits, base), &import.csv, catalogue, policy)
             .map_err(refused)?;
+        if gateway.limits.is_in_place_of_others() {
+            let before = agreed_before(&self.db, gateway.id.as_str()).map_err(stored)?;
+            check_law(&gateway.id, &before, &reviewed.limits, policy).map_err(refused)?;
+        }
         let proposal = LimitsProposal {
             gateway: gateway.id.to_string(),
             revision: revision_of(import.csv.as_bytes()),
             csv: import.csv,
-            base: base.number,
+            base,
             author: by.clone(),
             author_name: format!("{by}（命令行）"),
             reason: import.reason,
@@ -119,11 +136,11 @@ impl Direct {
     }
 
     pub(super) fn diff(&self, gateway: Option<&str>, csv: &str) -> Result<Value, Trouble> {
-        let base = self.in_force(self.gateway(gateway)?)?;
-        let old = LimitSet::readable("config.db", &base.proposal.csv);
+        let gateway = self.gateway(gateway)?;
+        let base = self.base(gateway)?;
         let new = LimitSet::parse("csv", csv).map_err(|faults| refused(Refusal::File(faults)))?;
-        let diff = diff_json(&diff(&old, &new), &self.config.limits.second);
-        Ok(json!({ "gateway": base.proposal.gateway, "base": base.number, "diff": diff }))
+        let diff = diff_json(&diff(&gateway.limits, &new), &self.config.limits.second);
+        Ok(json!({ "gateway": gateway.id.as_str(), "base": base, "diff": diff }))
     }
 
     pub(super) fn revision(
@@ -154,6 +171,13 @@ impl Direct {
         let which = which.filter(|known| gateway.is_none_or(|name| known.id.as_str() == name));
         let mut not_judged = Vec::new();
         for known in which {
+            if let Some((zh, en)) = known.limits.why_in_place_of_others() {
+                let alarm = format!("{}//LIMITS", known.id);
+                not_judged.push(json!({
+                    "gateway": known.id.as_str(), "alarm": alarm, "row": null, "judged": true,
+                    "zh": zh, "en": en,
+                }));
+            }
             if let Some(in_force) = self.db.limits_in_force(known.id.as_str()).map_err(stored)? {
                 not_judged.extend(unread(&in_force));
             }

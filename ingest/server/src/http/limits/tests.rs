@@ -1,5 +1,6 @@
 //! The API of limits over a socket, with persons of several roles.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::middleware::{Next, from_fn};
@@ -42,8 +43,9 @@ async fn desk() -> Desk {
     desk_after(None).await
 }
 
-/// A centre that starts with this in force, whatever it is worth; without, with its file.
-async fn desk_after(in_force: Option<&str>) -> Desk {
+/// A centre that starts with this in force, whatever it is worth: what was agreed to, and what is
+/// left of it; without, with its file.
+async fn desk_after(in_force: Option<(&str, &str)>) -> Desk {
     // A second call finds the first one's.
     rustls::crypto::ring::default_provider().install_default().ok();
     let folder = tempfile::tempdir().unwrap();
@@ -53,10 +55,10 @@ async fn desk_after(in_force: Option<&str>) -> Desk {
     let mut config = Config::load(&folder.path().join("centre.toml")).unwrap();
     std::fs::create_dir_all(&config.data).unwrap();
     let db = Arc::new(ConfigDb::open(&config.data.join("config.db")).unwrap());
-    let (key, _orders) = begin(&mut config, &db).unwrap();
-    if let Some(csv) = in_force {
+    let (key, _orders) = begin(&mut config, &db, BTreeMap::new).unwrap();
+    if let Some((agreed, csv)) = in_force {
         let first = db.limits_in_force("GW-01").unwrap().unwrap().proposal;
-        let (csv, revision) = (csv.to_owned(), crate::config::revision(csv.as_bytes()));
+        let (csv, revision) = (csv.to_owned(), crate::config::revision(agreed.as_bytes()));
         let proposal = fengsui_store::LimitsProposal { csv, revision, base: 1, ..first };
         db.propose_limits(&proposal).unwrap();
         let word = fengsui_store::LimitsDecision {
@@ -68,7 +70,7 @@ async fn desk_after(in_force: Option<&str>) -> Desk {
         };
         db.decide_limits("GW-01", 2, &word).unwrap();
         config = Config::load(&folder.path().join("centre.toml")).unwrap();
-        begin(&mut config, &db).unwrap();
+        begin(&mut config, &db, BTreeMap::new).unwrap();
     }
     let journal = AlarmJournal::open(&config.data.join("alarms.db")).unwrap();
     let known: &[KnownGateway] = &config.gateways;
@@ -220,7 +222,8 @@ async fn a_change_of_tomorrow_waits() {
 
 #[tokio::test]
 async fn limits_that_nobody_can_read_show_until_good_ones_are_agreed_to() {
-    let desk = desk_after(Some("tag,kind,limit\nA,HH,neunzig\n")).await;
+    let unreadable = "tag,kind,limit\nA,HH,neunzig\n";
+    let desk = desk_after(Some((unreadable, unreadable))).await;
     let (_, all) = desk.get("/limits").await;
     let one = &all["gateways"][0];
     assert_eq!(one["in_force"]["number"], 2);
@@ -258,4 +261,30 @@ async fn a_file_without_rows_takes_no_limit_away() {
     assert_eq!((status, &made["diff"]["second_person"]), (201, &json!(["A H"])), "{made}");
     let (_, own) = desk.post("li", "/limits/2/approve", json!({})).await;
     assert_eq!(own["code"], "second_person_needed");
+}
+
+#[tokio::test]
+async fn what_the_law_set_outlives_the_damage_of_its_row() {
+    let agreed = FILE.replace("80", "75");
+    let left = agreed.replace("A,HH,90,P1,true\n", "");
+    let desk = desk_after(Some((&agreed, &left))).await;
+    let (_, all) = desk.get("/limits").await;
+    let told = &all["gateways"][0]["not_judged"][0];
+    assert_eq!(told["alarm"], "GW-01//LIMITS");
+    assert!(told["zh"].as_str().unwrap().contains("第 2 版"), "{told}");
+
+    // Nothing of the row is left in what is in force; it was agreed to before.
+    for csv in [&left, &agreed.replace("90", "95"), &agreed.replace("true", "")] {
+        let (status, body) = desk.propose("li", csv).await;
+        assert_eq!((status, &body["rows"]), (422, &json!(["A HH"])), "{body}");
+    }
+    // The very text that was agreed to is a mend like any other; by two.
+    let (status, made) = desk.propose("li", &agreed).await;
+    assert_eq!((status, &made["number"]), (201, &json!(3)), "{made}");
+    let (status, own) = desk.post("li", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &own["code"]), (403, &json!("second_person_needed")), "{own}");
+    let (status, done) = desk.post("wang", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &done["status"]), (200, &json!("in_force")), "{done}");
+    let (_, all) = desk.get("/limits").await;
+    assert_eq!(all["gateways"][0]["not_judged"], json!([]));
 }
