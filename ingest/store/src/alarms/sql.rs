@@ -172,9 +172,14 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
     let unknown = |column: usize, what: &str| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.to_owned().into())
     };
+    // What is not one letter is read as one that no row was ever hashed with, so a damaged row is
+    // found by its hash and those after it are still read.
     let letter = |column: usize| -> rusqlite::Result<char> {
-        let text: String = row.get(column)?;
-        text.chars().next().ok_or_else(|| unknown(column, "an empty state letter"))
+        let mut letters = row.get_ref(column)?.as_str().unwrap_or_default().chars();
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) => Ok(letter),
+            (_, _) => Ok(char::REPLACEMENT_CHARACTER),
+        }
     };
     let kind: String = row.get(2)?;
     Ok(StoredRow {
