@@ -78,11 +78,14 @@ impl fmt::Display for Refusal {
                 let minutes = most / 60_000;
                 write!(
                     f,
-                    "搁置时间超过该优先级上限{minutes}分钟 / longer than the {minutes} min that this priority allows"
+                    "搁置时间超过所遮住的最高优先级的上限{minutes}分钟 / longer than the {minutes} min that the gravest priority it hides allows"
                 )
             }
             Self::SecondPersonNeeded => {
-                write!(f, "搁置P1报警须两人批准 / shelving a P1 alarm needs a second person")
+                write!(
+                    f,
+                    "此搁置会遮住P1报警（网关离线代表其全部报警），须两人批准 / this shelf hides a P1 alarm, and OFFLINE stands for all of its gateway: a second person is needed"
+                )
             }
             Self::SamePerson => {
                 write!(f, "第二批准人须为另一人 / the second person must not be the one who asks")

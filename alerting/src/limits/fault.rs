@@ -41,6 +41,12 @@ pub enum LimitTrouble {
     /// A cell that must be filled.
     #[error("为空；请填写{0}  |  is empty; give {1}")]
     Empty(&'static str, &'static str),
+    /// What no program shows.
+    #[error(
+        "含有看不见的控制字符；请清空该格后重新输入  |  \
+         holds a control character, which nobody can see; empty the cell and type it again"
+    )]
+    Control,
     /// A number that is none.
     #[error(
         "不是有限的数字；请写成 85 或 0.5 的样子  |  \

@@ -209,6 +209,13 @@ impl Reader<'_> {
 
     fn row(&mut self, cells: &Cells<'_>) -> Option<LimitRow> {
         let before = self.faults.len();
+        for column in COLUMNS {
+            let text = cells.get(column);
+            // A tab is a slip of the hand that every program shows as a gap.
+            if text.chars().any(|letter| letter.is_control() && letter != '\t') {
+                self.fault(cells.line, column, text, LimitTrouble::Control);
+            }
+        }
         let kind = self.kind(cells);
         let tag = cells.get("tag").to_owned();
         if let Some(kind) = kind {

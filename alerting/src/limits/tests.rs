@@ -96,6 +96,20 @@ fn faults_of_cells_and_faults_against_the_points_come_together() {
 }
 
 #[test]
+fn what_nobody_can_see_in_a_cell_is_refused_at_its_place() {
+    let text = format!("{HEAD}A,HH,90,1,0,0,P1,,GB\0 1,\nA,H,80,1,0,0,P2,,GB 2,\u{1b}[2J\n");
+    let faults = LimitSet::parse("limits.csv", &text).unwrap_err();
+    assert_eq!(places(&faults), [(3, "source"), (4, "confidence")]);
+    assert!(
+        faults[0].to_string().starts_with("limits.csv:3 [source] \"GB\\0 1\"：含有"),
+        "{}",
+        faults[0]
+    );
+    let tab = format!("{HEAD}A,HH,90,1,0,0,P1,,GB\t1,\n");
+    LimitSet::parse("limits.csv", &tab).unwrap();
+}
+
+#[test]
 fn columns_are_found_by_key_and_most_may_be_left_out() {
     let set = LimitSet::parse("limits.csv", "limit,tag,kind\n85.5,TK-101.LT,h\n").unwrap();
     let limit = set.of_tag("TK-101.LT").next().unwrap();

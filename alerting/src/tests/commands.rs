@@ -122,7 +122,7 @@ fn w16_a_shelf_needs_a_reason_a_text_an_end_and_keeps_to_the_maximum() {
         "10 P/H AA #0 refused: a shelf needs a reason code and a free text
          11 P/H AA #0 refused: a shelf needs a reason code and a free text
          12 P/H AA #0 refused: a shelf needs an end time
-         13 P/H AA #0 refused: longer than the 240 min that this priority allows
+         13 P/H AA #0 refused: longer than the 240 min that the gravest priority it hides allows
          14 P/H AG #0 shelved
          20 P/H GG #0 refused: a shelf with less than 240 min left is replaced only by an earlier end; \
          for a later one end it and get a new approval
@@ -138,9 +138,9 @@ fn w16_p1_needs_two_people_and_a_statutory_alarm_a_permit() {
          11 shelve 60 second=duty
          12 shelve 1801 second=li
          13 shelve 60 second=li",
-        "10 P/H AA #0 refused: shelving a P1 alarm needs a second person
+        "10 P/H AA #0 refused: this shelf hides a P1 alarm, and OFFLINE stands for all of its gateway: a second person is needed
          11 P/H AA #0 refused: the second person must not be the one who asks
-         12 P/H AA #0 refused: longer than the 30 min that this priority allows
+         12 P/H AA #0 refused: longer than the 30 min that the gravest priority it hides allows
          13 P/H AG #0 shelved",
     );
     check(

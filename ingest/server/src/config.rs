@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::accounts::Settings;
 use crate::accounts::settings::SettingsText;
 use crate::calls::config::{CallsConfig, CallsText};
+use crate::http::Origins;
 use crate::limits::Policy;
 use crate::stamp::Stamp;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub stamp: Stamp,
     /// Where the console and the API listen.
     pub listen: SocketAddr,
+    /// Names under which browsers come by a proxy.
+    pub origins: Origins,
     /// The broker.
     pub mqtt: Mqtt,
     /// The gateways that must be heard, also those never heard yet.
@@ -130,6 +133,8 @@ fn default_zone() -> String {
 #[serde(deny_unknown_fields)]
 struct HttpText {
     listen: Option<String>,
+    #[serde(default)]
+    origins: Vec<String>,
     console_dist: Option<PathBuf>,
 }
 
@@ -205,6 +210,10 @@ impl Config {
         });
         let listen = socket(text.http.listen.as_deref(), "127.0.0.1:8080")
             .map_err(|why| fault("http.listen", why));
+        let origins = Origins::parse(&text.http.origins).unwrap_or_else(|why| {
+            fault("http.origins", why);
+            Origins::default()
+        });
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
         let accounts = text.accounts.settle().map_err(|why| fault("accounts", why));
         let limits = policy(text.limits).map_err(|why| fault("limits.second_person", why));
@@ -242,6 +251,7 @@ impl Config {
                     data: base.join(text.data),
                     stamp,
                     listen,
+                    origins,
                     mqtt,
                     gateways,
                     alarm: text.alarm.settings(),
@@ -350,6 +360,13 @@ mod tests {
             assert!(found.starts_with(start), "{found}");
         }
         assert_eq!(found.len(), 5);
+    }
+
+    #[test]
+    fn an_origin_that_is_none_is_named_by_its_place() {
+        let toml = "data = \"x\"\n[http]\norigins = [\"https://a.cn\", \"https://b.cn/\"]\n";
+        let found = faults(toml);
+        assert!(found[0].starts_with("http.origins: 第 2 项 \"https://b.cn/\""), "{found:?}");
     }
 
     #[test]

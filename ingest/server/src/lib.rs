@@ -166,6 +166,7 @@ fn app_of(
         demo,
         console_dist: config.console_dist.clone(),
         report: http::Reports::new(config.report.clone(), config.alarm.flood_window_ms),
+        origins: config.origins.clone().into(),
         form_secret: accounts::secret::key()?.into(),
     })
 }

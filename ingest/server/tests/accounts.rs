@@ -116,6 +116,62 @@ async fn a_log_in_gives_a_cookie_that_dies_with_the_log_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_with_a_name_people_log_in_and_acknowledge() {
+    let origins = "origins = [\"https://centre.example.cn\"]";
+    let door = Door::open_by("位号,类型,限值\ntag,kind,limit\nTK-101.LT,H,80\n", origins).await;
+    let origin = ("origin", "https://centre.example.cn");
+    // With the Host as it was, with the port, and rewritten: no word of the scheme in any of them.
+    for host in ["centre.example.cn", "centre.example.cn:443", "127.0.0.1:8080"] {
+        let by = [("host", host), origin];
+        let answer = door.log_in("operator", PASSWORD, &by).await;
+        assert_eq!(answer.status, 200, "{host}: {}", answer.body);
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.starts_with("__Host-fengsui=") && cookie.contains("; Secure"), "{cookie}");
+        let cookie = ("cookie", cookie.split(';').next().unwrap());
+        let desk = door.ask("GET", "/api/v1/desk", &[("host", host), cookie], "").await;
+        assert_eq!(desk.status, 200, "{host}: {}", desk.body);
+        let ack = door.ask("POST", "/api/v1/alarms/ack", &[by[0], origin, cookie], COMMANDS[5].3);
+        assert_eq!(ack.await.status, 200, "{host}");
+    }
+    let metrics = door.ask("GET", "/metrics", &[("host", "centre.example.cn")], "").await;
+    assert_eq!(metrics.status, 401, "a proxy that does not say so is not the machine itself");
+    let foreign = [
+        ("rebound.example.cn", "http://rebound.example.cn", "foreign_host"),
+        ("rebound.example.cn", "https://centre.example.cn", "foreign_host"),
+        ("a.centre.example.cn", "https://centre.example.cn", "foreign_host"),
+        ("centre.example.cn", "http://centre.example.cn", "foreign_origin"),
+        ("centre.example.cn", "https://rebound.example.cn", "foreign_origin"),
+        ("127.0.0.1:8080", "https://centre.example.cn:8443", "foreign_origin"),
+    ];
+    for (host, origin, code) in foreign {
+        let answer = door.log_in("operator", PASSWORD, &[("host", host), ("origin", origin)]).await;
+        assert_eq!(answer.code(), code, "{host} {origin}");
+        assert!(answer.header("set-cookie").is_empty(), "{host} {origin}");
+    }
+    // By its address it is still the plain server of before.
+    assert!(door.enter("operator").await.starts_with("fengsui="));
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_told_its_limit() {
+    let door = Door::open().await;
+    let operator = door.enter("operator").await;
+    let cookie = [("cookie", operator.as_str())];
+    let comment = "x".repeat(300 * 1_024);
+    let body = json!({ "acks": [], "comment": comment, "request": "r" }).to_string();
+    let answer = door.ask("POST", "/api/v1/alarms/ack", &cookie, &body).await;
+    assert_eq!((answer.status, answer.code()), (413, "too_large"), "{}", answer.body);
+    assert!(answer.header("content-type").starts_with("application/problem+json"));
+    assert!(
+        answer.body.contains("超过 256 KiB") && answer.body.contains("分成几次"),
+        "{}",
+        answer.body
+    );
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_password_a_disabled_user_and_a_lower_role_hold_at_once() {
     let door = Door::open().await;
     let admin = door.enter("admin").await;

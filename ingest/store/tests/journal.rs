@@ -153,6 +153,28 @@ fn every_altered_column_is_found_at_its_row() {
 }
 
 #[test]
+fn a_letter_with_anything_beside_it_is_found_and_its_row_is_still_read() {
+    for column in ["letter_from", "letter_to"] {
+        let spaced = format!("{column} || ' '");
+        let ended = format!("{column} || char(0)");
+        let blob = format!("CAST({column} AS BLOB)");
+        for change in [spaced.as_str(), &ended, &blob, "''", "'AB'"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (journal, path) = journal_of(dir.path(), 7);
+            drop(journal);
+            tamper(&path, &format!("UPDATE journal SET {column} = {change} WHERE seq = 3"));
+            assert_eq!(faults(&path), [ChainFault::Altered { seq: 3 }], "{column} {change}");
+            let journal = AlarmJournal::open(&path).unwrap();
+            let rows = journal.page(0, 100).unwrap();
+            assert_eq!(rows.len(), 7, "{column} {change}");
+            // What can still be told from it is: an alarm that stood goes on standing.
+            let told = change == spaced || change == ended;
+            assert_eq!((rows[2].row.from, rows[2].row.to) == ('A', 'B'), told, "{column} {change}");
+        }
+    }
+}
+
+#[test]
 fn a_removed_inserted_or_rehashed_row_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, path) = journal_of(dir.path(), 7);

@@ -71,7 +71,7 @@ pub(super) async fn acknowledge(
         Ok(body) => body,
         Err(fault) => {
             let fix = r#"{"acks":[{"alarm":"GW-01/TK-101.LT/HH","occurrence":1}],"comment":"","request":"id"}"#;
-            return Problem::bad_field("body", &fault.body_text(), english, fix).into_response();
+            return Problem::bad_body(&fault, super::BODY_MAX, english, fix).into_response();
         }
     };
     if request.acks.is_empty() || request.acks.len() > ROWS_MAX {

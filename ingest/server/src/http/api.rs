@@ -373,7 +373,7 @@ pub(super) async fn cable(
         (Some(_), Err(fault)) => {
             let fix = r#"{"pulled":true}"#;
             let english = wants_english(&headers);
-            Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
+            Problem::bad_body(&fault, super::BODY_MAX, english, fix).into_response()
         }
         (Some(demo), Ok(Json(cable))) => {
             demo.cable_by_hand(cable.pulled);
@@ -398,7 +398,7 @@ pub(super) async fn fault(
         (Some(_), Err(fault)) => {
             let fix = r#"{"device":"gas","fault":"none"}"#;
             let english = wants_english(&headers);
-            Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
+            Problem::bad_body(&fault, super::BODY_MAX, english, fix).into_response()
         }
         (Some(demo), Ok(Json(wanted))) => match demo.fault(&wanted.device, &wanted.fault).await {
             Ok(()) => Json(demo.status()).into_response(),

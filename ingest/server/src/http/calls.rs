@@ -175,9 +175,7 @@ pub(super) fn body<T>(
 ) -> Result<T, Problem> {
     match body {
         Ok(Json(body)) => Ok(body),
-        Err(fault) => {
-            Err(Problem::bad_field("body", &fault.body_text(), wants_english(headers), fix))
-        }
+        Err(fault) => Err(Problem::bad_body(&fault, super::BODY_MAX, wants_english(headers), fix)),
     }
 }
 

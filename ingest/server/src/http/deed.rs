@@ -53,7 +53,7 @@ pub(super) async fn deed(
         Ok(body) => body,
         Err(fault) => {
             let fix = r#"{"alarm":"GW-01/TK-101.LT/H","minutes":30,"reason":"…","request":"id"}"#;
-            return Problem::bad_field("body", &fault.body_text(), english, fix).into_response();
+            return Problem::bad_body(&fault, super::BODY_MAX, english, fix).into_response();
         }
     };
     if let Some(problem) = faults(&body, english) {

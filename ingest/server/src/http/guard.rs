@@ -20,6 +20,7 @@ use crate::accounts::throttle::Network;
 // Providers show a token of their channel, which its handler checks, and cannot be taught our
 // header.
 use super::calls::RECEIPT;
+use super::origins::{Origins, host_and_port};
 use crate::accounts::{Credential, Identity, Peer, Role, secret};
 
 /// The cookie of a session over https, and over plain HTTP.
@@ -136,24 +137,34 @@ impl Told {
 
 /// Refuses names that are not ours: a foreign name that was pointed at this address (DNS
 /// rebinding) would make a foreign page one of this server. An address cannot be re-pointed.
-pub(super) async fn known_host(request: Request, next: Next) -> Response {
+pub(super) async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    };
+    if of_itself(host) || app.origins.has_host(host) {
+        next.run(request).await
+    } else {
+        Problem::foreign_host(host).into_response()
+    }
+}
+
+/// True for a Host that nobody can point elsewhere.
+fn of_itself(host: &str) -> bool {
+    let (name, _) = host_and_port(host);
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    let known = name.is_empty() || name == "localhost" || address.parse::<IpAddr>().is_ok();
-    if known { next.run(request).await } else { Problem::foreign_host(host).into_response() }
+    name.is_empty() || name == "localhost" || address.parse::<IpAddr>().is_ok()
 }
 
 /// Lets a request in, with its [`Peer`] and, where there is one, its [`Identity`] and
 /// [`Credential`] in its extensions.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let peer = peer_of(&request);
+    let mut peer = peer_of(&request);
+    if app.origins.come_by(request.headers()) {
+        // By a proxy, also one that does not say so: never from the machine itself.
+        peer.way = Way::Far;
+        peer.https |= app.origins.come_by_https(request.headers());
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    if !reads && let Err(problem) = by_our_page(request.headers(), &path) {
+    if !reads && let Err(problem) = by_our_page(&app.origins, request.headers(), &path) {
         return refuse(&app, peer, (&method, &path), None, problem);
     }
     let credential = credential_of(request.headers(), peer, &app);
@@ -214,7 +225,7 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
 }
 
 /// Refuses what a foreign page could make a browser send.
-fn by_our_page(headers: &HeaderMap, path: &str) -> Result<(), Problem> {
+fn by_our_page(origins: &Origins, headers: &HeaderMap, path: &str) -> Result<(), Problem> {
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     // The no-script forms carry a proof of their own, see `basic`; browsers send them with an
@@ -223,7 +234,11 @@ fn by_our_page(headers: &HeaderMap, path: &str) -> Result<(), Problem> {
     let origin_is_ours = match text(header::ORIGIN) {
         None => !headers.contains_key(header::ORIGIN),
         Some("null") => form,
-        Some(origin) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+        Some(origin) if origins.has(origin) => true,
+        // Under a name only what the configuration says, so that its plain page is not its https one.
+        Some(origin) => {
+            of_itself(host) && origin.split_once("://").is_some_and(|(_, from)| from == host)
+        }
     };
     if !origin_is_ours {
         return Err(Problem::foreign_origin());
@@ -263,7 +278,10 @@ fn credential_of(headers: &HeaderMap, peer: Peer, app: &App) -> Option<Credentia
         return secret::hash_of_token(token).map(Credential::Token);
     }
     let name = cookie_name(app, peer);
-    cookie(headers, name).and_then(secret::hash_of_session).map(Credential::Session)
+    // A proxy that names neither its scheme nor the browser's Host: only https can have set that one.
+    let secure = app.origins.any_https().then(|| cookie(headers, COOKIE_SECURE)).flatten();
+    let shown = secure.or_else(|| cookie(headers, name));
+    shown.and_then(secret::hash_of_session).map(Credential::Session)
 }
 
 /// The cookie's name. By https only the one that no plain page can have set.

@@ -186,7 +186,7 @@ async fn propose(
     let english = wants_english(&headers);
     let Json(body) = match body {
         Ok(body) => body,
-        Err(fault) => return bad_body(&fault, english),
+        Err(fault) => return bad_body(&fault, BODY_MAX, english),
     };
     let valid_from = match body.valid_from.as_deref().map(time).transpose() {
         Ok(valid_from) => valid_from,
@@ -249,7 +249,7 @@ fn word(
     english: bool,
 ) -> Result<(String, String), Box<Response>> {
     let Json(Word { gateway, comment }) =
-        body.map_err(|fault| Box::new(bad_body(&fault, english)))?;
+        body.map_err(|fault| Box::new(bad_body(&fault, super::BODY_MAX, english)))?;
     if comment.chars().count() > WORDS_MAX {
         let why = format!("最多 {WORDS_MAX} 字 / at most {WORDS_MAX} characters");
         let fault = Refusal::Field { field: "comment", why }.into();
@@ -288,9 +288,9 @@ fn time(text: &str) -> Result<TimeMs, String> {
         .map_err(|_| format!("{text:?}：写成 2026-11-21T22:00:00+08:00 / write it like that"))
 }
 
-fn bad_body(fault: &JsonRejection, english: bool) -> Response {
+fn bad_body(fault: &JsonRejection, max: usize, english: bool) -> Response {
     let fix = "{\"gateway\":\"GW-01\",\"csv\":\"…\",\"reason\":\"…\",\"evidence\":…}";
-    Problem::bad_field("body", &fault.body_text(), english, fix).into_response()
+    Problem::bad_body(fault, max, english, fix).into_response()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod installations;
 mod limits;
 mod login;
 mod misfits;
+mod origins;
 mod problem;
 mod report;
 mod roster;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore};
 use tokio::net::TcpListener;
@@ -52,6 +53,7 @@ use crate::registry::Registry;
 use crate::stamp::Stamp;
 
 pub use assets::has_console;
+pub use origins::{ORIGINS_MAX, Origins};
 pub use problem::Problem;
 pub use report::Reports;
 
@@ -91,6 +93,8 @@ pub struct App {
     pub console_dist: Option<PathBuf>,
     /// Who may log in, and who has.
     pub accounts: Arc<Accounts>,
+    /// Names under which browsers come by a proxy.
+    pub origins: Arc<Origins>,
     /// Proves the forms of this server, which foreign pages cannot.
     pub form_secret: Arc<str>,
 }
@@ -161,7 +165,7 @@ fn router(app: App) -> Router {
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(app.clone(), guard::guard))
-        .layer(from_fn(guard::known_host))
+        .layer(from_fn_with_state(app.clone(), guard::known_host))
         .layer(same(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(same(header::REFERRER_POLICY, "same-origin"))
         .layer(same(header::X_FRAME_OPTIONS, "DENY"))

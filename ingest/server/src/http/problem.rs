@@ -1,7 +1,7 @@
 //! Errors of the API: RFC 9457, with place and mend, in the reader's language.
 
 use axum::extract::OriginalUri;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -75,6 +75,20 @@ impl Problem {
         Self::bad_field("query", &fault.body_text(), english, fix)
     }
 
+    /// A body that cannot be read; one that is too large is never read to its end.
+    pub(super) fn bad_body(fault: &JsonRejection, max: usize, english: bool, fix: &str) -> Self {
+        if fault.status() != StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::bad_field("body", &fault.body_text(), english, fix);
+        }
+        let kib = max / 1_024;
+        let (title, detail, fix) = if english {
+            ("the body is too large", format!("more than {kib} KiB"), "send it in parts")
+        } else {
+            ("请求体过大", format!("超过 {kib} KiB"), "分成几次发送")
+        };
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", title, "body", detail, fix)
+    }
+
     pub(super) fn unavailable(what: &str) -> Self {
         let title = "暂时无法应答 / cannot answer now";
         let fix = "稍后重试 / try again";
@@ -89,13 +103,13 @@ impl Problem {
 
     pub(super) fn foreign_host(host: &str) -> Self {
         let title = "主机名不符 / foreign host name";
-        let fix = "用地址或 localhost 打开 / open by address or localhost";
+        let fix = "用地址或 localhost 打开，或把此名称写入 centre.toml 的 [http] origins / open by address or localhost, or write this name into [http] origins of centre.toml";
         Self::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", title, "Host", host, fix)
     }
 
     pub(super) fn foreign_origin() -> Self {
         let title = "来源不符 / foreign origin";
-        let fix = "从本服务器的页面操作 / act from a page of this server";
+        let fix = "从本服务器的页面操作；经代理时把代理的地址写入 centre.toml 的 [http] origins / act from a page of this server; behind a proxy write its address into [http] origins of centre.toml";
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", title, "Origin", "", fix)
     }
 

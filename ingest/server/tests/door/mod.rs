@@ -93,9 +93,16 @@ impl Door {
 
     /// The same with other limits.
     pub(crate) async fn open_with(limits: &str) -> Self {
+        Self::open_by(limits, "").await
+    }
+
+    /// The same with more lines in `[http]`.
+    pub(crate) async fn open_by(limits: &str, http: &str) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
-        let toml = "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n";
+        let toml = format!(
+            "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n"
+        );
         std::fs::write(folder.path().join("centre.toml"), toml).unwrap();
         std::fs::write(folder.path().join("limits.csv"), limits).unwrap();
         seat(&folder.path().join("centre"));

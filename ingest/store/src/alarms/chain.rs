@@ -143,7 +143,7 @@ pub(super) fn verify(
     };
     loop {
         let after = walk.head.seq;
-        match readers.read("verify the journal", |conn| sql::page(conn, after, PAGE)) {
+        match readers.read("verify the journal", |conn| sql::page_to_verify(conn, after, PAGE)) {
             Ok(page) if page.is_empty() => break,
             Ok(page) => page.iter().for_each(|row| walk.step(row, wanted)),
             Err(why) => {

@@ -114,6 +114,27 @@ pub(super) fn page(
     conn.prepare_cached(&sql)?.query_map(params![after, rows(limit)], stored)?.collect()
 }
 
+/// The same to be hashed: a letter that does not stand alone becomes one that no row was ever
+/// hashed with.
+pub(super) fn page_to_verify(
+    conn: &Connection,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRow>> {
+    let strict = |row: &Row<'_>| {
+        let mut found = stored(row)?;
+        for (column, letter) in [(6, &mut found.row.from), (7, &mut found.row.to)] {
+            if !row.get_ref(column)?.as_str().is_ok_and(|text| text.chars().count() == 1) {
+                *letter = char::REPLACEMENT_CHARACTER;
+            }
+        }
+        Ok(found)
+    };
+    let sql = format!("SELECT {COLUMNS} FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let after = after.min(i64::MAX.cast_unsigned()).cast_signed();
+    conn.prepare_cached(&sql)?.query_map(params![after, rows(limit)], strict)?.collect()
+}
+
 pub(super) fn newest(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredRow>> {
     let sql = format!("SELECT {COLUMNS} FROM journal ORDER BY seq DESC LIMIT ?1");
     conn.prepare_cached(&sql)?.query_map([rows(limit)], stored)?.collect()
@@ -172,9 +193,10 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
     let unknown = |column: usize, what: &str| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.to_owned().into())
     };
+    // A damaged letter costs neither its row nor those after it; `page_to_verify` tells.
     let letter = |column: usize| -> rusqlite::Result<char> {
-        let text: String = row.get(column)?;
-        text.chars().next().ok_or_else(|| unknown(column, "an empty state letter"))
+        let text = row.get_ref(column)?.as_str().unwrap_or_default();
+        Ok(text.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER))
     };
     let kind: String = row.get(2)?;
     Ok(StoredRow {

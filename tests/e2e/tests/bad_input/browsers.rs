@@ -219,7 +219,7 @@ fn wrong_requests_are_answered_with_code_place_and_mend() {
             ("another shape", &[JSON, MARK], "{\"all\":true}".to_owned(), 422, "bad_field"),
             ("fifty-one", &[JSON, MARK], acks(51), 422, "bad_field"),
             ("none", &[JSON, MARK], acks(0), 422, "bad_field"),
-            ("a huge body", &[JSON, MARK], acks(20_000), 422, "bad_field"),
+            ("a huge body", &[JSON, MARK], acks(20_000), 413, "too_large"),
             ("deep brackets", &[JSON, MARK], "[".repeat(100_000), 422, "bad_field"),
         ];
         for (what, headers, body, status, code) in posts {
