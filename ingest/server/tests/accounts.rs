@@ -305,7 +305,7 @@ async fn whatever_is_refused_is_a_problem_and_stands_in_the_audit_with_its_reaso
         ("POST", "/api/v1/limits/propose", &admin[..], "{}", 422, "bad_field"),
         ("POST", "/api/v1/users", &admin[..], "{}", 422, "bad_field"),
         ("POST", "/api/v1/me/password", &admin[..], "{}", 422, "bad_field"),
-        ("POST", "/api/v1/alarms/ack", &admin[..], big.as_str(), 422, "bad_field"),
+        ("POST", "/api/v1/alarms/ack", &admin[..], big.as_str(), 413, "too_large"),
         ("GET", "/api/v1/nothing", &admin[..], "", 404, "no_such_path"),
         ("POST", "/api/v1/roster/reload", &admin[..], "", 409, "no_roster"),
     ] {
