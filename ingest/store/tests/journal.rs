@@ -168,7 +168,8 @@ fn a_letter_with_anything_beside_it_is_found_and_its_row_is_still_read() {
             let rows = journal.page(0, 100).unwrap();
             assert_eq!(rows.len(), 7, "{column} {change}");
             // What can still be told from it is: an alarm that stood goes on standing.
-            let told = change == spaced || change == ended;
+            let first = change == "'AB'" && column == "letter_from";
+            let told = first || change == spaced || change == ended;
             assert_eq!((rows[2].row.from, rows[2].row.to) == ('A', 'B'), told, "{column} {change}");
         }
     }
