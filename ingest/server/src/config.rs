@@ -210,10 +210,8 @@ impl Config {
         });
         let listen = socket(text.http.listen.as_deref(), "127.0.0.1:8080")
             .map_err(|why| fault("http.listen", why));
-        let origins = Origins::parse(&text.http.origins).unwrap_or_else(|why| {
-            fault("http.origins", why);
-            Origins::default()
-        });
+        let origins = Origins::parse(&text.http.origins);
+        let origins = origins.map_err(|why| fault("http.origins", why)).unwrap_or_default();
         let mqtt = mqtt(&text.mqtt).map_err(|why| fault("mqtt", why));
         let accounts = text.accounts.settle().map_err(|why| fault("accounts", why));
         let limits = policy(text.limits).map_err(|why| fault("limits.second_person", why));

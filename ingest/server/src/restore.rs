@@ -158,14 +158,19 @@ pub fn engine(
     let seqs =
         waiting(|done| journal.save_snapshot(snapshot, rows, done).map_err(|f| anyhow!("{f}")))
             .context("the restored engine cannot be recorded")?;
+    let rows = warn_of_unknown(&seqs, logged);
+    let ms = began.elapsed().as_millis();
+    info!(samples, rows, stored, ms, "engine restored");
+    Ok(Restored { engine, chunk, plan: kept })
+}
+
+/// How many rows are new; a log that is whole makes none.
+fn warn_of_unknown(seqs: &[Option<u64>], logged: usize) -> usize {
     let unknown = seqs.iter().take(logged).flatten().count();
     if unknown > 0 {
         warn!(rows = unknown, "the log made rows that the journal did not hold; they are added");
     }
-    let rows = seqs.iter().flatten().count();
-    let ms = began.elapsed().as_millis();
-    info!(samples, rows, stored, ms, "engine restored");
-    Ok(Restored { engine, chunk, plan: kept })
+    seqs.iter().flatten().count()
 }
 
 /// The engine of the snapshot.
