@@ -11,7 +11,7 @@ mod held;
 mod key;
 mod ledger;
 #[cfg(test)]
-mod lost;
+mod lost_tests;
 mod office;
 mod rules;
 mod seed;
