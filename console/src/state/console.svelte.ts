@@ -19,6 +19,7 @@ import { openStream } from '../link/stream';
 import { Horn, type HornState } from '../sound/horn';
 import {
   LATE_CHIME,
+  MUTE_MAX_MS,
   NOT_MUTED,
   PATTERNS,
   SELF_TEST,
@@ -200,8 +201,9 @@ class Console {
     this.#sound();
   }
 
-  muteLeftMs(): number {
-    return this.muted.kind === 'on' ? Math.max(0, this.muted.until - this.elapsed) : 0;
+  muteLeftS(): number {
+    const left = this.muted.kind === 'on' ? this.muted.until - this.elapsed : 0;
+    return Math.ceil(Math.min(Math.max(left, 0), MUTE_MAX_MS) / 1000);
   }
 
   dismiss(late: Late): void {
