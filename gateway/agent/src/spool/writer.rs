@@ -4,7 +4,8 @@
 //! - A commit that fails is not tried again on the same handle: the file is set aside and what was
 //!   not committed goes into a new one. A full disk is the exception: SQLite rolls that back, so
 //!   room is made, and until there is room on the disk again the file grows no more: what is old
-//!   becomes coarser, and alarm records take its place.
+//!   becomes coarser, and alarm records take its place. The engine's state waits then until it
+//!   fits: no record waits for it, and none gives way to it.
 //! - While nothing can be written, records wait in memory up to a limit; then the oldest telemetry
 //!   gives way to a Gap.
 
@@ -48,6 +49,16 @@ const THINNING_ENDS: u64 = 8;
 const EASE_MS: u64 = 50;
 /// Pause after room was made.
 const MADE_ROOM_MS: u64 = 50;
+/// Before it ends, what waits is tried so often: on a full disk a try may make the room.
+const LAST_TRIES: u32 = 3;
+
+/// The newest state of the engine, on its way into the database.
+struct Waiting {
+    limits: Revision,
+    bytes: Vec<u8>,
+    /// Offsets that were queued after it, which it does not cover.
+    after: u64,
+}
 
 pub(super) struct Writer {
     db: Db,
@@ -60,13 +71,17 @@ pub(super) struct Writer {
     pending_bytes: u64,
     /// Telemetry that had to give way in memory: how many, and from when to when.
     dropped: Option<(u64, TimeMs, TimeMs)>,
-    snapshot: Option<(Revision, Vec<u8>)>,
+    snapshot: Option<Waiting>,
+    /// On a full disk: when the engine's state may be tried again, monotonic ms.
+    save_at: u64,
     durable: Option<Offset>,
     /// When the oldest pending record must be committed, monotonic ms.
     commit_at: Option<u64>,
     failing: Option<String>,
     /// The last commit failed.
     refused: bool,
+    /// And nothing could be done about it.
+    stuck: bool,
     /// The quota is used, and what the centre does not have becomes coarser.
     thinning: bool,
     /// When more of what the centre has is freed, so that thinning ends, monotonic ms.
@@ -95,10 +110,12 @@ impl Writer {
             pending_bytes: 0,
             dropped: None,
             snapshot: None,
+            save_at: 0,
             durable: None,
             commit_at: None,
             failing: None,
             refused: false,
+            stuck: false,
             thinning: false,
             ease_at: 0,
             full: None,
@@ -129,10 +146,27 @@ impl Writer {
                 self.commit();
             }
         }
-        self.commit();
-        if !self.pending.is_empty() {
-            error!(records = self.pending.len(), "spool ends without having written these");
+        self.end();
+    }
+
+    fn end(&mut self) {
+        for _ in 0..LAST_TRIES {
+            self.save_at = 0;
+            if self.full.is_some() {
+                let now = self.clock.mono_ms();
+                self.full = Some(now);
+                self.ask_for_room(now);
+            }
+            self.commit();
+            if self.pending.is_empty() && self.snapshot.is_none() {
+                return;
+            }
         }
+        error!(
+            records = self.pending.len(),
+            engine_state = self.snapshot.is_some(),
+            "spool ends without having written these"
+        );
     }
 
     fn take(&mut self, job: Job) {
@@ -140,6 +174,9 @@ impl Writer {
             Job::Append { records, urgent } => {
                 for record in &records {
                     let one = Incoming::new(record);
+                    if let Some(snapshot) = &mut self.snapshot {
+                        snapshot.after += one.span;
+                    }
                     self.pending_bytes += one.cost();
                     self.pending.push_back(one);
                 }
@@ -148,7 +185,7 @@ impl Writer {
                 self.commit_within(if urgent || full { 0 } else { self.config.commit_ms });
             }
             Job::Snapshot { limits, bytes } => {
-                self.snapshot = Some((limits, bytes));
+                self.snapshot = Some(Waiting { limits, bytes, after: 0 });
                 self.commit_within(0);
             }
             Job::Read { from, to, bytes, reply } => {
@@ -208,25 +245,58 @@ impl Writer {
         if self.pending.is_empty() && self.snapshot.is_none() && self.durable.is_none() {
             return;
         }
-        let snapshot = self.snapshot.as_ref().map(|(limits, bytes)| (*limits, bytes.as_slice()));
-        match self.db.append(self.pending.make_contiguous(), snapshot, self.durable) {
-            Ok(()) => {
-                self.pending.clear();
-                self.pending_bytes = 0;
-                (self.snapshot, self.durable) = (None, None);
-                self.refused = false;
-                if self.full.is_some()
-                    && let Err(fault) = self.db.restart_log()
-                {
-                    warn!(%fault, "log could not be emptied");
-                }
-                if self.full.is_none() && self.failing.take().is_some() {
-                    info!("spool writes again");
-                }
-                self.tell();
-            }
-            Err(fault) => self.fail(&fault),
+        if let Err(fault) = self.write() {
+            self.fail(&fault);
+            return;
         }
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.durable = None;
+        (self.refused, self.stuck) = (false, false);
+        if let Err(fault) = self.save() {
+            self.fail(&fault);
+            return;
+        }
+        if self.full.is_some()
+            && let Err(fault) = self.db.restart_log()
+        {
+            warn!(%fault, "log could not be emptied");
+        }
+        if self.full.is_none() && self.failing.take().is_some() {
+            info!("spool writes again");
+        }
+        self.tell();
+    }
+
+    /// The records, and with them the engine's state where nothing speaks against it.
+    fn write(&mut self) -> Result<(), SpoolFault> {
+        let roomy = self.full.is_none() && !self.refused;
+        if let Some(state) = self.snapshot.as_ref().filter(|state| roomy && state.after == 0) {
+            let saved = Some((state.limits, state.bytes.as_slice()));
+            match self.db.append(self.pending.make_contiguous(), saved, self.durable) {
+                Ok(()) => {
+                    self.snapshot = None;
+                    return Ok(());
+                }
+                Err(fault) if is_full(&fault) => self.state_waits(&fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.db.append(self.pending.make_contiguous(), None, self.durable)
+    }
+
+    /// The engine's state by itself. Where it does not fit, the older one stays.
+    fn save(&mut self) -> Result<(), SpoolFault> {
+        let Some(state) = &self.snapshot else { return Ok(()) };
+        if self.full.is_some() && (self.clock.mono_ms() < self.save_at || !self.fits(state)) {
+            return Ok(());
+        }
+        match self.db.save(state.after, state.limits, &state.bytes) {
+            Ok(()) => self.snapshot = None,
+            Err(fault) if is_full(&fault) => self.state_waits(&fault),
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
     }
 
     /// Says so, mends what can be mended, and tries again after a pause.
@@ -247,6 +317,7 @@ impl Writer {
                 Some(_) | None => self.reopen(),
             }
         }
+        self.stuck = pause == RETRY_MS;
         self.commit_at = Some(self.clock.mono_ms() + pause);
         self.tell();
     }
@@ -271,6 +342,10 @@ impl Writer {
                 None => (1, one.te, one.te),
             });
         }
+    }
+
+    fn waits(&self) -> bool {
+        !self.pending.is_empty() || self.dropped.is_some()
     }
 
     fn dropped_gap(&self) -> Option<Incoming> {
@@ -349,7 +424,7 @@ impl Writer {
         let state = self.db.state();
         let storage = match (state.storage, &self.failing) {
             (Storage::InMemory, _) => Storage::InMemory,
-            (_, Some(_)) if self.full.is_some() => Storage::Full,
+            (_, Some(_)) if self.full.is_some() && !(self.stuck && self.waits()) => Storage::Full,
             (_, Some(_)) => Storage::Refusing,
             (_, None) if self.thinning => Storage::Thinning,
             (_, None) => Storage::Fine,

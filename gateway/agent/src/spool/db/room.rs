@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::{Db, FILE, from_sql, to_sql};
+use fengsui_telemetry::Revision;
+use rusqlite::OptionalExtension;
+
+use super::{Db, FILE, Snapshot, from_sql, standing, to_sql};
 use crate::spool::SpoolFault;
 
 /// What [`Db::take_room`] takes: as much as the log holds before it is emptied.
@@ -30,6 +33,29 @@ impl Db {
     pub(in crate::spool) fn free_bytes(&self) -> Result<u64, SpoolFault> {
         let pages = self.sql.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
         Ok(from_sql(pages).saturating_mul(PAGE_BYTES))
+    }
+
+    /// Commits a state of the engine by itself; it does not cover the last so many offsets.
+    pub(in crate::spool) fn save(
+        &mut self,
+        after: u64,
+        limits: Revision,
+        state: &[u8],
+    ) -> Result<(), SpoolFault> {
+        let one =
+            Snapshot { covers: self.next.saturating_sub(after), limits, bytes: state.to_vec() };
+        let tx = self.sql.transaction()?;
+        standing::write_snapshot(&tx, &one)?;
+        Ok(tx.commit()?)
+    }
+
+    /// Bytes of the saved state of the engine.
+    pub(in crate::spool) fn saved_bytes(&self) -> Result<u64, SpoolFault> {
+        let bytes: Option<i64> = self
+            .sql
+            .query_row("SELECT length(bytes) FROM snapshot", [], |row| row.get(0))
+            .optional()?;
+        Ok(bytes.map_or(0, from_sql))
     }
 
     /// There is room again.

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::super::SpoolFault;
 use super::super::db::Evicted;
-use super::{PATIENT_PASSES, Writer};
+use super::{PATIENT_PASSES, Waiting, Writer};
 use crate::fresh;
 
 /// Size of the reserve: the log, once over.
@@ -26,6 +26,8 @@ const ROOM_LOOK_MS: u64 = 10_000;
 const PROBE_BYTES: usize = 256 << 10;
 /// What a full file keeps free beside what waits: the pages that a commit and a pass may split.
 const FREE_BYTES: u64 = 128 << 10;
+/// On a full disk, between two tries to write the engine's state: each may cost its whole size.
+const SAVE_PAUSE_MS: u64 = 10_000;
 
 impl Writer {
     /// Somebody else may have filled the disk.
@@ -80,8 +82,31 @@ impl Writer {
         if let Err(fault) = &freed {
             warn!(%fault, "no room could be made");
         }
-        self.full = Some(self.clock.mono_ms() + ROOM_ASKED_MS);
+        self.ask_soon();
         freed.unwrap_or(false)
+    }
+
+    /// Never later than before: commits that fail must not put the question off.
+    fn ask_soon(&mut self) {
+        let at = self.clock.mono_ms() + ROOM_ASKED_MS;
+        self.full = Some(self.full.map_or(at, |before| before.min(at)));
+    }
+
+    /// The engine's state found no room. It waits for it, and nothing gives way to it.
+    pub(super) fn state_waits(&mut self, fault: &SpoolFault) {
+        warn!(%fault, "no room for the engine's state; the older one stays until there is");
+        if let Err(fault) = self.settle_in(&fault.to_string()) {
+            warn!(%fault, "the spool could not be held to its size");
+        }
+        self.ask_soon();
+        self.save_at = self.clock.mono_ms() + SAVE_PAUSE_MS;
+    }
+
+    /// On a full disk: the engine's state fits in the place of the older one and in what no record
+    /// needs.
+    pub(super) fn fits(&self, state: &Waiting) -> bool {
+        let free = self.db.free_bytes().unwrap_or(0) + self.db.saved_bytes().unwrap_or(0);
+        free >= state.bytes.len() as u64 + 2 * FREE_BYTES
     }
 
     pub(super) fn free_reserve(&self) {
@@ -110,6 +135,9 @@ impl Writer {
         if !self.refused {
             self.failing = None;
         }
+        if self.waits() || self.snapshot.is_some() {
+            self.commit_at = Some(now);
+        }
         info!("disk has room again");
         self.tell();
     }
@@ -128,7 +156,9 @@ impl Writer {
         let new = reserve.with_extension("new");
         let lay_down = || {
             let mut file = fresh::create(&new)?;
-            file.write_all(&vec![0x5a; ROOM_BYTES])?;
+            // The engine's state goes through the log into the file.
+            let state = self.snapshot.as_ref().map_or(0, |state| 2 * state.bytes.len());
+            file.write_all(&vec![0x5a; ROOM_BYTES + state])?;
             file.set_len(RESERVE_BYTES as u64)?;
             file.sync_all()?;
             fs::rename(&new, reserve)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fengsui_telemetry::{Catalogue, ClockQuality, Reading, Scan};
+use fengsui_telemetry::{Catalogue, ClockQuality, GatewayId, LocalTransition, Reading, Scan};
 use tempfile::TempDir;
 
 use super::super::{Spool, SpoolHandle};
@@ -15,11 +15,13 @@ const BATCH: i64 = 200;
 /// What people are promised.
 const RECOVERY: Duration = Duration::from_secs(10);
 
+fn catalogue() -> Catalogue {
+    Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() }
+}
+
 fn spool(folder: &Path) -> SpoolHandle {
     let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
-    let catalogue =
-        Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() };
-    Spool::open(folder, config, &catalogue, Clock::start()).unwrap().start().unwrap().0
+    Spool::open(folder, config, &catalogue(), Clock::start()).unwrap().start().unwrap().0
 }
 
 /// A hundred readings of one moment.
@@ -113,4 +115,107 @@ fn what_the_centre_does_not_have_is_no_room() {
         assert_eq!(state.borrow().storage, Storage::Thinning);
     }
     send(&spool, Job::Stop);
+}
+
+fn alarm(n: u32) -> Record {
+    let transition = LocalTransition {
+        alarm: GatewayId::parse("GW-01").unwrap().to_string(),
+        occurrence: n.into(),
+        from: 'A',
+        to: 'B',
+        revision: Revision(1),
+        value: None,
+        why: "on".into(),
+        known: TimeMs(1_800_000_000_000),
+    };
+    Record { te: TimeMs(1_800_000_000_000 + i64::from(n)), body: Body::Transition(transition) }
+}
+
+/// A spool whose file may not grow, on a disk that has no room until the folder given back is gone.
+fn full(folder: &Path) -> (SpoolHandle, std::thread::JoinHandle<()>, PathBuf) {
+    let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
+    let spool = Spool::open(folder, config, &catalogue(), Clock::start()).unwrap();
+    let blocked = folder.join("reserve.new");
+    std::fs::create_dir(&blocked).unwrap();
+    spool.db.hold_size().unwrap();
+    let (spool, thread) = spool.start().unwrap();
+    (spool, thread, blocked)
+}
+
+fn flush(spool: &SpoolHandle) {
+    let (reply, mut done) = tokio::sync::oneshot::channel();
+    send(spool, Job::Flush(reply));
+    until("it is tried", || done.try_recv().is_ok());
+}
+
+fn reopened(folder: &Path) -> Db {
+    Db::open(folder, TimeMs(1_800_000_000_000)).unwrap()
+}
+
+#[test]
+fn on_a_full_disk_no_record_waits_for_the_engine_or_gives_way_to_it() {
+    let folder = TempDir::new().unwrap();
+    let (spool, thread, blocked) = full(folder.path());
+    let state = spool.state();
+    write(&spool, &mut 0);
+    let engine = vec![7; 3 << 20];
+    send(&spool, Job::Append { records: vec![alarm(1)], urgent: true });
+    send(&spool, Job::Snapshot { limits: Revision(9), bytes: engine.clone() });
+    flush(&spool);
+    let covers = BATCH.unsigned_abs() + 1;
+    assert_eq!(state.borrow().next, covers, "the alarm waits for the engine");
+    assert!(is(&state, Storage::Full), "{:?}", state.borrow());
+    send(&spool, Job::Append { records: vec![alarm(2)], urgent: true });
+    flush(&spool);
+    assert_eq!(state.borrow().next, covers + 1);
+    assert!(is(&state, Storage::Full), "{:?}", state.borrow());
+    std::fs::remove_dir(blocked).unwrap();
+    until("there is room", || is(&state, Storage::Fine));
+    send(&spool, Job::Stop);
+    thread.join().unwrap();
+    let mut db = reopened(folder.path());
+    let saved = db.snapshot().unwrap().expect("the engine's state is lost");
+    assert!(saved.bytes == engine && saved.limits == Revision(9));
+    assert_eq!(saved.covers, covers, "an alarm after it is not replayed");
+    db.use_catalogue(&catalogue()).unwrap();
+    let mut kept = 0;
+    db.replay(0, u64::MAX, &mut |record| kept += usize::from(!matches!(record.body, Body::Gap(_))))
+        .unwrap();
+    assert_eq!(kept as u64, covers + 1, "records gave way to it");
+}
+
+/// Alarms until none fits; gives back how many.
+fn refusing(spool: &SpoolHandle) -> u64 {
+    let (state, mut n) = (spool.state(), 0);
+    until("it refuses", || {
+        let records: Vec<_> = (n..n + 1_000).map(alarm).collect();
+        n += 1_000;
+        send(spool, Job::Append { records, urgent: true });
+        flush(spool);
+        is(&state, Storage::Refusing)
+    });
+    u64::from(n)
+}
+
+#[test]
+fn a_spool_that_refuses_finds_the_room_by_itself() {
+    let folder = TempDir::new().unwrap();
+    let (spool, thread, blocked) = full(folder.path());
+    let state = spool.state();
+    let alarms = refusing(&spool);
+    std::fs::remove_dir(blocked).unwrap();
+    until("all is written", || is(&state, Storage::Fine) && state.borrow().next == alarms);
+    send(&spool, Job::Stop);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_spool_that_refuses_asks_for_room_once_more_when_it_ends() {
+    let folder = TempDir::new().unwrap();
+    let (spool, thread, blocked) = full(folder.path());
+    let alarms = refusing(&spool);
+    std::fs::remove_dir(blocked).unwrap();
+    send(&spool, Job::Stop);
+    thread.join().unwrap();
+    assert_eq!(reopened(folder.path()).state().next, alarms);
 }
