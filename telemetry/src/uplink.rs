@@ -40,6 +40,8 @@ pub enum Acked {
     Through(Offset),
     /// Known already.
     Nothing,
+    /// Less than was acknowledged before: an old word, or the centre has lost data.
+    Behind,
     /// Of another epoch, or beyond what this spool ever held: ignored.
     Foreign,
 }
@@ -155,28 +157,45 @@ impl Uplink {
         self.in_flight.push(InFlight { offer, until: now + self.patience_ms });
     }
 
-    /// An acknowledgement came.
+    /// An acknowledgement came. It alone counts, and nothing that an earlier one said: the centre
+    /// may have lost its data in between.
     pub fn acknowledged(&mut self, ack: &Durable) -> Acked {
         if ack.epoch != self.epoch || ack.next > self.next {
             return Acked::Foreign;
         }
-        self.durable.insert(0, ack.next);
+        let mut durable = RangeSet::default();
+        durable.insert(0, ack.next);
         for (lo, hi) in ack.islands.iter().copied().filter(|(lo, hi)| lo < hi && *hi <= self.next) {
-            self.durable.insert(lo, hi);
+            durable.insert(lo, hi);
+        }
+        let through = durable.first_missing(0);
+        if through < self.durable_next {
+            return Acked::Behind;
         }
         let before = self.in_flight.len();
-        let durable = &self.durable;
         self.in_flight
             .retain(|flight| !durable.missing(flight.offer.from, flight.offer.to).is_empty());
         if self.in_flight.len() < before {
             self.patience_ms = PATIENCE_MS;
         }
-        let through = self.durable.first_missing(0);
-        if through > self.durable_next {
-            self.durable_next = through;
-            return Acked::Through(through);
+        for (lo, hi) in self.durable.runs() {
+            for (lo, hi) in durable.missing(*lo, *hi) {
+                self.offered.remove(lo, hi);
+            }
         }
-        Acked::Nothing
+        self.still_offered();
+        self.durable = durable;
+        if through == self.durable_next {
+            return Acked::Nothing;
+        }
+        self.durable_next = through;
+        Acked::Through(through)
+    }
+
+    fn still_offered(&mut self) {
+        for flight in &self.in_flight {
+            self.offered.insert(flight.offer.from, flight.offer.to);
+        }
     }
 
     fn expire(&mut self, now: TimeMs) {
@@ -189,9 +208,7 @@ impl Uplink {
         for flight in &late {
             self.offered.remove(flight.offer.from, flight.offer.to);
         }
-        for flight in &self.in_flight {
-            self.offered.insert(flight.offer.from, flight.offer.to);
-        }
+        self.still_offered();
         self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MAX_MS);
     }
 
@@ -272,8 +289,37 @@ mod tests {
         assert_eq!(uplink.acknowledged(&ack(6, &[])), Acked::Foreign);
         assert_eq!(uplink.durable_next(), 0);
         assert_eq!(uplink.acknowledged(&ack(4, &[])), Acked::Through(4));
-        assert_eq!(uplink.acknowledged(&ack(2, &[])), Acked::Nothing);
+        assert_eq!(uplink.acknowledged(&ack(4, &[])), Acked::Nothing);
+        assert_eq!(uplink.acknowledged(&ack(2, &[])), Acked::Behind);
         assert_eq!(uplink.durable_next(), 4);
+    }
+
+    #[test]
+    fn a_centre_that_begins_anew_where_the_old_one_ended_has_not_what_was_before() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 31);
+        uplink.connected();
+        assert_eq!(uplink.acknowledged(&ack(31, &[])), Acked::Through(31));
+        uplink.committed(40);
+        assert_eq!(sent(&mut uplink, T0), ["Live 31..40"]);
+        assert_eq!(uplink.acknowledged(&ack(0, &[(31, 40)])), Acked::Behind);
+        assert_eq!(uplink.durable_next(), 31);
+    }
+
+    #[test]
+    fn what_the_centre_had_beyond_a_hole_and_has_no_more_is_offered_again() {
+        let mut uplink = Uplink::new(Epoch(1), 0, 0);
+        uplink.connected();
+        uplink.committed(5);
+        assert_eq!(sent(&mut uplink, T0), ["Live 0..5"]);
+        uplink.committed(8);
+        assert_eq!(sent(&mut uplink, T0), ["Live 5..8"]);
+        uplink.committed(9);
+        assert_eq!(sent(&mut uplink, T0), ["Live 8..9"]);
+        assert_eq!(uplink.acknowledged(&ack(0, &[(5, 9)])), Acked::Nothing);
+        assert_eq!(uplink.acknowledged(&ack(0, &[(8, 9)])), Acked::Nothing);
+        assert_eq!(sent(&mut uplink, T0), ["Backlog 5..8"]);
+        assert_eq!(uplink.acknowledged(&ack(5, &[(8, 9)])), Acked::Through(5));
+        assert_eq!(uplink.durable_next(), 5);
     }
 
     #[test]

@@ -464,9 +464,7 @@ impl Task {
                 self.regressions = 0;
                 self.durable(next);
             }
-            Acked::Nothing if durable.next < self.machine.durable_next() => {
-                self.regressed(durable.next)
-            }
+            Acked::Behind => self.regressed(durable.next),
             Acked::Nothing => self.regressions = 0,
             Acked::Foreign if durable.epoch == self.machine.epoch() => {
                 // The centre has offsets that this spool never gave away: an old copy of the spool
