@@ -149,6 +149,8 @@ impl Told {
                 Cause::On | Cause::Revised => {
                     (heard.off, heard.known) = (row.bounds.1, row.ti);
                     heard.answered &= row.to != Letter::B || heard.off.is_some();
+                    // Nobody has to answer it; what came before may still wait.
+                    heard.answered |= row.cause == Cause::On && row.to == Letter::C && !row.late;
                     heard.value = row.value.or(heard.value);
                 }
                 Cause::Off => (heard.off, heard.known) = (row.bounds.1.or(row.te), row.ti),
@@ -177,12 +179,6 @@ impl Told {
         match row.to {
             Letter::A => self.answer_through(u64::MAX),
             Letter::C | Letter::F if uncovered => self.answer_through(self.current()),
-            // Nobody has to answer it; what came before may still wait.
-            Letter::C if row.cause == Cause::On && !row.late => {
-                if let Some(heard) = self.occurrences.get_mut(&row.occurrence) {
-                    heard.answered = true;
-                }
-            }
             Letter::B
             | Letter::C
             | Letter::D
@@ -223,38 +219,38 @@ impl Told {
 }
 
 impl Engine {
-    /// This engine, and what the journal tells beyond it. Answers with the keys of the alarms that
-    /// it did not know so; none: engine and journal agree.
+    /// Takes what the journal tells beyond this engine. Answers with the keys of the alarms that it
+    /// did not know so; none: engine and journal agree.
     ///
     /// # Errors
-    /// An engine with the alarms that the plan does not have cannot be made.
-    pub fn held_to(self, told: Vec<Told>) -> Result<(Self, Vec<String>), RestoreFault> {
-        let places: HashMap<&str, AlarmId> =
-            self.specs().zip(0_u32..).map(|(spec, id)| (spec.key, AlarmId(id))).collect();
+    /// An engine with the alarms that the plan does not have cannot be made; this one is as it was.
+    pub fn held_to(&mut self, told: Vec<Told>) -> Result<Vec<String>, RestoreFault> {
+        let places = self.places();
         let news = |one: &Told| match places.get(one.key.as_str()) {
-            Some(id) => one.differs_from(&self, *id),
+            Some(id) => one.differs_from(self, *id),
             None => one.letter != Letter::A,
         };
         let told: Vec<Told> = told.into_iter().filter(news).collect();
-        if told.is_empty() {
-            return Ok((self, Vec::new()));
-        }
         let missing = told.iter().filter(|one| !places.contains_key(one.key.as_str()));
         let missing: Vec<Past> = missing.map(past_of).collect();
-        let mut engine = if missing.is_empty() {
-            self
-        } else {
-            let bytes = self.snapshot();
-            Self::restore(with_past(self.plan(), missing), &bytes)?
-        };
-        let places: HashMap<String, AlarmId> =
-            engine.specs().zip(0_u32..).map(|(s, id)| (s.key.to_owned(), AlarmId(id))).collect();
-        for one in &told {
-            if let Some(id) = places.get(one.key.as_str()) {
-                engine.stand_as_told(*id, one);
+        if !missing.is_empty() {
+            let plan = with_past(self.plan(), missing);
+            let (keep, keep_asked) = (self.keep, self.keep_asked);
+            *self = Self { keep, keep_asked, ..Self::restore(plan, &self.snapshot())? };
+        }
+        let places = self.places();
+        let stand: Vec<(Option<AlarmId>, Told)> =
+            told.into_iter().map(|one| (places.get(one.key.as_str()).copied(), one)).collect();
+        for (id, one) in &stand {
+            if let Some(id) = id {
+                self.stand_as_told(*id, one);
             }
         }
-        Ok((engine, told.into_iter().map(|one| one.key).collect()))
+        Ok(stand.into_iter().map(|(_, one)| one.key).collect())
+    }
+
+    fn places(&self) -> HashMap<&str, AlarmId> {
+        self.specs().zip(0_u32..).map(|(spec, id)| (spec.key, AlarmId(id))).collect()
     }
 
     fn stand_as_told(&mut self, id: AlarmId, told: &Told) {

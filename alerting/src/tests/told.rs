@@ -79,7 +79,7 @@ fn an_engine_that_knows_it_all_stays_as_it_is() {
     let before = engine.snapshot();
     // A row of an alarm that is normal and that no plan has any more says nothing.
     let all = vec![told("P/H", 1, true), told("gone/H", 3, false)];
-    let (engine, taken) = engine.held_to(all).unwrap();
+    let taken = engine.held_to(all).unwrap();
     assert_eq!(taken, [""; 0]);
     assert_eq!(engine.snapshot(), before);
 }
@@ -108,9 +108,9 @@ fn what_a_person_has_lifted_stays_lifted_and_what_is_over_is_over() {
         }
     }
     // The state of before, and no log since.
-    let old = Engine::restore(engine.plan(), &before).unwrap();
-    assert_eq!(old.standing(H).letter, Letter::I);
-    let (mut held, taken) = old.held_to(vec![journal]).unwrap();
+    let mut held = Engine::restore(engine.plan(), &before).unwrap();
+    assert_eq!(held.standing(H).letter, Letter::I);
+    let taken = held.held_to(vec![journal]).unwrap();
     assert_eq!(taken, ["P/H"]);
     let (is, was) = (held.standing(H), engine.standing(H));
     assert_eq!(
@@ -123,7 +123,8 @@ fn what_a_person_has_lifted_stays_lifted_and_what_is_over_is_over() {
 
 #[test]
 fn a_number_that_was_read_is_never_given_again() {
-    let (mut engine, taken) = fresh().held_to(vec![told("P/H", 7, false)]).unwrap();
+    let mut engine = fresh();
+    let taken = engine.held_to(vec![told("P/H", 7, false)]).unwrap();
     assert_eq!(taken, ["P/H"]);
     assert_eq!(engine.standing(H).letter, Letter::A);
     assert_eq!(sample(&mut engine, 1_000, 85.0), [(Cause::On, Letter::B, 8)]);
@@ -131,7 +132,8 @@ fn a_number_that_was_read_is_never_given_again() {
 
 #[test]
 fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
-    let (mut engine, _) = fresh().held_to(vec![told("P/H", 7, true)]).unwrap();
+    let mut engine = fresh();
+    engine.held_to(vec![told("P/H", 7, true)]).unwrap();
     let standing = engine.standing(H);
     assert_eq!((standing.letter, standing.unacknowledged), (Letter::B, vec![7]));
     assert_eq!((standing.value, standing.active), (Some(81.0), true));
@@ -146,7 +148,8 @@ fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
 
 #[test]
 fn what_no_plan_has_any_more_stands_until_a_person_has_answered() {
-    let (mut engine, taken) = fresh().held_to(vec![told("Q/HH", 2, true)]).unwrap();
+    let mut engine = fresh();
+    let taken = engine.held_to(vec![told("Q/HH", 2, true)]).unwrap();
     assert_eq!(taken, ["Q/HH"]);
     let gone = AlarmId(1);
     assert_eq!(*engine.spec_of(gone).unwrap().condition, Condition::Unjudged);
@@ -158,8 +161,8 @@ fn what_no_plan_has_any_more_stands_until_a_person_has_answered() {
 #[test]
 fn a_silence_that_stood_ends_when_the_point_is_heard() {
     let stale = AlarmSpec { condition: Condition::Stale { after_ms: 60_000 }, ..high("P/S", 0.0) };
-    let engine = Engine::new(plan(vec![stale])).unwrap();
-    let (mut engine, _) = engine.held_to(vec![told("P/S", 3, true)]).unwrap();
+    let mut engine = Engine::new(plan(vec![stale])).unwrap();
+    engine.held_to(vec![told("P/S", 3, true)]).unwrap();
     assert_eq!(hand(&mut engine, Event::Wake, 1_000), [], "it is silent already");
     assert_eq!(sample(&mut engine, 2_000, 1.0), [(Cause::Off, Letter::D, 3)]);
 }

@@ -306,9 +306,7 @@ impl Replay {
 
     /// What the journal tells and the log did not make. True where there is no such thing.
     fn hold_to(&mut self, told: Vec<Told>) -> anyhow::Result<bool> {
-        let engine = std::mem::replace(&mut self.engine, fresh(Plan::default())?);
-        let (engine, taken) = engine.held_to(told).context("what the journal tells")?;
-        self.engine = engine;
+        let taken = self.engine.held_to(told).context("what the journal tells")?;
         if !taken.is_empty() {
             let named: Vec<&str> = taken.iter().take(NAMED).map(String::as_str).collect();
             warn!(

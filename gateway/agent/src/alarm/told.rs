@@ -6,11 +6,13 @@
 //! - Only what stands is taken from there, and numbers: nothing that the replay finds in alarm is
 //!   made quiet by an older row.
 
-use fengsui_alerting::{AlarmId, Cause, Engine, Letter, Plan, Told, ToldRow};
+use std::collections::BTreeMap;
+
+use fengsui_alerting::{AlarmId, Cause, Letter, Told, ToldRow};
 use fengsui_telemetry::{LocalTransition, TimeMs};
 use tracing::{error, warn};
 
-use super::{AlarmLoop, HELD_SAMPLES, OWN};
+use super::{AlarmLoop, OWN};
 
 impl AlarmLoop {
     /// One transition that is in the spool.
@@ -39,29 +41,28 @@ impl AlarmLoop {
     /// acknowledged it.
     pub(super) fn stand_as_told(&mut self) {
         let told = std::mem::take(&mut self.told);
-        let told: Vec<Told> = told.into_values().filter(|told| self.lacks(told)).collect();
-        if told.is_empty() {
-            return;
-        }
-        let none = match Engine::new(Plan::default()) {
-            Ok(none) => none,
-            Err(faults) => return error!(?faults, "an empty plan is refused"),
-        };
-        match std::mem::replace(&mut self.engine, none).held_to(told) {
-            Ok((engine, taken)) => {
-                self.engine = engine.keeping(HELD_SAMPLES);
-                if !taken.is_empty() {
-                    warn!(alarms = taken.len(), first = ?taken.first(), "报警按本地记录恢复 / alarms that the samples do not bring up stand by their records");
-                }
+        let told = self.lacking(told);
+        match self.engine.held_to(told) {
+            Ok(taken) if taken.is_empty() => {}
+            Ok(taken) => {
+                warn!(alarms = taken.len(), first = ?taken.first(), "报警按本地记录恢复 / alarms that the samples do not bring up stand by their records");
             }
             Err(fault) => error!(%fault, "alarms cannot be taken from their records"),
         }
     }
 
-    fn lacks(&self, told: &Told) -> bool {
-        let mut all = self.engine.specs().zip(0..);
-        let Some((_, id)) = all.find(|(spec, _)| spec.key == told.key()) else { return true };
-        let normal = self.engine.standing(AlarmId(id)).letter == Letter::A;
-        normal && !told.is_normal() || self.engine.highest(AlarmId(id)) < told.highest()
+    /// Those that stand by their records and not in the engine, or have a higher number there.
+    fn lacking(&self, mut told: BTreeMap<String, Told>) -> Vec<Told> {
+        for (spec, id) in self.engine.specs().zip(0..) {
+            let id = AlarmId(id);
+            let lacks = |told: &Told| {
+                self.engine.standing(id).letter == Letter::A && !told.is_normal()
+                    || self.engine.highest(id) < told.highest()
+            };
+            if told.get(spec.key).is_some_and(|told| !lacks(told)) {
+                told.remove(spec.key);
+            }
+        }
+        told.into_values().collect()
     }
 }
