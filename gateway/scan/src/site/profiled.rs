@@ -251,6 +251,15 @@ pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
         let row = places.row(&record);
         let cell = |at: usize| record.get(at).and_then(|cell| cell.trim().parse::<f64>().ok());
         match cell(0).zip(cell(1)) {
+            Some(_) if record.iter().skip(2).any(|cell| !cell.trim().is_empty()) => {
+                let problem = Problem::Said(
+                    "多于两列：每行只能是 液位,容积；小数点不能写成逗号".to_owned(),
+                    "has more than two columns: a line is level,volume; no decimal commas"
+                        .to_owned(),
+                );
+                let value = Some(record.iter().collect::<Vec<_>>().join(","));
+                faults.push(SiteFault { row, value, ..SiteFault::of_file(file, problem) });
+            }
             Some(line) => {
                 lines.push(line);
                 rows.push(row);
@@ -271,9 +280,13 @@ pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
             TableFault::Falls(at) => rows.get(at).copied().flatten(),
             TableFault::Short | TableFault::Long => None,
         };
+        let why = match fault {
+            TableFault::Falls(_) => "level must rise and volume must not fall".to_owned(),
+            TableFault::Short | TableFault::Long => fault.to_string(),
+        };
         let problem = Problem::Said(
             "不是罐容表：每行为 液位,容积，液位递增、容积不减，至少两行".to_owned(),
-            format!("is no strapping table: {fault}; mend the line"),
+            format!("is no strapping table: {why}; mend the line"),
         );
         vec![SiteFault { row, ..SiteFault::of_file(file, problem) }]
     })

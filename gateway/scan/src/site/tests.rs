@@ -497,3 +497,21 @@ fn a_faulty_device_is_one_fault_and_not_one_for_each_of_its_points() {
     let faults = Site::load("s", &broken, &mut |_| Ok(sheet.clone())).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:#?}");
 }
+
+#[test]
+fn a_strapping_table_is_refused_by_its_line() {
+    for (text, row, words) in [
+        ("mm,m3,note\n0,0,\n0,5,100,2\n", 3, "两列 two columns 0,5,100,2"),
+        ("0,0\n10,x\n", 2, "10,x"),
+        ("0,0\n10,5\n10,6\n", 3, "rise"),
+        ("0,0\n10,5\n20,4\n", 3, "fall"),
+    ] {
+        let faults = profiled::table("tank.csv", text).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{text}: {faults:?}") };
+        let said = format!("{fault} {:?}", fault.value);
+        assert_eq!(fault.row, Some(row), "{text}: {said}");
+        let has = |word: &str| said.contains(word);
+        assert!(words.split(' ').all(has), "{text}: {said}");
+    }
+    assert!(profiled::table("tank.csv", "level,volume\n0,0\n10,5,\n").is_ok());
+}
