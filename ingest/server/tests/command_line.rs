@@ -145,3 +145,29 @@ fn the_first_start_shows_the_admins_password_once() {
     second.wait().unwrap();
     assert!(said.contains("listen") && !said.contains("password"), "{said}");
 }
+
+#[test]
+fn a_damaged_revision_is_exported_with_a_warning_and_not_as_a_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("centre.toml");
+    let toml = "data = \"centre\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nembedded = \"127.0.0.1:0\"\n[[gateway]]\nid = \"GW-01\"\nlimits = \"limits.csv\"\n";
+    std::fs::write(&config, toml).unwrap();
+    std::fs::write(folder.path().join("limits.csv"), "tag,kind,limit\nTK-101.LT,H,80\n").unwrap();
+    let (mut centre, _) = begin(&config);
+    centre.kill().unwrap();
+    centre.wait().unwrap();
+    let export = |args: &[&str]| {
+        let mut export = program();
+        export.args(["limits", "export", "--config"]).arg(&config).args(args).output().unwrap()
+    };
+    let whole = export(&[]);
+    assert_eq!(whole.status.code(), Some(0), "{}", told(&whole));
+    let raw = rusqlite::Connection::open(folder.path().join("centre/config.db")).unwrap();
+    let damage = "DROP TRIGGER limits_revision_stays; UPDATE limits_revision SET csv = replace(csv, '80', '88')";
+    raw.execute_batch(damage).unwrap();
+    drop(raw);
+    let damaged = export(&["--number", "1"]);
+    assert_eq!(damaged.status.code(), Some(1), "{}", told(&damaged));
+    assert!(String::from_utf8_lossy(&damaged.stdout).contains("88"), "{}", told(&damaged));
+    assert!(String::from_utf8_lossy(&damaged.stderr).contains("损坏"), "{}", told(&damaged));
+}

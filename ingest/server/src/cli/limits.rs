@@ -22,6 +22,9 @@ use crate::config::ConfigFault;
 use direct::Direct;
 use remote::Remote;
 
+/// What is said of a revision whose text is not the one that was agreed to.
+const DAMAGED: &str = "config.db 中这一版限值的内容已损坏，以上不是当时批准的内容，不要照此提交 / this revision is damaged in config.db: the text above is not what was agreed to; do not import it as it stands";
+
 /// What to do with limits.
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -220,6 +223,9 @@ fn work(command: &Command) -> Result<(Value, Vec<String>), Trouble> {
                 let csv = found.get("csv").and_then(Value::as_str).unwrap_or_default();
                 // Byte for byte; a reader that has gone is no fault of ours.
                 drop(std::io::stdout().write_all(csv.as_bytes()));
+                if found.get("damaged") == Some(&Value::Bool(true)) {
+                    return Err(Trouble::said(Exit::Problems, DAMAGED));
+                }
             }
             Ok((found, Vec::new()))
         }

@@ -5,7 +5,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as Arguments, ValueEnum};
-use fengsui_alerting::limits::LimitSet;
 use fengsui_store::{ConfigDb, JournalReader};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::error;
@@ -13,6 +12,7 @@ use tracing::error;
 use super::{Exit, say};
 use crate::clock;
 use crate::config::Config;
+use crate::limits::{held, judging};
 use crate::report::{self, Ask, Kind, Period, Report, Site, report_json, sheets, write};
 use crate::restore;
 
@@ -143,7 +143,7 @@ fn read(args: &Args, mut config: Config) -> Result<Report, Stop> {
     let journal =
         JournalReader::open(&config.data.join("alarms.db")).map_err(|fault| problem(&fault))?;
     let db = ConfigDb::open(&config.data.join("config.db")).map_err(|fault| problem(&fault))?;
-    in_force(&mut config, &db)?;
+    in_force(&mut config, &db);
     let registry = restore::registry(&config, &db).map_err(|fault| problem(&fault))?;
     let as_of = journal.alive().map_err(|fault| problem(&fault))?;
     let now = clock::now();
@@ -180,17 +180,8 @@ fn there(path: &Path) -> Result<(), Stop> {
 }
 
 /// The limits that judge, in place of those of the file.
-fn in_force(config: &mut Config, db: &ConfigDb) -> Result<(), Stop> {
+fn in_force(config: &mut Config, db: &ConfigDb) {
     for gateway in &mut config.gateways {
-        let found = db
-            .limits_in_force(gateway.id.as_str())
-            .map_err(|fault| stop(Exit::Problems)(fault.to_string()))?;
-        let Some(found) = found else { continue };
-        let name = format!("{} #{}", gateway.id, found.number);
-        if let Ok(limits) = LimitSet::parse(&name, &found.proposal.csv) {
-            gateway.limits = limits;
-            gateway.limits_revision = found.proposal.revision;
-        }
+        (gateway.limits, gateway.limits_revision) = judging(gateway, &held(db, gateway));
     }
-    Ok(())
 }

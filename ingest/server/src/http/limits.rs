@@ -18,7 +18,7 @@ use super::problem::wants_english;
 use crate::accounts::Identity;
 use crate::limits::{
     CSV_MAX, Draft, EVIDENCE_MAX, Office, OfficeFault, Proposed, Refusal, WORDS_MAX, diff_json,
-    revision_json,
+    put_file, revision_json,
 };
 use refused::{answer_fault, put};
 
@@ -114,7 +114,7 @@ async fn overview(
         if let (Some(_), Some(in_force)) = (&which, in_force)
             && let Ok(found) = office.find(known.id.as_str(), in_force.number).await
         {
-            put(&mut one, "csv", Value::String(found.revision.proposal.csv));
+            put_file(&mut one, &found.revision);
         }
         gateways.push(one);
     }
@@ -170,7 +170,7 @@ async fn revision(
     match found {
         Ok(found) => {
             let mut json = proposed_json(&office, &found);
-            put(&mut json, "csv", Value::String(found.revision.proposal.csv));
+            put_file(&mut json, &found.revision);
             Json(json).into_response()
         }
         Err(fault) => answer_fault(&fault, english),

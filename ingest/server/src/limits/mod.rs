@@ -26,4 +26,4 @@ pub use rules::{
     may_approve, may_change, review, status_zh,
 };
 pub use seed::{FILE_AUTHOR, Orders, begin, order_of};
-pub use shown::{diff_json, faults_json, revision_json};
+pub use shown::{diff_json, faults_json, put_file, revision_json};

@@ -4,6 +4,7 @@ use fengsui_alerting::limits::{Direction, LimitFault, LimitsDiff, RowChange, Sec
 use fengsui_store::{LimitsRevision, LimitsStatus};
 use serde_json::{Value, json};
 
+use super::held::is_whole;
 use super::rules::status_zh;
 use crate::stamp::Stamp;
 
@@ -82,6 +83,15 @@ pub fn revision_json(revision: &LimitsRevision, stamp: &Stamp) -> Value {
         "valid_from": in_force.map(|decision| stamp.rfc3339(decision.at)),
         "decisions": decisions,
     })
+}
+
+/// Adds the file of a revision to what is told of it, and whether that is no longer the text that
+/// was agreed to.
+pub fn put_file(json: &mut Value, revision: &LimitsRevision) {
+    if let Some(json) = json.as_object_mut() {
+        json.insert("csv".to_owned(), Value::String(revision.proposal.csv.clone()));
+        json.insert("damaged".to_owned(), Value::Bool(!is_whole(revision)));
+    }
 }
 
 /// JSON stays JSON, text stays text.

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::{Config, revision as revision_of};
 use crate::limits::{
     Refusal, SigningKey, agreed_before, check_law, check_words, diff_json, diff_of, faults_json,
-    held, judging, review, revision_json,
+    held, judging, put_file, review, revision_json,
 };
 use crate::registry::{Gateway, Registry};
 
@@ -160,7 +160,7 @@ impl Direct {
         let diff = diff_of(&self.db, &found).map_err(stored)?;
         let mut json = revision_json(&found, &self.config.stamp);
         put(&mut json, "diff", diff_json(&diff, &self.config.limits.second));
-        put(&mut json, "csv", Value::String(found.proposal.csv));
+        put_file(&mut json, &found);
         Ok(json)
     }
 
