@@ -1,5 +1,6 @@
 //! A gateway, a broker that loses, doubles and reorders, and a centre, in one process and one
-//! seed. Both ends are killed at any moment and keep what they had committed.
+//! seed. Both ends are killed at any moment and keep what they had committed; a centre that lost
+//! its disk is put back from an older copy, and is sent again what came since.
 //!
 //! The oracle is the operator's rule and calls neither machine: every record that the gateway
 //! committed has its effect at the centre once, nothing is freed before that, and when the faults
@@ -13,7 +14,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use fengsui_telemetry::ledger::{Durable, Ledger};
+use fengsui_telemetry::ledger::{Durable, Ledger, RangeSet};
 use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
 use fengsui_telemetry::{Epoch, Offset, TimeMs};
 
@@ -36,6 +37,8 @@ enum Planted {
     KeepFailedCommit,
     /// The gateway frees at the broker's PUBACK.
     FreeAtPuback,
+    /// The gateway joins what acknowledgements say, over all of them.
+    JoinAcks,
 }
 
 struct Dice(u64);
@@ -66,14 +69,36 @@ struct Gateway {
     made: Offset,
     freed: Offset,
     uplink: Uplink,
+    /// Acknowledgements in a row that are behind what was acknowledged.
+    behind: u32,
+    joined: RangeSet,
+}
+
+#[derive(Clone, Default)]
+struct Disk {
+    ledger: BTreeMap<Epoch, Vec<(Offset, Offset)>>,
+    effects: BTreeMap<Epoch, Vec<u32>>,
 }
 
 #[derive(Default)]
 struct Centre {
     ledger: Ledger,
     pending: VecDeque<(Epoch, Offset, Offset)>,
-    disk: BTreeMap<Epoch, Vec<(Offset, Offset)>>,
-    effects: BTreeMap<Epoch, Vec<u32>>,
+    disk: Disk,
+    copy: Disk,
+}
+
+impl Centre {
+    /// What was pending is gone, the disk is not.
+    fn restart(&mut self) {
+        self.pending.clear();
+        self.ledger = Ledger::new();
+        for (epoch, runs) in &self.disk.ledger {
+            for (lo, hi) in runs {
+                self.ledger.restore(*epoch, *lo, *hi);
+            }
+        }
+    }
 }
 
 struct World {
@@ -91,7 +116,7 @@ struct World {
 fn gateway(epoch: Epoch, freed: Offset, made: Offset) -> Gateway {
     let mut uplink = Uplink::new(epoch, freed, made);
     uplink.connected();
-    Gateway { epoch, made, freed, uplink }
+    Gateway { epoch, made, freed, uplink, behind: 0, joined: RangeSet::default() }
 }
 
 impl World {
@@ -163,14 +188,16 @@ impl World {
             self.checked = 0;
         }
         if self.dice.one_in(25) {
-            // The centre is killed: what was pending is gone, the disk is not.
-            self.centre.pending.clear();
-            self.centre.ledger = Ledger::new();
-            for (epoch, runs) in &self.centre.disk {
-                for (lo, hi) in runs {
-                    self.centre.ledger.restore(*epoch, *lo, *hi);
-                }
-            }
+            self.centre.restart();
+        }
+        if self.dice.one_in(60) {
+            self.centre.copy = self.centre.disk.clone();
+        }
+        if self.dice.one_in(120) {
+            // It is put back from the copy. What it said before was delivered before.
+            self.centre.disk = self.centre.copy.clone();
+            self.centre.restart();
+            self.wire.retain(|message| matches!(message, Message::Batch { .. }));
         }
         if self.dice.one_in(20) {
             self.gateway.uplink.disconnected();
@@ -194,10 +221,29 @@ impl World {
                     durable.epoch = self.gateway.epoch;
                     durable.next = durable.next.min(self.gateway.made);
                 }
-                if let Acked::Through(next) = self.gateway.uplink.acknowledged(&durable) {
-                    self.gateway.freed = self.gateway.freed.max(next);
+                if self.planted == Planted::JoinAcks && durable.epoch == self.gateway.epoch {
+                    let joined = &mut self.gateway.joined;
+                    joined.insert(0, durable.next);
+                    durable.islands.iter().for_each(|(lo, hi)| joined.insert(*lo, *hi));
+                    durable.next = joined.first_missing(0);
                 }
+                self.acknowledged(&durable);
             }
+        }
+    }
+
+    fn acknowledged(&mut self, durable: &Durable) {
+        let gateway = &mut self.gateway;
+        match gateway.uplink.acknowledged(durable) {
+            Acked::Through(next) => (gateway.freed, gateway.behind) = (next, 0),
+            Acked::Nothing => gateway.behind = 0,
+            Acked::Behind if gateway.behind > 0 => {
+                // Nothing freed was thrown away yet: all of it can be sent again.
+                let (epoch, made) = (gateway.epoch, gateway.made);
+                self.gateway = self::gateway(epoch, durable.next, made);
+            }
+            Acked::Behind => gateway.behind += 1,
+            Acked::Foreign => {}
         }
     }
 
@@ -212,8 +258,8 @@ impl World {
                 }
                 continue;
             }
-            self.centre.disk.entry(epoch).or_default().push((lo, hi));
-            let effects = self.centre.effects.entry(epoch).or_default();
+            self.centre.disk.ledger.entry(epoch).or_default().push((lo, hi));
+            let effects = self.centre.disk.effects.entry(epoch).or_default();
             effects.resize(effects.len().max(hi as usize), 0);
             effects[lo as usize..hi as usize].iter_mut().for_each(|times| *times += 1);
             self.centre.ledger.commit(epoch, lo, hi);
@@ -240,6 +286,7 @@ impl World {
 
     fn effect(&self, epoch: Epoch, offset: Offset) -> u32 {
         self.centre
+            .disk
             .effects
             .get(&epoch)
             .and_then(|all| all.get(offset as usize))
@@ -248,7 +295,7 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let (epoch, from) = (self.gateway.epoch, self.checked);
+        let (epoch, from) = (self.gateway.epoch, self.checked.min(self.gateway.freed));
         self.checked = self.gateway.freed;
         match (from..self.checked).find(|offset| self.effect(epoch, *offset) == 0) {
             Some(offset) => Err(format!("record {offset} was freed and is nowhere")),
@@ -257,7 +304,7 @@ impl World {
     }
 
     fn check_end(&self) -> Result<(), String> {
-        for (epoch, effects) in &self.centre.effects {
+        for (epoch, effects) in &self.centre.disk.effects {
             if let Some(offset) = effects.iter().position(|times| *times > 1) {
                 return Err(format!("record {offset} of {epoch:?} had its effect twice"));
             }
@@ -286,7 +333,7 @@ fn run(seed: u64, planted: Planted) -> Result<u64, String> {
         }
     }
     world.check_end()?;
-    Ok(world.centre.effects.values().flatten().map(|times| u64::from(*times)).sum())
+    Ok(world.centre.disk.effects.values().flatten().map(|times| u64::from(*times)).sum())
 }
 
 fn runs() -> u64 {
@@ -313,6 +360,7 @@ fn every_planted_bug_is_caught() {
         Planted::AckBeforeCommit,
         Planted::KeepFailedCommit,
         Planted::FreeAtPuback,
+        Planted::JoinAcks,
     ] {
         let caught = (1..=2_000).find_map(|seed| run(seed, planted).err().map(|why| (seed, why)));
         let (seed, why) = caught.unwrap_or_else(|| panic!("{planted:?} went unnoticed"));
