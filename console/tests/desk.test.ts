@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { NOTHING_SHOWN, arrange, rowOf } from '../src/desk/freeze';
 import { misfitsOf } from '../src/desk/misfits';
 import { DeskModel } from '../src/desk/model';
-import { inOrder, unackCounts } from '../src/desk/order';
+import { inOrder, stateWord, unackCounts } from '../src/desk/order';
 import { trendAddress } from '../src/desk/rules';
 import { containsAll } from '../src/desk/search';
 import { verdict, type Evidence } from '../src/desk/verdict';
@@ -28,6 +28,12 @@ describe('order', () => {
     expect(inOrder(alarms)).toEqual(['p1#1', 'new p2#1', 'old p2#1', 'p4 returned#1', 'acked p1#1', 'shelved p1#1']);
     expect(unackCounts(alarms)).toEqual([1, 2, 0, 1]);
   });
+});
+
+test('what no person has acknowledged is not called acknowledged', () => {
+  expect(stateWord(anAlarm({ state: 'acked' }))).toBe('no_answer');
+  expect(stateWord(anAlarm({ state: 'acked', ackedBy: '王敏' }))).toBe('acked');
+  expect(stateWord(anAlarm({ state: 'unack' }))).toBe('unack');
 });
 
 describe('freeze', () => {

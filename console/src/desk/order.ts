@@ -1,5 +1,6 @@
 // Order of the desk: unacknowledged, then priority, then newest.
 import { rowKey, type Alarm, type AlarmState } from '../door/desk';
+import type { Key } from '../words/zh';
 
 /** Where a state stands on the desk. */
 export type Standing = 'unack' | 'seen' | 'overlay' | 'gone';
@@ -20,6 +21,11 @@ export function standing(state: AlarmState): Standing {
     case 'normal':
       return 'gone';
   }
+}
+
+/** How it stands, in a word. Nobody has acknowledged what nobody is asked to. */
+export function stateWord(alarm: Alarm): Key {
+  return alarm.state === 'acked' && alarm.ackedBy === null ? 'no_answer' : alarm.state;
 }
 
 export function isUnack(alarm: Alarm): boolean {

@@ -32,6 +32,7 @@ export const en: Readonly<Record<Key, string>> = {
 
   unack: 'Unack',
   acked: 'Acked',
+  no_answer: 'No ack needed',
   rtn_unack: 'RTN, unack',
   latched_unack: 'Latched, unack',
   latched_acked: 'Latched, acked',

@@ -31,6 +31,7 @@ export const zh = {
 
   unack: '未确认',
   acked: '已确认',
+  no_answer: '无需确认',
   rtn_unack: '已恢复未确认',
   latched_unack: '锁存未确认',
   latched_acked: '锁存已确认',

@@ -172,7 +172,7 @@ fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
     };
     format!(
         "<tr><td class={colour}>{shape}<td>{}{late}{unjudged}{unrecorded}<td>{} {}<td>{}<td>{} {}<td>{} / {} {}<td>{}<td>{}<td>{button}</tr>",
-        state_zh(row.state),
+        state_zh(row),
         escape(&facts.enterprise),
         escape(&facts.equipment),
         escape(if facts.tag.is_empty() { &facts.gateway } else { &facts.tag }),
@@ -186,9 +186,10 @@ fn row_html(app: &App, row: &AlarmRow, reader: &Reader) -> String {
     )
 }
 
-fn state_zh(state: &str) -> &'static str {
-    match state {
+fn state_zh(row: &AlarmRow) -> &'static str {
+    match row.state {
         "unack" => "未确认",
+        "acked" if row.acked_by.is_none() => "无需确认",
         "acked" => "已确认",
         "rtn_unack" => "已恢复未确认",
         "latched_unack" => "锁存未确认",
