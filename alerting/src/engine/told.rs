@@ -159,15 +159,15 @@ impl Told {
                 Cause::Refuted => heard.refuted = true,
                 // An earlier answer no longer holds.
                 Cause::NoLongerJudged | Cause::ReAlarm => heard.answered = false,
+                Cause::Unshelved | Cause::Unsuppressed | Cause::InService => {
+                    heard.answered &= !matches!(row.to, Letter::B | Letter::D | Letter::E);
+                }
                 Cause::StaleAcknowledgement
                 | Cause::Reset
                 | Cause::Refused
                 | Cause::Shelved
-                | Cause::Unshelved
                 | Cause::Suppressed
-                | Cause::Unsuppressed
                 | Cause::OutOfService
-                | Cause::InService
                 | Cause::Duplicate
                 | Cause::FutureStamp
                 | Cause::History

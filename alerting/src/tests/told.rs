@@ -46,26 +46,28 @@ fn acknowledge(alarm: AlarmId, occurrence: u64) -> Event {
 /// An alarm that has had so many occurrences, and stands by the last of them or not.
 fn told(key: &str, highest: u64, stands: bool) -> Told {
     let mut told = Told::of(key, GatewayRef(0));
-    let mut note = |cause, to, ti: i64, off: Option<i64>| {
-        told.take(ToldRow {
-            ti: TimeMs(ti),
-            te: Some(TimeMs(500)),
-            to,
-            occurrence: highest,
-            bounds: (Some(TimeMs(500)), off.map(TimeMs)),
-            cause,
-            late: false,
-            value: Some(81.0),
-            by: None,
-            revision: Revision(4),
-        });
-    };
-    note(Cause::On, Letter::B, 600, None);
+    told.take(row(Cause::On, Letter::B, highest, 600));
     if !stands {
-        note(Cause::Acknowledged, Letter::C, 700, None);
-        note(Cause::Off, Letter::A, 800, Some(790));
+        told.take(row(Cause::Acknowledged, Letter::C, highest, 700));
+        told.take(row(Cause::Off, Letter::A, highest, 790));
     }
     told
+}
+
+/// A row of an occurrence that began at 500.
+fn row(cause: Cause, to: Letter, occurrence: u64, ti: i64) -> ToldRow<'static> {
+    ToldRow {
+        ti: TimeMs(ti),
+        te: Some(TimeMs(500)),
+        to,
+        occurrence,
+        bounds: (Some(TimeMs(500)), (cause == Cause::Off).then_some(TimeMs(ti))),
+        cause,
+        late: false,
+        value: Some(81.0),
+        by: None,
+        revision: Revision(4),
+    }
 }
 
 fn fresh() -> Engine {
@@ -144,6 +146,24 @@ fn what_stood_wants_an_answer_and_ends_by_what_the_point_says() {
     assert_eq!(sample(&mut engine, 2_000, 70.0), [(Cause::Off, Letter::D, 7)]);
     let answered = hand(&mut engine, acknowledge(H, 7), 3_000);
     assert_eq!(answered, [(Cause::Acknowledged, Letter::A, 7)]);
+}
+
+#[test]
+fn what_nobody_had_to_answer_wants_an_answer_once_its_shelf_has_ended() {
+    let mut told = Told::of("P/H", GatewayRef(0));
+    for (cause, to, ti) in [
+        (Cause::On, Letter::C, 600),
+        (Cause::Shelved, Letter::G, 700),
+        (Cause::Unshelved, Letter::B, 800),
+        (Cause::Off, Letter::D, 900),
+    ] {
+        told.take(row(cause, to, 1, ti));
+    }
+    told.take(row(Cause::On, Letter::C, 2, 1_000));
+    let mut engine = fresh();
+    engine.held_to(vec![told]).unwrap();
+    let standing = engine.standing(H);
+    assert_eq!((standing.letter, standing.unacknowledged), (Letter::C, vec![1]));
 }
 
 #[test]
