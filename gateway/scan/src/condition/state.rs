@@ -4,7 +4,8 @@
 //!   them like points, and their blocks come first.
 //! - A point whose auxiliary register has not been read yet says nothing; where that register
 //!   cannot be read, the point is `Bad` with its reason.
-//! - An inhibited point moves no memory: neither its rate nor its rest is judged.
+//! - An inhibited point moves no memory: neither its rate nor its rest is judged. So does one that
+//!   could not be read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::decode::{Raw, Scaling, judge, raw_of};
 use crate::plan::AUXILIARY;
 use crate::register::WordOrder;
 use crate::site::{Form, Mapping};
+
+/// Nine of ten readings may be lost while a value rests, over half of the time that it may rest.
+const UNSEEN_PERIODS: i64 = 10;
 
 /// The cells of one point or register in a reply.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +67,19 @@ enum No {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     last: Option<(Moment, f64)>,
-    rest: Option<(Moment, f64)>,
+    rest: Option<Rest>,
     failing: Option<Moment>,
     counted: Option<Counted>,
     beat: Option<(Moment, i128)>,
+}
+
+/// A value that does not move.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    value: f64,
+    since: Moment,
+    /// When it was seen last.
+    seen: Moment,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +142,6 @@ impl Conditions {
     /// A point or an auxiliary register could not be read.
     pub(crate) fn failed(&mut self, place: usize, fault: Fault) {
         self.seen_at(place, Seen::Fault(fault));
-        if let Some(memory) = self.memory.get_mut(&place) {
-            memory.rest = None;
-        }
     }
 
     /// The device does not answer: what it said before says nothing of what comes after.
@@ -161,9 +171,6 @@ impl Conditions {
         };
         let mut memory = self.memory.remove(&place).unwrap_or_default();
         let found = self.judge(mapping, rules, cells, &mut memory, at);
-        if found.is_err() {
-            memory.rest = None;
-        }
         self.memory.insert(place, memory);
         match found {
             Ok(reading) => Some(reading),
@@ -197,11 +204,8 @@ impl Conditions {
             (Some(_) | None, raw) => (raw, None),
         };
         let reading = memory.persisting(judge(mapping, raw, divisor), rules, at);
-        let Some(value) = reading.value() else {
-            memory.rest = None;
-            return Ok(reading);
-        };
-        let frozen = memory.frozen(rules, value, at);
+        let Some(value) = reading.value() else { return Ok(reading) };
+        let frozen = memory.frozen(rules, value, at, i64::from(mapping.period_ms));
         let fast = memory.too_fast(rules, value, at);
         memory.last = Some((at, value));
         let doubts = [doubt, counted, frozen, fast];
@@ -305,13 +309,22 @@ impl Memory {
         }
     }
 
-    fn frozen(&mut self, rules: &Rules, value: f64, at: Moment) -> Option<Doubt> {
+    /// A rest goes on over readings that were lost here and there; what nobody saw for long is no
+    /// rest.
+    fn frozen(&mut self, rules: &Rules, value: f64, at: Moment, period_ms: i64) -> Option<Doubt> {
         let frozen = rules.frozen?;
-        let rested = self.rest.filter(|(_, v)| (value - v).abs() <= frozen.within);
-        match rested.and_then(|(then, _)| at.since(then)) {
-            Some(ms) => (ms >= frozen.after_ms).then_some(Doubt::Frozen),
+        let unseen_ms = (UNSEEN_PERIODS * period_ms).min(frozen.after_ms / 2).max(2 * period_ms);
+        let rested = self.rest.as_mut().filter(|rest| {
+            (value - rest.value).abs() <= frozen.within
+                && at.since(rest.seen).is_some_and(|ms| ms <= unseen_ms)
+        });
+        match rested {
+            Some(rest) => {
+                rest.seen = at;
+                at.since(rest.since).filter(|ms| *ms >= frozen.after_ms).map(|_| Doubt::Frozen)
+            }
             None => {
-                self.rest = Some((at, value));
+                self.rest = Some(Rest { value, since: at, seen: at });
                 None
             }
         }

@@ -32,6 +32,8 @@ struct Plant {
     words: BTreeMap<(Function, u16), u16>,
     refused: Vec<(Function, u16)>,
     silent: bool,
+    /// Replies that are damaged on their way.
+    damaged: u32,
     now: u64,
     asked: Vec<ReadRequest>,
 }
@@ -55,7 +57,7 @@ fn plant(device: &str, rows: &[&str]) -> Plant {
     let site = site.unwrap_or_else(|faults| panic!("{faults:#?}"));
     let scanner = Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0);
     let (words, refused, asked) = (BTreeMap::new(), vec![], vec![]);
-    Plant { scanner, words, refused, silent: false, now: 0, asked }
+    Plant { scanner, words, refused, silent: false, damaged: 0, now: 0, asked }
 }
 
 /// The same plant under other files, which know what was said under these.
@@ -76,8 +78,12 @@ impl Plant {
         self
     }
 
-    fn reply(&self, ask: ReadRequest) -> Outcome {
+    fn reply(&mut self, ask: ReadRequest) -> Outcome {
         let mut range = ask.first..ask.first + ask.count;
+        if self.damaged > 0 {
+            self.damaged -= 1;
+            return Outcome::BadFrame;
+        }
         if self.silent {
             return Outcome::Timeout;
         }
@@ -332,6 +338,20 @@ fn an_outage_is_not_rest() {
     plant.silent = false;
     let back = (0..40).map(|_| plant.second()).find(|said| said.contains('=')).unwrap();
     assert_eq!(back, "0=50", "nobody knows what it did meanwhile");
+}
+
+#[test]
+fn a_reply_that_is_lost_here_and_there_is_no_movement() {
+    let mut plant = plant("", &["0,u16,,,,1000,,frozen_s=6"]);
+    plant.set(0, &[50]);
+    let mut said = Vec::new();
+    for second in 1..=12 {
+        plant.damaged = u32::from(second % 2 == 0);
+        said.push(plant.second());
+    }
+    assert!(said[3].contains("bad_frame"), "{said:?}");
+    assert!(said[..6].iter().all(|one| !one.contains("frozen")), "{said:?}");
+    assert!(said[8..11].iter().all(|one| one.contains("frozen")), "{said:?}");
 }
 
 #[test]
