@@ -154,6 +154,30 @@ fn bits_calibrations_and_curves() {
     check("0,u16,,,,1000,,margin=20", &[119], "0=119 near_range");
 }
 
+#[test]
+fn a_state_that_the_register_can_never_say_is_refused() {
+    for (rules, wanted) in [
+        ("status=3;bad=b16", "0 到 15"),
+        ("status=3:u8h;bad=b8", "0 到 7"),
+        ("status=3;bad=70000", "65535"),
+        ("status=3;bad=b4-5=4", "3"),
+        ("status=3", "status"),
+        ("order_by=3;orders=70000:CDAB", "65535"),
+        ("unit_code=3;unit_is=-1", "65535"),
+        ("heartbeat=3;heartbeat_s=5;heartbeat_bit=16", "0 到 15"),
+    ] {
+        let sheet = format!("{HEAD}P0,n,a,s,u,0,100,d,holding,0,u16,,,,1000,,\"{rules}\"\n");
+        let found = Site::load("s", SITE, &mut |_| Ok(sheet.clone()));
+        let faults = found.map(drop).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{rules}: {faults:#?}") };
+        assert!(format!("{fault}").contains(wanted), "{rules}: {fault}");
+    }
+    for rules in ["status=3;bad=b15", "status=3:i16;bad=-1", "status=3:u32;bad=b31,70000"] {
+        let sheet = format!("{HEAD}P0,n,a,s,u,0,100,d,holding,0,u16,,,,1000,,\"{rules}\"\n");
+        assert!(Site::load("s", SITE, &mut |_| Ok(sheet.clone())).is_ok(), "{rules}");
+    }
+}
+
 /// Limits of NAMUR NE 43 as in its text: 3.8 and 20.5 are valid, 3.6 and 21 are failures.
 #[test]
 fn a_current_is_valid_saturated_or_a_failure_that_lasts() {
