@@ -101,6 +101,8 @@ pub struct Engine {
     pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
     /// Alarms of which the plan has made something else, until the first event under it.
     pub(crate) changed: Vec<(AlarmId, Was)>,
+    /// The plan may be another one since the last event: what was laid under it is measured anew.
+    pub(crate) replanned: bool,
 }
 
 /// The number that a gateway has now, by the one that it had.
@@ -139,6 +141,8 @@ impl Engine {
         if !same {
             engine.arm_restored();
         }
+        // Also where nothing but a priority is another: under the same plan nothing comes of it.
+        engine.replanned = true;
         Ok(engine)
     }
 
@@ -185,6 +189,9 @@ impl Engine {
         self.latest = self.latest.max(now.0);
         if !self.changed.is_empty() {
             self.tell_changed(&mut out);
+        }
+        if std::mem::take(&mut self.replanned) {
+            self.measure_anew(&mut out);
         }
         if self.watch_from.is_none() {
             self.begin_watch(now);

@@ -281,6 +281,7 @@ impl Engine {
             touched: Vec::new(),
             realarms: Vec::new(),
             changed: Vec::new(),
+            replanned: false,
             specs,
         };
         let mut placed = Vec::new();
