@@ -143,6 +143,7 @@ impl Engine {
     /// What lies over alarms must fit them as the plan has them now.
     pub(crate) fn measure_anew(&mut self, out: &mut Out<'_>) {
         self.measure_shelves(out);
+        self.measure_covers(out);
         // Whoever spoke for another may no longer do so.
         self.unspoken.extend(&self.standing);
     }
