@@ -257,6 +257,10 @@ impl Engine {
             && let Some(state) = self.point_mut(point)
         {
             state.stale_on = on;
+            self.look_at_parents_of(point.0, self.latest);
+        }
+        if let Subject::Gateway(_) = self.spec(id).subject {
+            self.look_at_parents();
         }
     }
 }

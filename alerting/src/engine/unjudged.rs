@@ -144,6 +144,7 @@ impl Engine {
     pub(crate) fn measure_anew(&mut self, out: &mut Out<'_>) {
         self.measure_shelves(out);
         self.measure_covers(out);
+        self.follow_parents(out);
         // Whoever spoke for another may no longer do so.
         self.unspoken.extend(&self.standing);
     }
