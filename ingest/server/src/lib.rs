@@ -15,6 +15,7 @@ pub mod compare;
 pub mod config;
 pub mod counters;
 pub mod demo;
+pub mod descriptors;
 pub mod desk;
 pub mod first_out;
 pub mod history;
@@ -180,6 +181,7 @@ impl Centre {
         if let Some(warning) = config.exposure() {
             warn!("{warning}");
         }
+        let room = descriptors::Room::make();
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
         let alive = report::life::last_alive(&files.journal)?;
@@ -195,7 +197,7 @@ impl Centre {
         tokio::spawn(accounts.clone().tend(stopped.clone()));
         let owners = (accounts.clone(), calls.clone(), office.clone());
         let app = app_of(&config, &files, &core, owners, extras.demo)?;
-        let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
+        let (broker, host, port) = broker_of(&config.mqtt, room.clients, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
         let answers =
@@ -221,9 +223,10 @@ impl Centre {
             core.notices,
             stopped.clone(),
         ));
-        let http = http::start(app, config.listen, stopped).await.with_context(|| {
-            format!("cannot listen on {}; is another one running there?", config.listen)
-        })?;
+        let http =
+            http::start(app, config.listen, room.http, stopped).await.with_context(|| {
+                format!("cannot listen on {}; is another one running there?", config.listen)
+            })?;
         info!(%http, "console and API listen");
         Ok(Self {
             http,
@@ -437,11 +440,12 @@ async fn people(
 
 async fn broker_of(
     mqtt: &Mqtt,
+    clients: usize,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Option<broker::Broker>, String, u16)> {
     match mqtt {
         Mqtt::Embedded(address) => {
-            let broker = broker::Broker::start(*address, stop).await?;
+            let broker = broker::Broker::start(*address, clients, stop).await?;
             let at = broker.address;
             let host =
                 if at.ip().is_unspecified() { "127.0.0.1".to_owned() } else { at.ip().to_string() };
