@@ -164,6 +164,7 @@ fn app_of(
         limits,
         stamp: config.stamp.clone(),
         counters: core.counters.clone(),
+        streams: http::Streams::new(core.counters.clone()),
         demo,
         console_dist: config.console_dist.clone(),
         report: http::Reports::new(config.report.clone(), config.alarm.flood_window_ms),

@@ -58,6 +58,7 @@ pub use assets::has_console;
 pub use origins::{ORIGINS_MAX, Origins};
 pub use problem::Problem;
 pub use report::Reports;
+pub use stream::Streams;
 
 /// Largest request body: an acknowledgement of fifty rows with comments.
 const BODY_MAX: usize = 256 * 1_024;
@@ -89,6 +90,8 @@ pub struct App {
     pub stamp: Stamp,
     /// Counters.
     pub counters: Arc<Counters>,
+    /// Live streams.
+    pub streams: Arc<Streams>,
     /// The demo's handles, in a demo.
     pub demo: Option<Control>,
     /// Console files from disk.
