@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fengsui_alerting::GatewayRef;
-use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreError, StoreOptions};
 use fengsui_telemetry::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -399,6 +399,17 @@ fn judged_by(journal: &AlarmJournal) -> BTreeMap<String, Revision> {
 }
 
 fn open(config: &Config) -> anyhow::Result<Files> {
+    opened(config).map_err(|fault| {
+        let unwritable = fault.downcast_ref::<StoreError>().is_some_and(StoreError::is_unwritable);
+        if !unwritable {
+            return fault;
+        }
+        let data = config.data.display();
+        fault.context(format!("{data} 所在的盘写不进（多半已满），中心无法启动：先用 df -h {data} 查看，把同一盘上的其他文件移走，再启动；勿删 alarms.db、config.db 和 ts/  |  the disk of {data} takes nothing, most likely it is full: see df -h {data}, move other files off that disk and start again; leave alarms.db, config.db and ts/ alone"))
+    })
+}
+
+fn opened(config: &Config) -> anyhow::Result<Files> {
     let data = &config.data;
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let options = StoreOptions { commit_ms: config.commit_ms, ..StoreOptions::default() };
