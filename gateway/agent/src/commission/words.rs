@@ -148,8 +148,9 @@ pub(super) fn of_fault(fault: Fault) -> Words {
         Fault::BadFrame => words(
             "应答报文错误",
             "the reply is damaged or belongs to something else",
-            "检查波特率、校验、终端电阻、地址冲突",
-            "check baud rate, parity, termination, two devices with one number",
+            "检查波特率、校验、终端电阻、地址冲突；线路上是否一直有干扰，或另有主站",
+            "check baud rate, parity, termination, two devices with one number; noise that never \
+             ends, or a second master",
         ),
         Fault::NotConnected => words(
             "连接不上",
