@@ -198,8 +198,9 @@ pub(super) fn of_fault(fault: Fault) -> Words {
         Fault::NotRefreshed => words(
             "有应答但不再测量",
             "answers, but has stopped measuring",
-            "心跳寄存器不动：重启仪表",
-            "its heartbeat stands still: restart the instrument",
+            "心跳寄存器不动：重启仪表；或其状态等寄存器来不及读：加长 period_ms",
+            "its heartbeat stands still: restart the instrument; or its status is read too rarely: \
+             lengthen period_ms",
         ),
         Fault::WarmUp => words("预热中", "warming up", "等预热结束", "wait until it is warm"),
         Fault::Calibrating => words(
