@@ -3,7 +3,7 @@
 //! - Auxiliary registers stand behind the points in the list that is planned, so the plan reads
 //!   them like points, and their blocks come first.
 //! - A point whose auxiliary register has not been read yet says nothing; where that register
-//!   cannot be read, the point is `Bad` with its reason.
+//!   cannot be read, or was read too long ago, the point is `Bad` with its reason.
 //! - An inhibited point moves no memory: neither its rate nor its rest is judged. So does one that
 //!   could not be read.
 
@@ -52,9 +52,13 @@ impl Moment {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Seen {
     Never,
-    Raw(Raw),
+    Raw(Raw, Moment),
     Fault(Fault),
 }
+
+/// So many periods of a point, and a time-out, after it was read an auxiliary register says nothing
+/// any more: like a scan that is overdue.
+const STALE_PERIODS: i64 = 3;
 
 /// Why a point has no reading.
 enum No {
@@ -93,6 +97,7 @@ struct Counted {
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
     points: usize,
+    timeout_ms: u32,
     registers: BTreeMap<Register, usize>,
     seen: Vec<Seen>,
     memory: BTreeMap<usize, Memory>,
@@ -100,11 +105,12 @@ pub(crate) struct Conditions {
 
 impl Conditions {
     /// Of the points of a device; and the auxiliary registers that are to stand behind them.
-    pub(crate) fn new(mappings: &[Mapping]) -> (Self, Vec<Mapping>) {
+    pub(crate) fn new(mappings: &[Mapping], timeout_ms: u32) -> (Self, Vec<Mapping>) {
         let points = mappings.len();
         let (registers, auxiliary) = auxiliaries(mappings);
         let seen = vec![Seen::Never; registers.len()];
-        (Self { points, registers, seen, memory: BTreeMap::new() }, auxiliary)
+        let memory = BTreeMap::new();
+        (Self { points, timeout_ms, registers, seen, memory }, auxiliary)
     }
 
     /// What each point said so far.
@@ -115,6 +121,12 @@ impl Conditions {
     /// What a point said under another configuration.
     pub(crate) fn recall(&mut self, place: usize, memory: Memory) {
         self.memory.insert(place, memory);
+    }
+
+    /// The places of the auxiliary registers that a point needs.
+    pub(crate) fn needed_by(&self, mapping: &Mapping) -> impl Iterator<Item = usize> {
+        let registers = mapping.rules.iter().flat_map(|rules| rules.registers());
+        registers.filter_map(|register| Some(self.points + self.registers.get(&register)?))
     }
 
     /// True for the places of points, false for those of auxiliary registers.
@@ -130,13 +142,19 @@ impl Conditions {
     }
 
     /// Takes an auxiliary register from a reply.
-    pub(crate) fn learn(&mut self, place: usize, mapping: &Mapping, cells: Option<Cells<'_>>) {
+    pub(crate) fn learn(
+        &mut self,
+        place: usize,
+        mapping: &Mapping,
+        cells: Option<Cells<'_>>,
+        at: Moment,
+    ) {
         let raw = match cells {
             Some(Cells::Words(words)) => raw_of(mapping, mapping.order, words),
             Some(Cells::Bit(bit)) => Ok(Raw::Whole(i128::from(bit))),
             None => Err(Fault::BadFrame),
         };
-        self.seen_at(place, raw.map_or_else(Seen::Fault, Seen::Raw));
+        self.seen_at(place, raw.map_or_else(Seen::Fault, |raw| Seen::Raw(raw, at)));
     }
 
     /// A point or an auxiliary register could not be read.
@@ -187,6 +205,7 @@ impl Conditions {
         memory: &mut Memory,
         at: Moment,
     ) -> Result<Reading, No> {
+        self.fresh(mapping, at)?;
         let order = self.order(mapping, rules)?;
         let divisor = self.divisor(rules)?;
         let doubt = self.status(rules)?;
@@ -212,10 +231,24 @@ impl Conditions {
         Ok(doubts.into_iter().flatten().fold(reading, with_doubt))
     }
 
+    /// What was said long ago, or by another clock, says nothing of the value that is here now.
+    fn fresh(&self, mapping: &Mapping, at: Moment) -> Result<(), No> {
+        let most = STALE_PERIODS * i64::from(mapping.period_ms) + i64::from(self.timeout_ms);
+        let is_stale = |place: usize| match self.seen.get(place - self.points) {
+            Some(Seen::Raw(_, then)) => at.since(*then).is_none_or(|ms| ms > most),
+            Some(Seen::Never | Seen::Fault(_)) | None => false,
+        };
+        if self.needed_by(mapping).any(is_stale) {
+            Err(No::Bad(Fault::NotRefreshed))
+        } else {
+            Ok(())
+        }
+    }
+
     fn raw(&self, register: Register) -> Result<Raw, No> {
         let seen = self.registers.get(&register).and_then(|place| self.seen.get(*place));
         match seen {
-            Some(Seen::Raw(raw)) => Ok(*raw),
+            Some(Seen::Raw(raw, _)) => Ok(*raw),
             Some(Seen::Fault(fault)) => Err(No::Bad(*fault)),
             Some(Seen::Never) | None => Err(No::Yet),
         }
