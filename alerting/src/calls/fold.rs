@@ -10,12 +10,10 @@ use super::entry::{
 };
 use super::ladder::{ATTEMPTS_KEPT, Attempt, Ladder, Send, Settled};
 use super::machine::{Action, Hand, Key, Machine, Matter, Novelty, Occurrence};
+use super::setup::Policy;
 
 impl Machine {
     pub(super) fn opened(&mut self, facts: Occurrence, novelty: Novelty, now: TimeMs) {
-        if !self.setup.policies.contains_key(&facts.priority) {
-            return;
-        }
         let key = (facts.alarm.clone(), facts.occurrence);
         let known = self.matters.get_mut(&key);
         if let Some(matter) = known {
@@ -27,6 +25,10 @@ impl Machine {
             }
             return self.refresh(&ladder_key, now);
         }
+        if !self.setup.policies.contains_key(&facts.priority) {
+            return self.leave_uncalled(facts, novelty, now);
+        }
+        self.uncalled.remove(&key);
         let member = Member { alarm: facts.alarm.clone(), occurrence: facts.occurrence };
         let ladder = self
             .ladders
@@ -51,9 +53,9 @@ impl Machine {
         now: TimeMs,
     ) {
         let from = if through { 0 } else { occurrence };
+        self.forget_uncalled(alarm, from, occurrence);
         for key in self.of_alarm(alarm, from, occurrence) {
-            let policy = |m: &Matter| self.setup.policies.get(&m.facts.priority);
-            let stops = self.matters.get(&key).and_then(policy).is_none_or(|p| p.ack_stops);
+            let stops = self.policy_of(&key).is_none_or(|policy| policy.ack_stops);
             if stops {
                 self.close(&key, Settled::Acknowledged, now);
             } else if let Some(matter) = self.matters.get_mut(&key) {
@@ -65,20 +67,24 @@ impl Machine {
     }
 
     pub(super) fn ended(&mut self, key: &Key, now: TimeMs) {
-        let Some(matter) = self.matters.get(key) else { return };
-        let policy = self.setup.policies.get(&matter.facts.priority);
-        if policy.is_some_and(|policy| policy.end_stops) {
+        self.end_uncalled(key, now);
+        if !self.matters.contains_key(key) {
+            return;
+        }
+        if self.policy_of(key).is_some_and(|policy| policy.end_stops) {
             self.close(key, Settled::Ended, now);
         }
     }
 
     pub(super) fn refuted(&mut self, key: &Key, now: TimeMs) {
+        self.forget_uncalled(&key.0, key.1, key.1);
         if self.matters.contains_key(key) {
             self.close(key, Settled::Refuted, now);
         }
     }
 
     pub(super) fn quieted(&mut self, alarm: &str, now: TimeMs) {
+        self.quiet_uncalled(alarm);
         for key in self.of_alarm(alarm, 0, u64::MAX) {
             if let Some(matter) = self.matters.get_mut(&key) {
                 matter.quiet = true;
@@ -89,6 +95,7 @@ impl Machine {
     }
 
     pub(super) fn normal(&mut self, alarm: &str, now: TimeMs) {
+        self.forget_uncalled(alarm, 0, u64::MAX);
         for key in self.of_alarm(alarm, 0, u64::MAX) {
             let waits = self.matters.get(&key).is_some_and(|matter| matter.acknowledged);
             // Acknowledged under a policy that wants an answer all the same.
@@ -98,7 +105,7 @@ impl Machine {
         }
     }
 
-    fn of_alarm(&self, alarm: &str, from: u64, to: u64) -> Vec<Key> {
+    pub(super) fn of_alarm(&self, alarm: &str, from: u64, to: u64) -> Vec<Key> {
         let range = (alarm.to_owned(), from)..=(alarm.to_owned(), to);
         self.matters.range(range).map(|(key, _)| key.clone()).collect()
     }
@@ -107,6 +114,12 @@ impl Machine {
     pub(super) fn ladder_of(&self, key: &Key) -> Key {
         let package = self.matters.get(key).and_then(|matter| matter.package);
         package.map_or_else(|| key.clone(), |number| (PACKAGE.to_owned(), number))
+    }
+
+    /// By which an occurrence is called for.
+    fn policy_of(&self, key: &Key) -> Option<&Policy> {
+        let ladder = self.ladders.get(&self.ladder_of(key));
+        ladder.and_then(|ladder| self.policy(ladder))
     }
 
     fn close(&mut self, key: &Key, why: Settled, now: TimeMs) {
@@ -130,7 +143,7 @@ impl Machine {
     }
 
     /// After any change of a ladder or of its members.
-    fn refresh(&mut self, key: &Key, now: TimeMs) {
+    pub(super) fn refresh(&mut self, key: &Key, now: TimeMs) {
         self.leave_crowds(key);
         let Some(ladder) = self.ladders.get(key) else { return };
         let of = |m: &Member| self.matters.get(&(m.alarm.clone(), m.occurrence));
@@ -249,6 +262,7 @@ impl Machine {
                 spent.pop_front();
             }
         }
+        self.called_with(key, intent.priority);
         let Some(ladder) = self.ladders.get_mut(key) else { return };
         let (alarm, occurrence) = key.clone();
         let hand = |channel: &String| {

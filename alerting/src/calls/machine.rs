@@ -6,6 +6,7 @@ use fengsui_telemetry::TimeMs;
 
 use super::decide::Crowd;
 use super::entry::{Entry, Kind};
+use super::grade::Uncalled;
 use super::ladder::{Ladder, Next};
 use super::setup::{Policy, Setup};
 
@@ -83,6 +84,13 @@ pub enum Event {
         /// Key.
         alarm: String,
     },
+    /// The alarm's priority is this from now on.
+    Graded {
+        /// Key.
+        alarm: String,
+        /// 1..=4.
+        priority: u8,
+    },
     /// A row of the ledger is durable, at this place of the journal.
     Ledger(Entry, u64),
     /// The journal holds a row of this name already: it is not to be made again.
@@ -134,6 +142,8 @@ pub struct Machine {
     pub(super) setup: Setup,
     pub(super) seed: u64,
     pub(super) matters: BTreeMap<Key, Matter>,
+    /// Occurrences that nobody is called for.
+    pub(super) uncalled: BTreeMap<Key, Uncalled>,
     pub(super) ladders: BTreeMap<Key, Ladder>,
     pub(super) due: BTreeSet<(TimeMs, Key)>,
     pub(super) scheduled: BTreeMap<Key, TimeMs>,
@@ -159,6 +169,7 @@ impl Machine {
             setup,
             seed,
             matters: BTreeMap::new(),
+            uncalled: BTreeMap::new(),
             ladders: BTreeMap::new(),
             due: BTreeSet::new(),
             scheduled: BTreeMap::new(),
@@ -186,6 +197,7 @@ impl Machine {
             Event::Refuted { alarm, occurrence } => self.refuted(&(alarm, occurrence), now),
             Event::Quieted { alarm } => self.quieted(&alarm, now),
             Event::Normal { alarm } => self.normal(&alarm, now),
+            Event::Graded { alarm, priority } => self.graded(&alarm, priority, now),
             Event::Ledger(entry, seq) => self.fold(entry, seq, now, actions),
             Event::Known(entry) => self.known(&entry),
             Event::Wake => self.decide(now, actions),

@@ -26,6 +26,7 @@ mod change;
 mod decide;
 mod entry;
 mod fold;
+mod grade;
 mod ladder;
 mod machine;
 mod preview;

@@ -1,6 +1,7 @@
 //! Stories of the ladder: a script in, rows and messages out.
 
 mod flood;
+mod grades;
 mod random;
 mod rosters;
 mod stories;

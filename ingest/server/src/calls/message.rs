@@ -125,6 +125,7 @@ fn why(attempt: &Attempt) -> String {
         | Reason::NotConfirmed
         | Reason::AgainFromTop
         | Reason::ReplyOverdue
+        | Reason::Graver
         | Reason::Manual => String::new(),
     };
     format!("第{}次叫应（{}{round}）", intent.attempt, intent.reason.zh())

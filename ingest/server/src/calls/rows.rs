@@ -156,7 +156,7 @@ mod tests {
             Event::Refuted { .. } => "refuted".to_owned(),
             Event::Quieted { .. } => "quieted".to_owned(),
             Event::Normal { .. } => "normal".to_owned(),
-            Event::Ledger(..) | Event::Known(_) | Event::Wake => "ledger".to_owned(),
+            Event::Graded { .. } | Event::Ledger(..) | Event::Known(_) | Event::Wake => "ledger".to_owned(),
         };
         events.into_iter().map(word).collect()
     }
