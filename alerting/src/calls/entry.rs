@@ -308,6 +308,9 @@ pub enum Entry {
         /// What was replied.
         #[serde(default, skip_serializing_if = "Reply::is_empty")]
         reply: Reply,
+        /// Other occurrences of the alarm that the ladder speaks for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        covers: Vec<u64>,
         /// Who recorded it.
         by: String,
         /// Their request: the same twice has one effect.

@@ -19,11 +19,15 @@ impl Machine {
         if let Some(matter) = known {
             // What was hidden is seen again, or what was spoken for speaks for itself.
             (matter.quiet, matter.acknowledged) = (false, false);
+            matter.facts.ended = facts.ended;
             let ladder_key = self.ladder_of(&key);
             if let Some(ladder) = self.ladders.get_mut(&ladder_key) {
                 ladder.spoken_for &= novelty == Novelty::SpokenFor;
             }
             return self.refresh(&ladder_key, now);
+        }
+        if let Some(ladder) = self.running(&facts.alarm, novelty) {
+            return self.join_in(facts, &ladder, novelty, now);
         }
         if !self.setup.policies.contains_key(&facts.priority) {
             return self.leave_uncalled(facts, novelty, now);
@@ -40,8 +44,7 @@ impl Machine {
         ladder.installations = [facts.installation.clone()].into();
         ladder.late = (novelty == Novelty::Late).then(|| facts.gateway.clone());
         ladder.spoken_for = novelty == Novelty::SpokenFor;
-        let matter = Matter { facts, package: None, quiet: false, acknowledged: false };
-        self.matters.insert(key.clone(), matter);
+        self.matters.insert(key.clone(), Matter::new(facts));
         self.refresh(&key, now);
     }
 
@@ -68,9 +71,8 @@ impl Machine {
 
     pub(super) fn ended(&mut self, key: &Key, now: TimeMs) {
         self.end_uncalled(key, now);
-        if !self.matters.contains_key(key) {
-            return;
-        }
+        let Some(matter) = self.matters.get_mut(key) else { return };
+        matter.facts.ended.get_or_insert(now);
         if self.policy_of(key).is_some_and(|policy| policy.end_stops) {
             self.close(key, Settled::Ended, now);
         }
@@ -112,8 +114,12 @@ impl Machine {
 
     /// The ladder that speaks for an occurrence.
     pub(super) fn ladder_of(&self, key: &Key) -> Key {
-        let package = self.matters.get(key).and_then(|matter| matter.package);
-        package.map_or_else(|| key.clone(), |number| (PACKAGE.to_owned(), number))
+        let Some(matter) = self.matters.get(key) else { return key.clone() };
+        match (matter.package, matter.joined) {
+            (Some(number), _) => (PACKAGE.to_owned(), number),
+            (None, Some(first)) => (key.0.clone(), first),
+            (None, None) => key.clone(),
+        }
     }
 
     /// By which an occurrence is called for.
@@ -124,9 +130,14 @@ impl Machine {
 
     fn close(&mut self, key: &Key, why: Settled, now: TimeMs) {
         let ladder = self.ladder_of(key);
-        self.matters.remove(key);
-        let merged = ladder != *key;
-        if let Some(own) = self.ladders.get_mut(key).filter(|_| merged) {
+        let Some(gone) = self.matters.remove(key) else { return };
+        // Its own ladder, which went into the package, is over when nothing of it waits.
+        let own = (key.0.clone(), gone.joined.unwrap_or(key.1));
+        let waits = self.of_ladder(&own).iter().any(|one| self.matters.contains_key(one));
+        if ladder != own
+            && !waits
+            && let Some(own) = self.ladders.get_mut(&own)
+        {
             own.settled = Some((why, now));
         }
         self.settle_if_done(&ladder, why, now);
@@ -262,6 +273,7 @@ impl Machine {
                 spent.pop_front();
             }
         }
+        self.stand_alone(key, intent.reason, now);
         self.called_with(key, intent.priority);
         let Some(ladder) = self.ladders.get_mut(key) else { return };
         let (alarm, occurrence) = key.clone();
@@ -338,13 +350,18 @@ impl Machine {
         let Some((Settled::Merged(_), _)) = ladder.settled else { return };
         let policy = self.setup.policies.get(&ladder.priority);
         let reached = policy.is_some_and(|policy| ladder.reached_at(policy).is_some());
-        let Some(matter) = self.matters.get_mut(key).filter(|_| reached) else { return };
-        let Some(number) = matter.package.take() else { return };
-        ladder.settled = None;
-        if let Some(package) = self.ladders.get_mut(&(PACKAGE.to_owned(), number)) {
-            package.members.retain(|m| m.alarm != key.0 || m.occurrence != key.1);
+        let members = ladder.members.clone();
+        let mut left = None;
+        for member in members.iter().filter(|_| reached) {
+            let matter = self.matters.get_mut(&(member.alarm.clone(), member.occurrence));
+            left = matter.and_then(|matter| matter.package.take()).or(left);
         }
+        let (Some(number), Some(ladder)) = (left, self.ladders.get_mut(key)) else { return };
+        ladder.settled = None;
         let package = (PACKAGE.to_owned(), number);
+        if let Some(package) = self.ladders.get_mut(&package) {
+            package.members.retain(|member| !members.contains(member));
+        }
         self.settle_if_done(&package, Settled::Acknowledged, now);
         self.schedule(&package);
     }
@@ -362,9 +379,10 @@ impl Machine {
         if self.ladders.contains_key(&package) {
             return;
         }
-        let mut ladder = Ladder::new(u8::MAX, members.to_vec(), now);
+        let members = self.with_joined(members);
+        let mut ladder = Ladder::new(u8::MAX, members.clone(), now);
         (ladder.why, ladder.start) = (Some(why), start);
-        for member in members {
+        for member in &members {
             let key = (member.alarm.clone(), member.occurrence);
             let before = self.ladder_of(&key);
             let Some(matter) = self.matters.get_mut(&key) else { continue };
@@ -375,7 +393,8 @@ impl Machine {
             if before.0 == PACKAGE {
                 old.members.retain(|m| m != member);
             }
-            if before.0 != PACKAGE || old.members.is_empty() {
+            let moved = before.0 != PACKAGE || old.members.is_empty();
+            if moved && old.settled.is_none() {
                 old.settled = Some((Settled::Merged(number), now));
                 self.keep_settled(before.clone());
             }

@@ -16,13 +16,12 @@ use super::machine::{Key, Machine, Novelty, Occurrence};
 const UNCALLED_MAX: usize = 16;
 
 /// An occurrence whose priority has no policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Uncalled {
     facts: Occurrence,
     novelty: Novelty,
     at: TimeMs,
     quiet: bool,
-    ended: Option<TimeMs>,
 }
 
 impl Machine {
@@ -39,12 +38,13 @@ impl Machine {
         let key = (facts.alarm.clone(), facts.occurrence);
         if let Some(known) = self.uncalled.get_mut(&key) {
             known.quiet = false;
+            known.facts.ended = facts.ended;
             if known.novelty == Novelty::SpokenFor {
                 known.novelty = novelty;
             }
             return;
         }
-        let one = Uncalled { facts, novelty, at, quiet: false, ended: None };
+        let one = Uncalled { facts, novelty, at, quiet: false };
         self.uncalled.insert(key.clone(), one);
         let all = self.uncalled_of(&key.0, 0, u64::MAX);
         if let Some(oldest) = all.first().filter(|_| all.len() > UNCALLED_MAX) {
@@ -69,7 +69,7 @@ impl Machine {
 
     pub(super) fn end_uncalled(&mut self, key: &Key, at: TimeMs) {
         if let Some(one) = self.uncalled.get_mut(key) {
-            one.ended.get_or_insert(at);
+            one.facts.ended.get_or_insert(at);
         }
     }
 
@@ -93,7 +93,9 @@ impl Machine {
 
     /// Ladders of an alarm that nobody was called for, where its priority has a policy now.
     fn call_for(&mut self, alarm: &str, priority: u8) {
-        for key in self.uncalled_of(alarm, 0, u64::MAX) {
+        let mut keys = self.uncalled_of(alarm, 0, u64::MAX);
+        keys.sort_by_key(|key| self.uncalled.get(key).map(|one| one.at));
+        for key in keys {
             self.call_for_one(&key, priority);
         }
     }
@@ -101,11 +103,12 @@ impl Machine {
     fn call_for_one(&mut self, key: &Key, priority: u8) {
         let Some(mut one) = self.uncalled.remove(key) else { return };
         one.facts.priority = priority;
-        let Some(policy) = self.setup.policies.get(&priority) else {
+        let policy = self.setup.policies.get(&priority);
+        if policy.is_none() && self.running(&key.0, one.novelty).is_none() {
             self.uncalled.insert(key.clone(), one);
             return;
-        };
-        if policy.end_stops && one.ended.is_some() {
+        }
+        if policy.is_some_and(|policy| policy.end_stops) && one.facts.ended.is_some() {
             return;
         }
         self.opened(one.facts, one.novelty, one.at);
@@ -125,7 +128,7 @@ impl Machine {
     }
 
     /// A ladder is as grave as what it speaks for, and as it was when it called.
-    fn weigh(&mut self, key: &Key) {
+    pub(super) fn weigh(&mut self, key: &Key) {
         let Some(ladder) = self.ladders.get(key) else { return };
         let of = |m: &Member| self.matters.get(&(m.alarm.clone(), m.occurrence));
         let grades = ladder.members.iter().filter_map(of).map(|matter| matter.facts.priority);
@@ -139,7 +142,14 @@ impl Machine {
     pub(super) fn called_with(&mut self, key: &Key, priority: Option<u8>) {
         let policies = &self.setup.policies;
         let Some(priority) = priority.filter(|one| policies.contains_key(one)) else { return };
-        self.call_for_one(key, priority);
+        if self.uncalled.contains_key(key) {
+            self.call_for_one(key, priority);
+            // Later ones of the alarm had joined it.
+            for later in self.uncalled_of(&key.0, 0, u64::MAX) {
+                let grade = self.uncalled.get(&later).map_or(priority, |one| one.facts.priority);
+                self.call_for_one(&later, grade);
+            }
+        }
         if let Some(ladder) = self.ladders.get_mut(key) {
             ladder.called = Some(ladder.called.map_or(priority, |known| known.min(priority)));
             ladder.priority = ladder.priority.min(priority);

@@ -21,7 +21,7 @@ const STEP_MS: i64 = 2_000;
 pub(super) type Key = (String, u64);
 
 /// What an alarm's occurrence is, for those who are called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Occurrence {
     /// Key.
     pub alarm: String,
@@ -33,6 +33,14 @@ pub struct Occurrence {
     pub installation: String,
     /// Where it comes from.
     pub gateway: String,
+    /// When it happened.
+    pub happened: Option<TimeMs>,
+    /// When it was over; none while it lasts.
+    pub ended: Option<TimeMs>,
+    /// The value that decided.
+    pub value: Option<f64>,
+    /// The limit that it was judged by; none: there is none, or it is not known any more.
+    pub limit: Option<f64>,
 }
 
 /// How an occurrence came.
@@ -124,16 +132,24 @@ pub enum Action {
 }
 
 /// An occurrence that wants a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Matter {
     /// What.
     pub facts: Occurrence,
     /// The package that speaks for it.
     pub package: Option<u64>,
+    /// The occurrence of the same alarm whose ladder it has joined.
+    pub joined: Option<u64>,
     /// Hidden by an overlay.
     pub quiet: bool,
     /// Acknowledged, where the policy does not let that stop the ladder.
     pub acknowledged: bool,
+}
+
+impl Matter {
+    pub(super) fn new(facts: Occurrence) -> Self {
+        Self { facts, package: None, joined: None, quiet: false, acknowledged: false }
+    }
 }
 
 /// All ladders.
@@ -250,6 +266,12 @@ impl Machine {
     /// Every ladder that is kept, with its name.
     pub fn ladders(&self) -> impl Iterator<Item = (&(String, u64), &Ladder)> {
         self.ladders.iter()
+    }
+
+    /// The ladder that speaks for an occurrence: its own, that of an earlier one, or a package.
+    #[must_use]
+    pub fn speaker(&self, alarm: &str, occurrence: u64) -> (String, u64) {
+        self.ladder_of(&(alarm.to_owned(), occurrence))
     }
 
     /// An occurrence that wants a person.

@@ -2,6 +2,8 @@
 
 mod flood;
 mod grades;
+mod holes;
+mod joins;
 mod random;
 mod rosters;
 mod stories;
@@ -71,6 +73,7 @@ pub(super) fn occurrence(alarm: &str, occurrence: u64, priority: u8) -> Occurren
         priority,
         installation: "1#罐区".to_owned(),
         gateway: "GW-01".to_owned(),
+        ..Occurrence::default()
     }
 }
 

@@ -396,7 +396,9 @@ impl Office {
             let digits = request.digits.trim().to_owned();
             // The provider may tell the same again: its request is what it tells.
             let told = format!("{channel}/{}/{digits}", outcome.word());
+            let covers = self.machine.covers(&alarm, occurrence);
             entries.push(Entry::Answer {
+                covers,
                 alarm,
                 occurrence,
                 attempt,
