@@ -17,6 +17,10 @@ const PAST_MAX: usize = 64;
 pub(crate) struct Shelf {
     pub(crate) until: TimeMs,
     pub(crate) one_shot: bool,
+    /// Another person has approved it.
+    pub(crate) second_person: bool,
+    /// It was laid with the number of a written permit.
+    pub(crate) permit_number: bool,
 }
 
 /// Everything that lies over one alarm.

@@ -27,9 +27,11 @@ use crate::plan::RestoreFault;
 use crate::story::{EARLIER_MAX, Happening, Story};
 
 /// Raised with every change of the layout; an older snapshot is refused and replayed instead.
-const VERSION: u32 = 5;
-/// The layout before: without what alarms were, and without the edge of each occurrence.
-const VERSION_BEFORE: u32 = 4;
+const VERSION: u32 = 6;
+/// Without what allowed a shelf: such a one counts as laid by one person without a permit.
+const VERSION_UNFOUNDED: u32 = 5;
+/// Also without what alarms were, and without the edge of each occurrence.
+const VERSION_BARE: u32 = 4;
 const MAGIC: [u8; 4] = *b"FSAE";
 
 /// The bytes of an engine.
@@ -189,6 +191,8 @@ fn write_story(w: &mut Writer, story: &Story) {
     let overlays = &story.overlays;
     w.maybe(overlays.shelf.map(|shelf| shelf.until.0));
     w.flag(overlays.shelf.is_some_and(|shelf| shelf.one_shot));
+    w.flag(overlays.shelf.is_some_and(|shelf| shelf.second_person));
+    w.flag(overlays.shelf.is_some_and(|shelf| shelf.permit_number));
     w.text(&overlays.position);
     w.flag(overlays.suppressed);
     w.flag(overlays.out_of_service);
@@ -487,7 +491,7 @@ fn read_alarm(
 fn read_happening(r: &mut Reader<'_>) -> Result<Happening, RestoreFault> {
     let (number, on, off) = (r.unsigned()?, r.signed()?, r.maybe()?);
     let (late, refuted, wants_answer) = (r.flag()?, r.flag()?, r.flag()?);
-    let (known, value) = if r.version() == VERSION_BEFORE {
+    let (known, value) = if r.version() == VERSION_BARE {
         (off.unwrap_or(on), None)
     } else {
         let (known, has_value, value) = (r.signed()?, r.flag()?, r.number()?);
@@ -546,8 +550,10 @@ fn read_story(r: &mut Reader<'_>) -> Result<Story, RestoreFault> {
 fn read_overlays(r: &mut Reader<'_>) -> Result<Overlays, RestoreFault> {
     let until = r.maybe()?.map(TimeMs);
     let one_shot = r.flag()?;
+    let (second_person, permit_number) =
+        if r.version() == VERSION { (r.flag()?, r.flag()?) } else { (false, false) };
     Ok(Overlays {
-        shelf: until.map(|until| Shelf { until, one_shot }),
+        shelf: until.map(|until| Shelf { until, one_shot, second_person, permit_number }),
         position: r.text()?,
         suppressed: r.flag()?,
         out_of_service: r.flag()?,

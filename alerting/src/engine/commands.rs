@@ -140,10 +140,15 @@ impl Engine {
         if self.overlays(id, crate::overlay::Overlays::any) {
             return self.refuse(command, out);
         }
-        if command.comment.trim().is_empty() && self.wants_words(id, named) {
+        let (from, current) = (self.letter(id), self.current(id));
+        let seen_below = first_level.filter(|_| named == current);
+        let below = seen_below.map_or_else(Vec::new, |number| self.answered_below(id, number));
+        // One answer to several: in the words that any of them needs.
+        let wants_words = self.wants_words(id, named)
+            || below.iter().any(|below| self.wants_words(*below, self.current(*below)));
+        if command.comment.trim().is_empty() && wants_words {
             return self.refuse_because(Refusal::CommentNeeded, command, out);
         }
-        let (from, current) = (self.letter(id), self.current(id));
         if named == current {
             if self.turn(id, Stimulus::Acknowledge) == Turn::Refused {
                 return self.refuse(command, out);
@@ -154,9 +159,7 @@ impl Engine {
             story.owed = false;
             self.write(id, Note::by(Cause::Acknowledged, named, from, command, out.now), out);
             out.actions.push(Action::Silence { alarm: id });
-            if let Some(number) = first_level {
-                self.acknowledge_below(command, number, out);
-            }
+            self.acknowledge_below(command, &below, out);
             return;
         }
         // An older one, or a late one that is over while the open one is older than it.
@@ -189,15 +192,19 @@ impl Engine {
     }
 
     /// W01, Q10: who has seen HH has seen H, if the occurrence of H that they name is the one
-    /// that stands. The row carries no command: a replay comes here through that of HH.
-    fn acknowledge_below(&mut self, command: &Command, number: u64, out: &mut Out<'_>) {
-        for below in self.below(command.alarm) {
-            let covered = self.overlays(below, crate::overlay::Overlays::any);
-            let (from, current) = (self.letter(below), self.current(below));
-            let stands = self.story(below).is_some_and(|s| s.phase.wants_answer());
-            if covered || !stands || number != current {
-                continue;
-            }
+    /// that stands.
+    fn answered_below(&self, id: AlarmId, number: u64) -> Vec<AlarmId> {
+        let stands = |below: &AlarmId| {
+            self.story(*below).is_some_and(|s| !s.overlays.any() && s.phase.wants_answer())
+        };
+        let named = |below: &AlarmId| self.current(*below) == number;
+        self.below(id).into_iter().filter(stands).filter(named).collect()
+    }
+
+    /// The rows carry no command: a replay comes here through that of HH.
+    fn acknowledge_below(&mut self, command: &Command, all: &[AlarmId], out: &mut Out<'_>) {
+        for below in all.iter().copied() {
+            let (from, number) = (self.letter(below), self.current(below));
             if self.turn(below, Stimulus::Acknowledge) == Turn::Refused {
                 continue;
             }

@@ -93,6 +93,10 @@ pub struct Engine {
     pub(crate) watched: BTreeSet<AlarmId>,
     /// What each alarm suppresses while it is on.
     pub(crate) children: BTreeMap<AlarmId, Vec<AlarmId>>,
+    /// Which of the alarms that suppress judge by a point.
+    pub(crate) parents_by: BTreeMap<u32, Vec<AlarmId>>,
+    /// Alarms that may suppress now, or no longer, and since when; looked at when an event is done.
+    pub(crate) regarded: Vec<(AlarmId, i64)>,
     /// Points with RANGE or BADQ, and what these speak for.
     pub(crate) sensors: BTreeMap<PointRef, one_sensor::SensorFaults>,
     /// Alarms whose occurrences have changed in this event, from when on, and whether by late data.
@@ -101,6 +105,8 @@ pub struct Engine {
     pub(crate) realarms: Vec<(TimeMs, AlarmId)>,
     /// Alarms of which the plan has made something else, until the first event under it.
     pub(crate) changed: Vec<(AlarmId, Was)>,
+    /// The plan may be another one since the last event: what was laid under it is measured anew.
+    pub(crate) replanned: bool,
 }
 
 /// The number that a gateway has now, by the one that it had.
@@ -139,6 +145,8 @@ impl Engine {
         if !same {
             engine.arm_restored();
         }
+        // Also where nothing but a priority is another: under the same plan nothing comes of it.
+        engine.replanned = true;
         Ok(engine)
     }
 
@@ -181,10 +189,14 @@ impl Engine {
         let mut out = Out { now, actions };
         if now.0 < self.latest.saturating_sub(CLOCK_BACK_MS) {
             self.clock_went_back(&mut out);
+            self.look_at_parents();
         }
         self.latest = self.latest.max(now.0);
         if !self.changed.is_empty() {
             self.tell_changed(&mut out);
+        }
+        if std::mem::take(&mut self.replanned) {
+            self.measure_anew(&mut out);
         }
         if self.watch_from.is_none() {
             self.begin_watch(now);
@@ -206,6 +218,7 @@ impl Engine {
         match event {
             Event::Sample { point, te, reading, lane } => {
                 self.sample(point, te, reading, lane, &mut out);
+                self.look_at_parents_of(point.0, te.0.min(now.0));
             }
             Event::Settle { gateway } => self.settle(gateway, &mut out),
             Event::Heard { gateway } => self.heard(gateway, &mut out),
@@ -221,8 +234,9 @@ impl Engine {
             }
             Event::Wake => self.tick(&mut out),
         }
-        if !self.touched.is_empty() {
+        while !self.touched.is_empty() || !self.regarded.is_empty() {
             self.follow_alarms(&mut out);
+            self.follow_regarded(&mut out);
         }
         if !self.unspoken.is_empty() {
             self.speak_up(&mut out);

@@ -2,8 +2,7 @@
 //!
 //! - All of them are recorded and listed; the most specific one that holds is announced, as a second
 //!   level is for its first. When it ends and a coarser one still holds, that one is announced.
-//! - None is kept quiet by one of lower priority, nor by one that asks for no answer, nor by one that
-//!   is shelved or out of service.
+//! - Which of them may speak for another is said by [`Engine::speaks_for`].
 
 use crate::derived::Derived;
 use crate::engine::Engine;
@@ -63,15 +62,6 @@ impl Engine {
         let (grades, own) = self.grades_of(id)?;
         let mut finer = grades.iter().take(own).flat_map(|grade| grade.iter().copied());
         finer.find(|finer| self.speaks_for(*finer, id))
-    }
-
-    fn speaks_for(&self, finer: AlarmId, coarser: AlarmId) -> bool {
-        let (finer_spec, coarser_spec) = (self.spec(finer), self.spec(coarser));
-        let silenced = self.story(finer).is_some_and(|story| story.overlays.any());
-        self.is_active(finer)
-            && !silenced
-            && finer_spec.lifecycle.ack_required
-            && finer_spec.priority <= coarser_spec.priority
     }
 
     /// The alarms of the same sensor that this one may have spoken for.

@@ -197,8 +197,20 @@ impl Engine {
     fn second_level_of(&self, id: AlarmId) -> Option<AlarmId> {
         let hot = self.alarms.get(id.0 as usize).and_then(|a| self.hot.get(a.hot as usize))?;
         let cover = AlarmId(hot.cover);
-        let silenced = self.story(cover).is_some_and(|story| story.overlays.any());
-        (hot.cover != NONE && self.is_active(cover) && !silenced).then_some(cover)
+        (hot.cover != NONE && self.speaks_for(cover, id)).then_some(cover)
+    }
+
+    /// One alarm may speak for another while it is on: none is kept quiet by one of lower priority,
+    /// nor by one that asks for no answer, nor by one that is silenced itself.
+    pub(crate) fn speaks_for(&self, one: AlarmId, other: AlarmId) -> bool {
+        let silenced = self.story(one).is_some_and(|story| story.overlays.any());
+        self.is_active(one) && !silenced && self.outranks(one, other)
+    }
+
+    /// Of equal or graver priority, and it asks for an answer.
+    pub(crate) fn outranks(&self, one: AlarmId, other: AlarmId) -> bool {
+        let (one, other) = (self.spec(one), self.spec(other));
+        one.lifecycle.ack_required && one.priority <= other.priority
     }
 
     /// Notes that an alarm may have stopped speaking for others.

@@ -96,6 +96,9 @@ impl Engine {
         if fed && lateness == Lateness::Late && !planted(Mutant::DerivedMissesLateData) {
             self.feed_late(index, part, out);
         }
+        if let Ok(point) = u32::try_from(index) {
+            self.look_at_parents_of(point, part.latest.max(part.earliest));
+        }
     }
 
     pub(crate) fn rejudge(

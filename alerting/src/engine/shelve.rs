@@ -2,12 +2,23 @@
 //!
 //! - A shelf always has an end; the end is the shelf's own and survives a stop (P8).
 //! - Whether the second person is who they say is the host's question.
+//! - A change of the plan is no way around it: what the table would not allow for the alarm as it is
+//!   now does not stay.
+
+use fengsui_telemetry::TimeMs;
 
 use crate::command::{Command, Permit};
+use crate::engine::rows::Note;
 use crate::engine::{Engine, Out};
+use crate::lifecycle::Way;
 use crate::model::{AlarmId, Cause, Condition, Priority};
 use crate::overlay::Shelf;
 use crate::refusal::{Refusal, SHELVES_MAX};
+
+/// What the rows say to people.
+const ENDED: &str = "报警级别或法定标记已改，原搁置手续不足，搁置结束 / the alarm is graver or statutory now: the shelf lacks the second person or the permit, and has ended";
+const SHORTENED: &str =
+    "报警级别已改，搁置缩短至现上限 / the alarm is graver now: the shelf ends earlier";
 
 impl Engine {
     pub(crate) fn shelve(
@@ -34,7 +45,12 @@ impl Engine {
             return self.refuse_because(Refusal::TooMany, command, out);
         }
         self.deadlines.shelve(until, id);
-        let shelf = Some(Shelf { until, one_shot });
+        let shelf = Some(Shelf {
+            until,
+            one_shot,
+            second_person: second_person(permit).is_some_and(|name| name != command.by),
+            permit_number: permit_number(permit).is_some(),
+        });
         let position = permit.position.clone();
         let lay = |overlays: &mut crate::overlay::Overlays| {
             overlays.shelf = shelf;
@@ -48,7 +64,6 @@ impl Engine {
         let priority = self.gravest_behind(command.alarm);
         let most = priority.longest_shelf_ms();
         let empty = |text: &str| text.trim().is_empty();
-        let second = permit.second_person.as_deref().filter(|name| !empty(name));
         if empty(&permit.reason) || empty(&command.comment) {
             return Some(Refusal::ReasonNeeded);
         }
@@ -59,16 +74,61 @@ impl Engine {
             return Some(Refusal::TooLong(most));
         }
         if priority == Priority::P1 {
-            match second {
+            match second_person(permit) {
                 None => return Some(Refusal::SecondPersonNeeded),
                 Some(name) if name == command.by => return Some(Refusal::SamePerson),
                 Some(_) => {}
             }
         }
-        if spec.statutory && permit.permit_number.as_deref().is_none_or(empty) {
+        if spec.statutory && permit_number(permit).is_none() {
             return Some(Refusal::PermitNeeded);
         }
         None
+    }
+
+    /// Measures every shelf against the alarm as the plan has it now: one that could not have been
+    /// laid ends, one that is too long ends earlier.
+    pub(crate) fn measure_shelves(&mut self, out: &mut Out<'_>) {
+        let mut shelved: Vec<AlarmId> = self.deadlines.shelved().collect();
+        shelved.sort_unstable();
+        for id in shelved {
+            let Some(shelf) = self.story(id).and_then(|story| story.overlays.shelf) else {
+                continue;
+            };
+            // One that is over ends by itself.
+            if shelf.until <= out.now {
+                continue;
+            }
+            let priority = self.gravest_behind(id);
+            let wants_second = priority == Priority::P1 && !shelf.second_person;
+            let wants_permit = self.spec(id).statutory && !shelf.permit_number;
+            let latest = TimeMs(self.latest) + priority.longest_shelf_ms();
+            if wants_second || wants_permit {
+                self.end_unfounded(id, shelf, out);
+            } else if shelf.until > latest {
+                self.shorten(id, shelf, latest, out);
+            }
+        }
+    }
+
+    fn end_unfounded(&mut self, id: AlarmId, shelf: Shelf, out: &mut Out<'_>) {
+        self.deadlines.unshelve(shelf.until, id);
+        let ended = self.shelf_note(Cause::Unshelved, id, shelf.until, out).saying(ENDED.into());
+        self.end_overlay(id, Way::ByRule, ended, |overlays| overlays.shelf = None, out);
+    }
+
+    fn shorten(&mut self, id: AlarmId, shelf: Shelf, until: TimeMs, out: &mut Out<'_>) {
+        self.deadlines.unshelve(shelf.until, id);
+        self.deadlines.shelve(until, id);
+        self.story_mut(id).overlays.shelf = Some(Shelf { until, ..shelf });
+        let note = self.shelf_note(Cause::Shelved, id, until, out).saying(SHORTENED.into());
+        self.write(id, note, out);
+    }
+
+    /// Told by the shelf's end, which is its own: no person did it.
+    fn shelf_note(&self, cause: Cause, id: AlarmId, until: TimeMs, out: &Out<'_>) -> Note {
+        let note = Note::at(cause, self.current(id), self.letter(id), until.0, out.now);
+        Note { te: None, ..note }
     }
 
     /// The gravest priority that a shelf hides. A dead-man speaks for everything behind its
@@ -98,4 +158,12 @@ impl Engine {
         };
         self.deadlines.shelved().filter(|id| held(*id)).count()
     }
+}
+
+fn second_person(permit: &Permit) -> Option<&str> {
+    permit.second_person.as_deref().filter(|name| !name.trim().is_empty())
+}
+
+fn permit_number(permit: &Permit) -> Option<&str> {
+    permit.permit_number.as_deref().filter(|number| !number.trim().is_empty())
 }

@@ -5,7 +5,7 @@
 //! - A point's silence is announced once its gateway has proved to be alive; an offline gateway
 //!   speaks for its points: their STALE stands as suppressed (H) and ends with the next sample,
 //!   or is announced when the gateway has been back for [`UNCOVER_MS`] and its back-fill has ended
-//!   (W05).
+//!   (W05). A STALE that is graver than OFFLINE speaks for itself.
 
 use fengsui_telemetry::TimeMs;
 
@@ -103,6 +103,7 @@ impl Engine {
         let Some(state) = self.gateway_mut(gateway) else { return };
         let unsure = state.offline != NONE && !state.cover && state.heard < due;
         let offline = AlarmId(state.offline);
+        let unsure = unsure && self.outranks(offline, id);
         if unsure && self.silent_at(offline).is_some_and(|(at, _)| at - out.now.0 <= UNSURE_MS) {
             // Is it the point, or the gateway? The next beat or the dead-man will tell.
             if let Some(state) = self.gateway_mut(gateway) {
@@ -168,15 +169,35 @@ impl Engine {
 
     /// Lays the gateway's silence over the STALE of one of its points.
     pub(crate) fn lay_parent(&mut self, id: AlarmId, now: TimeMs) {
-        if !matches!(self.spec(id).condition, Condition::Stale { .. }) {
+        if !matches!(self.spec(id).condition, Condition::Stale { .. }) || !self.is_covered(id) {
             return;
         }
         let gateway = self.spec(id).gateway;
-        let Some(state) = self.gateway_mut(gateway).filter(|state| state.cover) else { return };
+        let Some(state) = self.gateway_mut(gateway) else { return };
         state.covered.push(id);
         let overlays = &mut self.story_mut(id).overlays;
         overlays.begin(now);
         overlays.parent = true;
+    }
+
+    /// The silence of its gateway may speak for this alarm, and does.
+    fn is_covered(&self, id: AlarmId) -> bool {
+        let state = self.gateways.get(self.spec(id).gateway.0 as usize);
+        state.is_some_and(|state| {
+            state.cover && state.offline != NONE && self.outranks(AlarmId(state.offline), id)
+        })
+    }
+
+    /// Under a new plan OFFLINE may be of lower priority than what it covers.
+    pub(crate) fn measure_covers(&mut self, out: &mut Out<'_>) {
+        for number in 0..self.gateways.len() {
+            let covered = self.gateways.get(number).map_or(Vec::new(), |g| g.covered.clone());
+            let (stay, speak) = covered.into_iter().partition(|id| self.is_covered(*id));
+            if let Some(state) = self.gateways.get_mut(number) {
+                state.covered = stay;
+            }
+            self.let_go(speak, out);
+        }
     }
 
     /// The gateway has been back for long enough: what is still silent speaks for itself.
@@ -192,7 +213,13 @@ impl Engine {
         }
         state.uncover_at = None;
         state.cover = false;
-        for id in std::mem::take(&mut state.covered) {
+        let covered = std::mem::take(&mut state.covered);
+        self.let_go(covered, out);
+    }
+
+    /// What is still silent is covered no longer.
+    fn let_go(&mut self, covered: Vec<AlarmId>, out: &mut Out<'_>) {
+        for id in covered {
             if !self.story(id).is_some_and(|story| story.overlays.parent) {
                 continue;
             }
@@ -230,6 +257,10 @@ impl Engine {
             && let Some(state) = self.point_mut(point)
         {
             state.stale_on = on;
+            self.look_at_parents_of(point.0, self.latest);
+        }
+        if let Subject::Gateway(_) = self.spec(id).subject {
+            self.look_at_parents();
         }
     }
 }

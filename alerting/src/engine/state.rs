@@ -277,10 +277,13 @@ impl Engine {
             feeds: Vec::new(),
             watched: BTreeSet::new(),
             children: BTreeMap::new(),
+            parents_by: BTreeMap::new(),
+            regarded: Vec::new(),
             sensors: BTreeMap::new(),
             touched: Vec::new(),
             realarms: Vec::new(),
             changed: Vec::new(),
+            replanned: false,
             specs,
         };
         let mut placed = Vec::new();
@@ -290,6 +293,7 @@ impl Engine {
         placed.sort_by_key(|p| (p.point, p.level == Level::First, p.side, p.alarm));
         engine.lay_hot(&placed);
         engine.lay_signals();
+        engine.lay_parents();
         engine.lay_sensor_faults();
         // Grown as they came: a gateway has no memory for what doubled last.
         engine.points.shrink_to_fit();

@@ -145,9 +145,12 @@ impl Engine {
         let life = self.spec(id).lifecycle;
         let story = self.story_mut(id);
         take(&mut story.overlays);
-        if story.overlays.any() {
+        let covered = story.overlays.any();
+        self.look_at_parent(id, until.0);
+        if covered {
             return None;
         }
+        let story = self.story_mut(id);
         story.overlays.finish(until);
         let entered = story.phase;
         let returned = story.overlays.returned;
@@ -223,6 +226,7 @@ impl Engine {
         story.overlays.begin(out.now);
         lay(&mut story.overlays);
         story.owed = false;
+        self.look_at_parent(id, out.now.0);
         let note = Note::by(cause, self.current(id), from, command, out.now);
         self.write(id, note, out);
         if sounding {

@@ -140,6 +140,15 @@ impl Engine {
         }
     }
 
+    /// What lies over alarms must fit them as the plan has them now.
+    pub(crate) fn measure_anew(&mut self, out: &mut Out<'_>) {
+        self.measure_shelves(out);
+        self.measure_covers(out);
+        self.follow_parents(out);
+        // Whoever spoke for another may no longer do so.
+        self.unspoken.extend(&self.standing);
+    }
+
     /// It was in alarm: it stays so, and a person must answer, whoever answered before.
     fn leave_unjudged(&mut self, id: AlarmId, kept: bool, out: &mut Out<'_>) {
         if let Some(alarm) = self.alarms.get_mut(id.0 as usize) {

@@ -124,10 +124,13 @@ impl LimitSet {
         let common = Common { gateway, revision };
         let mut stand_ins = Vec::new();
         if misfits.iter().any(|misfit| misfit.kind.is_none()) {
-            // Nobody knows which alarm is missing: it may be the most urgent one.
+            // Nobody knows which alarm is missing: it may be the most urgent one, and a person has
+            // to know.
             let key = format!("{gateway_name}//LIMITS");
             let (subject, times) = (Subject::Gateway(gateway), TimeRules::default());
-            stand_ins.push(common.stand_in(&key, subject, Priority::P1, times));
+            let mut all = common.stand_in(&key, subject, Priority::P1, times);
+            all.lifecycle.ack_required = true;
+            stand_ins.push(all);
         }
         for misfit in misfits.iter().filter(|misfit| !misfit.judged) {
             let (Some(kind), Some((index, point))) = (misfit.kind, points.get(misfit.tag.as_str()))
@@ -409,6 +412,11 @@ mod tests {
         let told: Vec<_> = found.misfits.iter().map(|m| (m.name(), m.row.unwrap())).collect();
         let told: Vec<_> = told.iter().map(|(name, row)| (name.as_str(), *row)).collect();
         assert_eq!(told, [("/LIMITS", 7), ("A/H", 3), ("xxx/", 5)]);
+        let asks = |key: &str| {
+            found.alarms.iter().any(|spec| spec.key == key && spec.lifecycle.ack_required)
+        };
+        assert!(asks("GW//LIMITS-UNSET"), "a person has to know");
+        assert!(!asks("GW/A/H-UNSET"), "it is shown");
         assert!(found.misfits[1].zh.contains("引号"), "{:?}", found.misfits[1]);
     }
 

@@ -189,7 +189,7 @@ pub(crate) struct Common {
 
 impl Common {
     /// What stands in place of an alarm that nobody can judge: shown like a limit that is not
-    /// set, and never sounded, since nothing but other limits ends it.
+    /// set, and not sounded, since nothing but other limits ends it.
     pub(crate) fn stand_in(
         &self,
         key: &str,

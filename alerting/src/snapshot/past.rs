@@ -3,7 +3,7 @@
 use fengsui_telemetry::Revision;
 
 use super::bytes::{Reader, Writer};
-use super::{MAGIC, VERSION, VERSION_BEFORE};
+use super::{MAGIC, VERSION, VERSION_BARE, VERSION_UNFOUNDED};
 use crate::engine::{Engine, Past};
 use crate::model::{GatewayRef, Letter, PointRef, Priority, Subject};
 use crate::plan::RestoreFault;
@@ -46,18 +46,19 @@ fn read(r: &mut Reader<'_>) -> Result<Past, RestoreFault> {
     Ok(Past { key, word, priority, gateway, subject, statutory, revision, stands })
 }
 
-/// Opens a snapshot of this layout or of the one before.
+/// Opens a snapshot of this layout or of the two before.
 pub(super) fn open(bytes: &[u8]) -> Result<(Reader<'_>, Vec<Past>), RestoreFault> {
-    match Reader::open(bytes, MAGIC, VERSION) {
-        Err(RestoreFault::Version { found: VERSION_BEFORE, .. }) => {
-            Ok((Reader::open(bytes, MAGIC, VERSION_BEFORE)?, Vec::new()))
+    let mut r = match Reader::open(bytes, MAGIC, VERSION) {
+        Err(RestoreFault::Version { found: VERSION_BARE, .. }) => {
+            return Ok((Reader::open(bytes, MAGIC, VERSION_BARE)?, Vec::new()));
         }
-        Err(fault) => Err(fault),
-        Ok(mut r) => {
-            let past = (0..r.count()?).map(|_| read(&mut r)).collect::<Result<_, _>>()?;
-            Ok((r, past))
+        Err(RestoreFault::Version { found: VERSION_UNFOUNDED, .. }) => {
+            Reader::open(bytes, MAGIC, VERSION_UNFOUNDED)?
         }
-    }
+        other => other?,
+    };
+    let past = (0..r.count()?).map(|_| read(&mut r)).collect::<Result<_, _>>()?;
+    Ok((r, past))
 }
 
 /// What the alarms of a snapshot are.

@@ -66,6 +66,60 @@ fn w01_acknowledging_h_leaves_hh_and_an_h_that_nobody_saw_is_not_covered() {
     );
 }
 
+fn levels_of(first: Priority, second: Priority) -> Vec<AlarmSpec> {
+    let mut both = two_levels();
+    (both[0].priority, both[1].priority) = (first, second);
+    both
+}
+
+#[test]
+fn w01_a_second_level_of_lower_priority_speaks_for_no_first_level() {
+    check(
+        levels_of(Priority::P1, Priority::P4),
+        "10 s 95
+         20 ack 1 with=1 saying= on P/HH
+         21 ack 1 with=1 on P/HH",
+        "10 P/HH AB #1 on te=10
+         10 P/HH sounds #1
+         10 P/H AB #1 on te=10
+         10 P/H sounds #1
+         20 P/HH BB #1 refused: acknowledging P1, P2 or a late occurrence needs a comment
+         21 P/HH BC #1 acknowledged
+         21 P/HH is silent
+         21 P/H BC #1 acknowledged
+         21 P/H is silent",
+    );
+}
+
+#[test]
+fn w01_a_second_level_that_asks_for_no_answer_speaks_for_no_first_level() {
+    let mut both = levels_of(Priority::P3, Priority::P3);
+    both[1].lifecycle.ack_required = false;
+    check(
+        both,
+        "10 s 95",
+        "10 P/HH AC #1 on te=10
+         10 P/H AB #1 on te=10
+         10 P/H sounds #1",
+    );
+}
+
+#[test]
+fn w01_words_are_wanted_only_for_what_is_answered() {
+    check(
+        levels_of(Priority::P2, Priority::P3),
+        "10 s 85
+         20 s 95
+         21 ack 1 with=7 saying= on P/HH",
+        "10 P/H AB #1 on te=10
+         10 P/H sounds #1
+         20 P/HH AB #1 on te=20
+         20 P/HH sounds #1
+         21 P/HH BC #1 acknowledged
+         21 P/HH is silent",
+    );
+}
+
 #[test]
 fn an_answer_to_p1_p2_or_anything_late_is_given_in_words() {
     let needs = "refused: acknowledging P1, P2 or a late occurrence needs a comment";

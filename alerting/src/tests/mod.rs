@@ -7,6 +7,7 @@ mod mutants;
 mod oracle;
 mod random;
 mod random_derived;
+mod replanned;
 mod stories;
 mod stories_derived;
 mod stories_late;

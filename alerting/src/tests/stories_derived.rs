@@ -130,6 +130,88 @@ fn w04_a_pump_that_is_stopped_keeps_its_frozen_signal_quiet_by_design() {
     );
 }
 
+/// P/HH, which is suppressed while Q/H is on.
+fn parent_and_child() -> Vec<AlarmSpec> {
+    let suppressed_by = Some("Q/H".into());
+    let parent = AlarmSpec { priority: Priority::P4, ..of_point(1, high("Q/H", 80.0)) };
+    vec![AlarmSpec { suppressed_by, priority: Priority::P1, ..high("P/HH", 90.0) }, parent]
+}
+
+#[test]
+fn a_parent_that_is_silenced_keeps_nothing_quiet() {
+    check(
+        parent_and_child(),
+        "10 s 85 of 1
+         20 s 95
+         30 shelve 60 on Q/H
+         31 restart
+         40 unshelve on Q/H
+         50 out on Q/H
+         60 in on Q/H
+         61 restart
+         70 one-shot 60 on Q/H
+         80 s 70 of 1",
+        "10 Q/H AB #1 on te=10
+         10 Q/H sounds #1
+         10 P/HH AH #0 suppressed
+         20 P/HH HH #1 on te=20
+         30 Q/H BG #1 shelved
+         30 Q/H is silent
+         30 P/HH HB #1 unsuppressed
+         30 P/HH sounds #1
+         40 Q/H GC #1 unshelved
+         40 P/HH BH #1 suppressed
+         40 P/HH is silent
+         50 Q/H CI #1 out_of_service
+         50 P/HH HB #1 unsuppressed
+         50 P/HH sounds #1
+         60 Q/H IB #1 in_service
+         60 Q/H sounds #1
+         60 P/HH BH #1 suppressed
+         60 P/HH is silent
+         70 Q/H BG #1 shelved
+         70 Q/H is silent
+         70 P/HH HB #1 unsuppressed
+         70 P/HH sounds #1
+         80 Q/H GG #1 off te=80
+         80 Q/H GA #1 unshelved te=80",
+    );
+}
+
+#[test]
+fn a_parent_that_cannot_see_keeps_nothing_quiet() {
+    let condition = Condition::Stale { after_ms: 60_000 };
+    let priority = Priority::P4;
+    let mut alarms = parent_and_child();
+    alarms.push(AlarmSpec { condition, priority, ..of_point(1, high("Q/STALE", 0.0)) });
+    check(
+        alarms,
+        "10 s 85 of 1
+         20 s 95
+         30 s bad of 1
+         31 restart
+         40 s 85 of 1
+         100 wake
+         101 restart
+         110 s 85 of 1",
+        "10 Q/H AB #1 on te=10
+         10 Q/H sounds #1
+         10 P/HH AH #0 suppressed
+         20 P/HH HH #1 on te=20
+         30 P/HH HB #1 unsuppressed
+         30 P/HH sounds #1
+         40 P/HH BH #1 suppressed
+         40 P/HH is silent
+         100 Q/STALE AB #1 on te=100
+         100 Q/STALE sounds #1
+         100 P/HH HB #1 unsuppressed
+         100 P/HH sounds #1
+         110 Q/STALE BD #1 off te=110
+         110 P/HH BH #1 suppressed
+         110 P/HH is silent",
+    );
+}
+
 #[test]
 fn w06_rate_of_change() {
     check(

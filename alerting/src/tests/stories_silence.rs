@@ -106,6 +106,59 @@ fn w05_an_offline_gateway_speaks_for_its_points() {
 }
 
 #[test]
+fn an_offline_gateway_does_not_speak_for_what_is_graver() {
+    let priority = crate::model::Priority::P1;
+    check(
+        vec![AlarmSpec { priority, ..stale(0, 5) }, stale(1, 5), offline(15)],
+        "100 beat
+         100 s 5
+         100 s 5 of 1
+         105 wake
+         115 wake
+         116 restart
+         500 beat
+         501 s 5
+         502 s 5 of 1",
+        "105 P0/STALE AB #1 on te=105
+         105 P0/STALE sounds #1
+         115 GW/OFFLINE AB #1 on te=115
+         115 GW/OFFLINE sounds #1
+         115 P1/STALE AH #1 on te=105
+         500 GW/OFFLINE BD #1 off te=500
+         501 P0/STALE BD #1 off te=501
+         502 P1/STALE HA #1 off te=502",
+    );
+}
+
+#[test]
+fn a_silence_that_its_gateway_may_no_longer_speak_for_is_announced() {
+    let mut engine = Engine::new(plan(vec![stale(0, 5), offline(15)])).unwrap();
+    let hand = |engine: &mut Engine, event: Event, second: i64| {
+        let mut actions = Vec::new();
+        engine.handle(event, TimeMs(second * 1_000), &mut actions);
+        actions
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Annunciate { alarm, .. } => Some(alarm),
+                Action::Record(_)
+                | Action::Silence { .. }
+                | Action::Chime { .. }
+                | Action::Recall { .. } => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    hand(&mut engine, Event::Heard { gateway: GatewayRef(0) }, 0);
+    assert_eq!(hand(&mut engine, Event::Wake, 20), [AlarmId(1)]);
+    assert_eq!(engine.standing(AlarmId(0)).letter, Letter::H);
+    let lower = AlarmSpec { priority: crate::model::Priority::P4, ..offline(15) };
+    let lower = plan(vec![stale(0, 5), lower]);
+    let mut engine = Engine::restore(lower, &engine.snapshot()).unwrap();
+    assert_eq!(hand(&mut engine, Event::Wake, 21), [AlarmId(0)]);
+    assert_eq!(engine.standing(AlarmId(0)).letter, Letter::B);
+    assert_eq!(hand(&mut engine, Event::Wake, 22), []);
+}
+
+#[test]
 fn a_silent_point_of_a_living_gateway_is_announced_with_the_next_beat() {
     check(
         vec![stale(0, 5), offline(15)],

@@ -488,9 +488,9 @@ impl AlarmLoop {
     fn save(&mut self) {
         self.snapshot_at = self.clock.mono_ms() + SNAPSHOT_MS;
         // Records that wait here are in the engine but not yet in the queue: they must not be
-        // counted as covered, so they go first.
+        // counted as covered, so they go first. Those that wait for a time have no offset yet.
         self.flush();
-        if !self.waiting.is_empty() || self.is_undated() {
+        if !self.waiting.is_empty() {
             return;
         }
         let bytes = self.valves.sealed(self.engine.snapshot(), &self.numbers);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
-use fengsui_scan::{BusSpec, Link};
+use fengsui_scan::{BusSpec, Function, Link, ReadRequest, Site, Timing};
 use fengsui_telemetry::wire::DeviceHealth;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -34,6 +34,11 @@ const UPLINK_RESTART: Duration = Duration::from_secs(1);
 const UPLINK_RESTART_MAX: Duration = Duration::from_secs(30);
 /// How long the last commit is waited for.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
+/// What a reader may need beside time-outs and frames: a port that takes its request in the last
+/// moment, and a busy machine.
+const HANDOVER_MORE: Duration = Duration::from_secs(2);
+/// The longest answer: it is waited for even if somebody wants to end.
+const LONGEST: ReadRequest = ReadRequest { function: Function::Holding, first: 0, count: 125 };
 /// How long each part may take to end.
 const END_MAX: Duration = Duration::from_secs(8);
 
@@ -231,6 +236,7 @@ async fn once(
     let projection = Projection::start(&config, clock);
     // Everybody has what it needs of it.
     let reached = config.uplink.clone();
+    let handover = handover_max(&config);
     drop(config);
     let button = lasting.button.take().context("the button is lent already")?;
     let alarm_loop = alarm_loop.showing(projection.live());
@@ -238,9 +244,7 @@ async fn once(
     let ended = wait(shutdown, &mut loop_task, reloads, in_memory, &lasting.siren).await;
     lasting.blind_since = Some(clock.mono_ms());
     stop_buses.send_replace(true);
-    while let Some(said) = buses.join_next().await {
-        lasting.remembered.add(said.unwrap_or_default());
-    }
+    hand_over(buses, handover, &mut lasting.remembered).await;
     if ended.is_ok() {
         lasting.button = finish("alarm loop", loop_task).await;
     }
@@ -254,6 +258,29 @@ async fn once(
     }
     close(spool, thread).await;
     ended
+}
+
+/// How long readers may take to end: a connection and an answer, each waited for, and frames.
+fn handover_max(config: &Config) -> Duration {
+    let Site { devices, buses, .. } = &config.site;
+    let waits = devices.iter().map(|device| device.timeout_ms);
+    let frames = buses.iter().map(|bus| Timing::new(&bus.settings).exchange_us(LONGEST));
+    let most = Duration::from_millis(waits.max().unwrap_or_default().into());
+    most * 2 + Duration::from_micros(frames.max().unwrap_or_default()) + HANDOVER_MORE
+}
+
+/// Waits for readers that were told to stop, and takes what they remember. One that does not end
+/// holds up no other device: it is given up, and its successor trusts nothing on its line.
+async fn hand_over(mut buses: JoinSet<Memories>, most: Duration, remembered: &mut Memories) {
+    let all = async {
+        while let Some(said) = buses.join_next().await {
+            remembered.add(said.unwrap_or_default());
+        }
+    };
+    if timeout(most, all).await.is_err() {
+        error!(readers = buses.len(), "readers did not end in time and are given up");
+        buses.shutdown().await;
+    }
 }
 
 fn say_begun(config: &Config, points: usize, lasting: &mut Lasting) {

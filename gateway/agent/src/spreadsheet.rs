@@ -3,7 +3,8 @@
 //! - A spreadsheet's sheet `测点` or `points` is read, else its first. Row 5 there is row 5 in every
 //!   message.
 //! - A spreadsheet is a packed file from anywhere: what it unpacks to is counted before it is read.
-//! - Nothing is guessed: text that is not UTF-8 is refused with the mend.
+//! - Nothing is guessed: text that is not UTF-8 is refused with the mend. So is a cell that shows a
+//!   person something and holds nothing: a formula that was never worked out, cells made one.
 
 use std::fs;
 use std::io::{self, Cursor, Read};
@@ -108,15 +109,43 @@ fn csv_of(bytes: Vec<u8>) -> Result<String, String> {
     let Some(name) = named.or(names.first()).cloned() else {
         return Err("没有工作表；请新建一张 / has no sheet; add one".to_owned());
     };
+    let merged = book.merge_cells_by_sheet_name(&name).map_err(broken)?;
+    // The first row is for people.
+    if let Some(one) = merged.iter().find(|one| one.end.0 > 0) {
+        let (from, to) = (place(one.start), place(one.end));
+        return Err(format!(
+            "{from}:{to} 是合并单元格，除左上角外都是空的；请取消合并并逐格填写 / {from}:{to} are merged cells, all \
+             but the first of them empty: unmerge them and fill in each"
+        ));
+    }
     let mut cells = book.worksheet_cells_reader(&name).map_err(broken)?;
     let mut sheet = Rows::default();
-    while let Some(cell) = cells.next_cell().map_err(broken)? {
-        let text = text_of(cell.get_value());
+    while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(broken)? {
+        if cell.formula.is_some() && cell.value == DataRef::Empty {
+            let at = place(cell.pos);
+            return Err(format!(
+                "{at} 是公式，文件中没有它的结果；请用表格软件打开后保存，或填写数值 / {at} is a formula whose result \
+                 is not in the file: open and save it with a spreadsheet program, or write the value"
+            ));
+        }
+        let text = text_of(&cell.value);
         if !text.trim().is_empty() {
-            sheet.put(cell.get_position(), text)?;
+            sheet.put(cell.pos, text)?;
         }
     }
     sheet.csv()
+}
+
+/// `B12`, as spreadsheets name a cell.
+fn place((row, column): (u32, u32)) -> String {
+    let letter = |n: u32| char::from_u32(u32::from('A') + n % 26).unwrap_or('?');
+    let mut letters = vec![letter(column)];
+    let mut rest = column / 26;
+    while rest > 0 {
+        letters.insert(0, letter(rest - 1));
+        rest = (rest - 1) / 26;
+    }
+    format!("{}{}", letters.iter().collect::<String>(), row + 1)
 }
 
 fn broken(why: impl std::fmt::Display) -> String {

@@ -11,6 +11,7 @@
 
 mod arrears;
 mod remembered;
+mod urgency;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use arrears::Arrears;
 pub use remembered::Remembered;
+use urgency::class_of;
 
 /// First wait before a dead device is asked again: a controller restarts in a few seconds.
 const PROBE_FIRST_MS: u64 = 2_000;
@@ -43,7 +45,7 @@ pub enum Step {
 /// How urgent a read is. The order is the order of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A point that carries an alarm is in it.
+    /// A point that carries an alarm is in it, or a register that such a point needs.
     Alarm,
     /// Nothing but telemetry.
     Bulk,
@@ -175,7 +177,7 @@ pub struct Scanner {
     device: Device,
     places: Places,
     conditions: Conditions,
-    /// Places of points that carry an alarm.
+    /// Places of points that carry an alarm, and of what they need.
     alarms: PointSet,
     slots: Vec<Slot>,
     health: Health,
@@ -190,7 +192,7 @@ impl Scanner {
     #[must_use]
     pub fn new(device: Device, mappings: impl Into<Arc<[Mapping]>>, now: u64) -> Self {
         let points = mappings.into();
-        let (conditions, auxiliary) = Conditions::new(&points);
+        let (conditions, auxiliary) = Conditions::new(&points, device.timeout_ms);
         let places = Places { points, auxiliary };
         let alarms = PointSet::default();
         let slots = slots(&device, &places, &alarms, now);
@@ -205,22 +207,6 @@ impl Scanner {
             relearn_at: None,
             last_time: None,
             missed: 0,
-        }
-    }
-
-    /// The same, told which points carry an alarm: they are read before others that are due.
-    #[must_use]
-    pub fn with_alarms(mut self, points: &PointSet) -> Self {
-        self.set_alarms(points);
-        self
-    }
-
-    /// Other points carry an alarm from now on.
-    pub fn set_alarms(&mut self, points: &PointSet) {
-        let own = (0_u32..).zip(self.places.points.iter());
-        self.alarms = own.filter(|(_, m)| points.contains(m.point)).map(|(at, _)| at).collect();
-        for slot in &mut self.slots {
-            slot.class = class_of(&slot.block, &self.alarms);
         }
     }
 
@@ -510,7 +496,7 @@ fn read_block(
         block.items.iter().partition(|item| conditions.is_point(item.mapping));
     for item in auxiliary {
         if let Some(mapping) = places.get(item.mapping) {
-            conditions.learn(item.mapping, mapping, cells(item));
+            conditions.learn(item.mapping, mapping, cells(item), at);
         }
     }
     let readings = points.into_iter().filter_map(|item| {
@@ -528,14 +514,6 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
             Reading::Good(value) => Reading::Uncertain(value, Doubt::EstimatedTime),
             Reading::Uncertain(..) | Reading::Bad(_) => *reading,
         };
-    }
-}
-
-fn class_of(block: &Block, alarms: &PointSet) -> Class {
-    let place = |item: &Item| u32::try_from(item.mapping).unwrap_or(u32::MAX);
-    match block.items.iter().any(|item| alarms.contains(place(item))) {
-        true => Class::Alarm,
-        false => Class::Bulk,
     }
 }
 

@@ -11,8 +11,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-/// Gateways and tools at once. Beyond it a connection is refused; the gateway tries again.
-const CLIENTS_MAX: usize = 4_000;
 /// Messages kept for one client that does not read; beyond it the broker drops, and the gateways
 /// offer again.
 const QUEUED_MAX: usize = 10_000;
@@ -28,12 +26,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Binds and starts.
+    /// Binds and starts, for so many clients at once.
     ///
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(
         address: SocketAddr,
+        clients: usize,
         mut stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let mut storage = StorageConfig::new().with_backend(StorageBackend::Memory);
@@ -43,7 +42,7 @@ impl Broker {
             .with_bind_address(address)
             .with_max_packet_size(PACKET_MAX + PACKET_ROOM)
             .with_storage(storage);
-        config.max_clients = CLIENTS_MAX;
+        config.max_clients = clients;
         config.sys_topics_enabled = false;
         config.auth_config.allow_anonymous = true;
         let mut broker = MqttBroker::with_config(config)

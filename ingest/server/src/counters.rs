@@ -57,6 +57,8 @@ counters! {
     failed_commits = "fengsui_failed_commits_total", "Store or journal commits that failed";
     /// Live streams.
     streams = "fengsui_streams", "Browsers on the live stream";
+    /// Streams ended for a newer one of the same person.
+    streams_displaced = "fengsui_streams_displaced_total", "Streams ended for a newer one of the same person";
     /// Streams told to load anew because they did not read.
     resets = "fengsui_stream_resets_total", "Streams told to load anew because they did not read";
     /// Questions of the watchdog.

@@ -15,6 +15,7 @@ pub mod compare;
 pub mod config;
 pub mod counters;
 pub mod demo;
+pub mod descriptors;
 pub mod desk;
 pub mod first_out;
 pub mod history;
@@ -42,7 +43,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fengsui_alerting::GatewayRef;
-use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreOptions};
+use fengsui_store::{AlarmJournal, ConfigDb, SeriesStore, StoreError, StoreOptions};
 use fengsui_telemetry::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -163,6 +164,7 @@ fn app_of(
         limits,
         stamp: config.stamp.clone(),
         counters: core.counters.clone(),
+        streams: http::Streams::new(core.counters.clone()),
         demo,
         console_dist: config.console_dist.clone(),
         report: http::Reports::new(config.report.clone(), config.alarm.flood_window_ms),
@@ -180,6 +182,7 @@ impl Centre {
         if let Some(warning) = config.exposure() {
             warn!("{warning}");
         }
+        let room = descriptors::Room::make();
         let (stop, stopped) = watch::channel(false);
         let files = open(&config)?;
         let alive = report::life::last_alive(&files.journal)?;
@@ -195,7 +198,7 @@ impl Centre {
         tokio::spawn(accounts.clone().tend(stopped.clone()));
         let owners = (accounts.clone(), calls.clone(), office.clone());
         let app = app_of(&config, &files, &core, owners, extras.demo)?;
-        let (broker, host, port) = broker_of(&config.mqtt, stopped.clone()).await?;
+        let (broker, host, port) = broker_of(&config.mqtt, room.clients, stopped.clone()).await?;
         let (to_intake, messages) = mpsc::channel(intake::MESSAGES_MAX);
         let counters = core.counters.clone();
         let answers =
@@ -221,9 +224,10 @@ impl Centre {
             core.notices,
             stopped.clone(),
         ));
-        let http = http::start(app, config.listen, stopped).await.with_context(|| {
-            format!("cannot listen on {}; is another one running there?", config.listen)
-        })?;
+        let http =
+            http::start(app, config.listen, room.http, stopped).await.with_context(|| {
+                format!("cannot listen on {}; is another one running there?", config.listen)
+            })?;
         info!(%http, "console and API listen");
         Ok(Self {
             http,
@@ -395,6 +399,17 @@ fn judged_by(journal: &AlarmJournal) -> BTreeMap<String, Revision> {
 }
 
 fn open(config: &Config) -> anyhow::Result<Files> {
+    opened(config).map_err(|fault| {
+        let unwritable = fault.downcast_ref::<StoreError>().is_some_and(StoreError::is_unwritable);
+        if !unwritable {
+            return fault;
+        }
+        let data = config.data.display();
+        fault.context(format!("{data} 所在的盘写不进（多半已满），中心无法启动：先用 df -h {data} 查看，把同一盘上的其他文件移走，再启动；勿删 alarms.db、config.db 和 ts/  |  the disk of {data} takes nothing, most likely it is full: see df -h {data}, move other files off that disk and start again; leave alarms.db, config.db and ts/ alone"))
+    })
+}
+
+fn opened(config: &Config) -> anyhow::Result<Files> {
     let data = &config.data;
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let options = StoreOptions { commit_ms: config.commit_ms, ..StoreOptions::default() };
@@ -437,11 +452,12 @@ async fn people(
 
 async fn broker_of(
     mqtt: &Mqtt,
+    clients: usize,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Option<broker::Broker>, String, u16)> {
     match mqtt {
         Mqtt::Embedded(address) => {
-            let broker = broker::Broker::start(*address, stop).await?;
+            let broker = broker::Broker::start(*address, clients, stop).await?;
             let at = broker.address;
             let host =
                 if at.ip().is_unspecified() { "127.0.0.1".to_owned() } else { at.ip().to_string() };

@@ -91,6 +91,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// True where the disk takes no more: it is full, fails or became read-only. What is stored can
+    /// often still be read.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        let Self::Database { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
+    }
+}
+
 /// The bounded queue has no room, or its writer has stopped: nothing was taken. Give no
 /// acknowledgement and offer it again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -4,6 +4,8 @@
 //!   known they go to the spool stamped by it, and a Clock record names by how much they moved.
 //! - They wait [`UNSET_MS`] at most. After that they are kept as the board's clock has it, doubted
 //!   ([`Doubt::EstimatedTime`]), so that a power cut cannot take more.
+//! - A power cut takes records that wait, but no alarm: the engine's state is saved with each
+//!   transition meanwhile.
 
 use fengsui_telemetry::{
     Body, ClockChange, ClockQuality, Doubt, Gap, GapCause, Reading, Record, TimeMs,
@@ -15,6 +17,9 @@ use crate::spool::Job;
 
 /// A board with a network hears a time server or the centre well within this.
 const UNSET_MS: u64 = 600_000;
+/// While transitions wait for a time: from one to the next save of the engine. An alarm that
+/// chatters must not wear out the card.
+const UNSET_SAVE_MS: u64 = 250;
 /// Records that wait for a time: ten minutes of thirty scan groups a second, some megabytes.
 const UNSET_MAX: usize = 20_000;
 
@@ -35,6 +40,9 @@ impl AlarmLoop {
         if unset && !self.undated.given_up {
             let now = self.clock.mono_ms();
             let since = *self.undated.since.get_or_insert(now);
+            if records.iter().any(|record| matches!(record.body, Body::Transition(_))) {
+                self.snapshot_at = self.snapshot_at.min(now + UNSET_SAVE_MS);
+            }
             self.undated.records.append(&mut records);
             if self.undated.records.len() >= UNSET_MAX || now.saturating_sub(since) >= UNSET_MS {
                 self.give_up();
@@ -60,7 +68,7 @@ impl AlarmLoop {
         let mut records = std::mem::take(&mut self.undated).records;
         info!(records = records.len(), "the clock is set: what waited for it is stamped");
         records.iter_mut().for_each(|record| self.stamp(record));
-        self.keep(records, true);
+        self.keep_dated(records);
     }
 
     /// No time is to be had: kept with the board's own, and doubted.
@@ -78,11 +86,14 @@ impl AlarmLoop {
             doubt(record);
             self.stamp(record);
         }
-        self.keep(records, true);
+        self.keep_dated(records);
     }
 
-    pub(super) fn is_undated(&self) -> bool {
-        !self.undated.records.is_empty()
+    /// The engine knows these records, and its saved state does not cover them: it is saved anew,
+    /// so that a restart does not judge them twice.
+    fn keep_dated(&mut self, records: Vec<Record>) {
+        self.keep(records, true);
+        self.snapshot_at = self.clock.mono_ms();
     }
 
     /// From the engine's time to the wall clock's.

@@ -21,6 +21,7 @@ use fengsui_scan::{
 };
 use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -222,9 +223,13 @@ where
     let mut pause = RESTART_MS;
     loop {
         let began = kept.clock.mono_ms();
-        match tokio::spawn(reader()).await {
-            Ok(said) => return said,
-            Err(fault) => error!(reader = kept.name, %fault, pause, "reader failed"),
+        // Whoever is given up takes its reader, and the reader's port, along.
+        let mut running = JoinSet::new();
+        running.spawn(reader());
+        match running.join_next().await {
+            Some(Ok(said)) => return said,
+            None => return T::default(),
+            Some(Err(fault)) => error!(reader = kept.name, %fault, pause, "reader failed"),
         }
         if kept.clock.mono_ms() - began > RESTART_MAX_MS {
             pause = RESTART_MS;

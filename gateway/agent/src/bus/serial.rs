@@ -21,6 +21,7 @@ use fengsui_scan::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt};
@@ -132,13 +133,24 @@ impl RtuLine {
         Self { stream: Some(stream), ..Self::new(opener, settings, Echo::None, clock) }
     }
 
-    /// Asks once.
-    pub(super) async fn transact(&mut self, asked: Asked) -> Done {
+    /// Asks once. When told to stop, a question of which nothing is on the wire is given up: there
+    /// is no answer then. One that is on the wire ends first.
+    pub(super) async fn transact(
+        &mut self,
+        asked: Asked,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<Done> {
         self.master.ask(asked, self.clock.line_us());
         loop {
             match self.master.step(self.clock.line_us()) {
-                Move::Done(done) => return done,
-                Move::Listen(until) => self.listen(until).await,
+                Move::Done(done) => return Some(done),
+                Move::Listen(until) if self.master.is_asking() => self.listen(until).await,
+                Move::Listen(until) => tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => break,
+                    () = self.listen(until) => {}
+                },
+                Move::Send(_) if *stop.borrow() => break,
                 Move::Send(_) if self.stream.is_none() => {
                     if !self.open(asked).await {
                         self.master.lost(Outcome::Unreachable, self.clock.line_us());
@@ -151,14 +163,24 @@ impl RtuLine {
                 }
             }
         }
+        self.master.withdraw();
+        None
     }
 
-    /// Reads until nobody can answer any more.
-    pub(super) async fn settle(&mut self) {
+    /// Reads until nobody can answer any more, as far as that is known at its beginning: who
+    /// prolongs it then speaks unasked, and is the next question's fault. Ends at once when told
+    /// to stop.
+    pub(super) async fn settle(&mut self, stop: &mut watch::Receiver<bool>) {
+        let quiet_by = self.master.free_at(self.clock.line_us());
         while self.stream.is_some()
             && let Some(until) = self.master.free_at(self.clock.line_us())
+            && quiet_by.is_some_and(|by| self.clock.line_us() < by)
         {
-            self.listen(until).await;
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.listen(until) => {}
+            }
         }
     }
 

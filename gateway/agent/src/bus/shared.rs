@@ -140,11 +140,12 @@ impl SharedBus {
                 continue;
             };
             let began = clock.line_us();
-            let exchange = wire.transact(unit, request, patience).await;
+            let exchange = wire.transact_until(&mut stop, unit, request, patience).await;
+            let Some(exchange) = exchange else { return };
             let arrival = after(clock.wall(), *last);
             *last = arrival;
             // Bytes of a device that was given up belong to its turn, not to the next device's.
-            wire.settle().await;
+            wire.settle(&mut stop).await;
             let busy_us = clock.line_us().saturating_sub(began);
             let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
             behind.say(&member.device.name, scanned.arrears);

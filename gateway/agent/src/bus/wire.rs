@@ -1,7 +1,8 @@
 //! One way to ask a device over any wire.
 //!
 //! - Whoever holds a [`Wire`] is its only owner; a question that was begun is never cancelled.
-//! - Every question ends within its patience and the time on the wire.
+//! - Every question ends: within its patience and the time on the wire, after the same wait for a
+//!   line that is to become quiet.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use fengsui_scan::{
     Asked, BusKind, BusSpec, Direction, Echo, Master, Outcome, ReadRequest, RtuFault,
     SerialSettings,
 };
+use tokio::sync::watch;
 
 use super::serial::{Opener, RtuLine};
 use super::tcp::Tcp;
@@ -94,41 +96,54 @@ impl Wire {
         Self::Rtu(Box::new(RtuLine::new(opener, settings, Echo::None, clock)))
     }
 
-    /// Asks once. `patience` is how long the device may take: over TCP for everything, on a line
-    /// beside the time of the frames themselves.
+    /// Asks once, for a person, who ends the program when it takes too long.
     pub(crate) async fn transact(
         &mut self,
         unit: u8,
         request: ReadRequest,
         patience: Duration,
     ) -> Exchange {
+        let (_never, mut stop) = watch::channel(false);
+        let asked = self.transact_until(&mut stop, unit, request, patience).await;
+        asked.expect("nobody told it to stop")
+    }
+
+    /// Asks once. `patience` is how long the device may take: over TCP for everything, on a line
+    /// beside the time of the frames themselves. None when told to stop before anything was sent.
+    pub(crate) async fn transact_until(
+        &mut self,
+        stop: &mut watch::Receiver<bool>,
+        unit: u8,
+        request: ReadRequest,
+        patience: Duration,
+    ) -> Option<Exchange> {
         match self {
             Self::Tcp(tcp, clock) => {
                 let began = clock.line_us();
                 let outcome = tcp.transact(unit, request, patience).await;
                 let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
-                Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None }
+                Some(Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None })
             }
             Self::Rtu(line) => {
                 let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX >> 8);
-                let done = line.transact(Asked { unit, request, patience_us }).await;
-                Exchange {
+                let done = line.transact(Asked { unit, request, patience_us }, stop).await?;
+                Some(Exchange {
                     outcome: done.outcome,
                     rtt: Duration::from_micros(done.rtt_us),
                     turnaround: done.turnaround_us.map(Duration::from_micros),
                     orphans: done.orphans,
                     fault: done.fault,
-                }
+                })
             }
         }
     }
 
     /// Reads and throws away until nobody can answer any more. The next question does it as well;
     /// this is for whoever wants to know what a fault has cost.
-    pub(crate) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self, stop: &mut watch::Receiver<bool>) {
         match self {
             Self::Tcp(..) => {}
-            Self::Rtu(line) => line.settle().await,
+            Self::Rtu(line) => line.settle(stop).await,
         }
     }
 

@@ -263,7 +263,8 @@ async fn words(
             }
             Outcome::Exception(code) => return Ok(Err(code)),
             Outcome::Data(Payload::Bits(_)) | Outcome::BadFrame => {
-                why = "应答报文错误 the reply is damaged, or not the answer to this request";
+                why = "应答报文错误，或线路一直不静 the reply is damaged or not the answer to this \
+                       request, or the line is never quiet";
             }
             Outcome::Timeout => why = "超时无应答 no answer in time",
             Outcome::Lost | Outcome::Unreachable => why = "连接中断 connection lost",

@@ -148,8 +148,9 @@ pub(super) fn of_fault(fault: Fault) -> Words {
         Fault::BadFrame => words(
             "应答报文错误",
             "the reply is damaged or belongs to something else",
-            "检查波特率、校验、终端电阻、地址冲突",
-            "check baud rate, parity, termination, two devices with one number",
+            "检查波特率、校验、终端电阻、地址冲突；线路上是否一直有干扰，或另有主站",
+            "check baud rate, parity, termination, two devices with one number; noise that never \
+             ends, or a second master",
         ),
         Fault::NotConnected => words(
             "连接不上",
@@ -197,8 +198,9 @@ pub(super) fn of_fault(fault: Fault) -> Words {
         Fault::NotRefreshed => words(
             "有应答但不再测量",
             "answers, but has stopped measuring",
-            "心跳寄存器不动：重启仪表",
-            "its heartbeat stands still: restart the instrument",
+            "心跳寄存器不动：重启仪表；或其状态等寄存器来不及读：加长 period_ms",
+            "its heartbeat stands still: restart the instrument; or its status is read too rarely: \
+             lengthen period_ms",
         ),
         Fault::WarmUp => words("预热中", "warming up", "等预热结束", "wait until it is warm"),
         Fault::Calibrating => words(

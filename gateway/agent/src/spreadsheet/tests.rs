@@ -25,6 +25,12 @@ fn book(sheets: &[(&str, &[&[&str]])]) -> Vec<u8> {
             for (column, text) in cells.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
                 let place =
                     format!("{}{}", char::from(b'A' + u8::try_from(column).unwrap()), row + 1);
+                if let Some(formula) = text.strip_prefix('=') {
+                    // As programs write it that work nothing out, and as others do: `formula|result`.
+                    let (formula, result) = formula.split_once('|').unwrap_or((formula, ""));
+                    write!(body, r#"<c r="{place}"><f>{formula}</f><v>{result}</v></c>"#).unwrap();
+                    continue;
+                }
                 if text.starts_with('#') {
                     write!(body, r#"<c r="{place}" t="e"><v>{text}</v></c>"#).unwrap();
                     continue;
@@ -61,6 +67,41 @@ fn packed(parts: &[(&str, &[u8])]) -> Vec<u8> {
         out.write_all(bytes).unwrap();
     }
     out.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_cell_that_shows_something_and_holds_nothing_is_refused_by_its_place() {
+    let rows = |cell| -> Vec<u8> {
+        let rows: &[&[&str]] = &[&["位号", "系数"], &["tag", "scale"], &["LT-1", cell]];
+        book(&[("Sheet1", rows)])
+    };
+    let said = csv_of(rows("=1/10")).unwrap_err();
+    assert!(said.contains("B3") && said.contains("formula"), "{said}");
+    assert!(csv_of(rows("=1/10|0.1")).unwrap().ends_with("LT-1,0.1\n"));
+
+    let merged = |region: &str| {
+        let mut sheet = ZipArchive::new(Cursor::new(rows("0.1"))).unwrap();
+        let mut parts = Vec::new();
+        for index in 0..sheet.len() {
+            let mut part = sheet.by_index(index).unwrap();
+            let mut text = String::new();
+            part.read_to_string(&mut text).unwrap();
+            let cells = format!(
+                "</sheetData><mergeCells count=\"1\"><mergeCell ref=\"{region}\"/></mergeCells>"
+            );
+            parts.push((part.name().unwrap().into_owned(), text.replace("</sheetData>", &cells)));
+        }
+        let parts: Vec<_> =
+            parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+        csv_of(packed(&parts))
+    };
+    let said = merged("B3:B4").unwrap_err();
+    assert!(said.contains("B3:B4") && said.contains("unmerge"), "{said}");
+    assert!(merged("A1:B1").is_ok(), "a title");
+    assert_eq!(
+        [place((0, 25)), place((9, 26)), place((0, 701)), place((0, 702))],
+        ["Z1", "AA10", "ZZ1", "AAA1"]
+    );
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn one(
             said("前面没有 status=寄存器；请先写 status", "no status= before it; name the register")
         })?;
         for text in value.split(',') {
-            status.clauses.push(clause(text.trim(), *verdict)?);
+            status.clauses.push(clause(text.trim(), *verdict, status.at)?);
         }
         return Ok(());
     }
@@ -231,6 +231,30 @@ fn join(rules: &mut Rules, halves: Halves, context: &Context<'_>, faults: &mut V
     need(halves.counter_per_s.is_some(), halves.counter.is_some(), "counter_per_s", "counter");
     need(halves.frozen_within.is_some(), halves.frozen_ms.is_some(), "frozen_within", "frozen_s");
     need(halves.loop_keys, halves.looped, "loop_…", "loop=4-20");
+    if faults.is_empty() && rules.statuses.iter().any(|status| status.clauses.is_empty()) {
+        let problem = said(
+            "没有说明哪些状态不可信；请在其后写 bad=、inhibited=、doubt= 等",
+            "says of no state what it means; write bad=, inhibited=, doubt= … behind it",
+        );
+        faults.push(fault("status", "", problem));
+    }
+    let codes = |at: Option<Register>, numbers: &[i128]| {
+        at.map_or(Ok(()), |at| numbers.iter().try_for_each(|number| inside(*number, at, None)))
+    };
+    let order_codes: Vec<i128> = halves.orders.iter().map(|(code, _)| *code).collect();
+    let beat = halves
+        .heartbeat
+        .zip(halves.heartbeat_bit)
+        .map_or(Ok(()), |(at, field)| bits_of(&field.high.to_string(), at).map(drop));
+    for (key, found) in [
+        ("orders", codes(halves.order_by, &order_codes)),
+        ("unit_is", codes(halves.unit_code, &halves.unit_is)),
+        ("heartbeat_bit", beat),
+    ] {
+        if let Err(problem) = found {
+            faults.push(fault(key, "", problem));
+        }
+    }
     let float = context.encoding.whole_range().is_none();
     if let Some(modulus) = halves.counter.filter(|_| float) {
         let problem = said("计数须为整数类型；请改类型", "a count is a whole number; mend type");
@@ -363,16 +387,46 @@ fn own_bits(value: &str, context: &Context<'_>) -> Result<BitField, Problem> {
     ))
 }
 
-/// `b3`, `b4-5=2`, `b0-3!=1`, `=7`, `!=0`, `7`.
-fn clause(text: &str, verdict: Verdict) -> Result<Clause, Problem> {
+/// `b3`, `b4-5=2`, `b0-3!=1`, `=7`, `!=0`, `7`: something that the register may say, and may not.
+fn clause(text: &str, verdict: Verdict, at: Register) -> Result<Clause, Problem> {
     let (field, number, equal) = match (text.split_once("!="), text.split_once('=')) {
         (Some((field, number)), _) => (field.trim(), whole(number)?, false),
         (None, Some((field, number))) => (field.trim(), whole(number)?, true),
         (None, None) if text.starts_with('b') => (text, 0, false),
         (None, None) => ("", whole(text)?, true),
     };
-    let bits = if field.is_empty() { None } else { Some(bits(field)?) };
+    let bits = if field.is_empty() { None } else { Some(bits_of(field, at)?) };
+    inside(number, at, bits)?;
     Ok(Clause { bits, number, equal, verdict })
+}
+
+/// Bits that the register has.
+fn bits_of(text: &str, at: Register) -> Result<BitField, Problem> {
+    let field = bits(text)?;
+    let Some((low, high)) = at.encoding.whole_range() else { return Ok(field) };
+    let width = i128::BITS - high.leading_zeros() + u32::from(low < 0);
+    if u32::from(field.high) < width {
+        return Ok(field);
+    }
+    let last = width - 1;
+    Err(Problem::Said(
+        format!("类型 {} 的寄存器只有第 0 到 {last} 位（从 0 数起）", at.encoding),
+        format!("a register of type {} has the bits 0 to {last}, counted from 0", at.encoding),
+    ))
+}
+
+/// A number that these bits of the register, or all of it, may hold.
+fn inside(number: i128, at: Register, bits: Option<BitField>) -> Result<(), Problem> {
+    let range = match bits {
+        Some(BitField { low, high }) => Some((0, (1_i128 << (high - low + 1)) - 1)),
+        None => at.encoding.whole_range(),
+    };
+    match range {
+        Some((low, high)) if !(low..=high).contains(&number) => {
+            Err(Problem::OutOfBounds(low.to_string(), high.to_string()))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn orders(value: &str) -> Result<Vec<(i128, WordOrder)>, Problem> {

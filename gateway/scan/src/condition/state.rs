@@ -3,8 +3,9 @@
 //! - Auxiliary registers stand behind the points in the list that is planned, so the plan reads
 //!   them like points, and their blocks come first.
 //! - A point whose auxiliary register has not been read yet says nothing; where that register
-//!   cannot be read, the point is `Bad` with its reason.
-//! - An inhibited point moves no memory: neither its rate nor its rest is judged.
+//!   cannot be read, or was read too long ago, the point is `Bad` with its reason.
+//! - An inhibited point moves no memory: neither its rate nor its rest is judged. So does one that
+//!   could not be read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::decode::{Raw, Scaling, judge, raw_of};
 use crate::plan::AUXILIARY;
 use crate::register::WordOrder;
 use crate::site::{Form, Mapping};
+
+/// Nine of ten readings may be lost while a value rests, over half of the time that it may rest.
+const UNSEEN_PERIODS: i64 = 10;
 
 /// The cells of one point or register in a reply.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +52,13 @@ impl Moment {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Seen {
     Never,
-    Raw(Raw),
+    Raw(Raw, Moment),
     Fault(Fault),
 }
+
+/// So many periods of a point, and a time-out, after it was read an auxiliary register says nothing
+/// any more: like a scan that is overdue.
+const STALE_PERIODS: i64 = 3;
 
 /// Why a point has no reading.
 enum No {
@@ -63,10 +71,19 @@ enum No {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     last: Option<(Moment, f64)>,
-    rest: Option<(Moment, f64)>,
+    rest: Option<Rest>,
     failing: Option<Moment>,
     counted: Option<Counted>,
     beat: Option<(Moment, i128)>,
+}
+
+/// A value that does not move.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    value: f64,
+    since: Moment,
+    /// When it was seen last.
+    seen: Moment,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +97,7 @@ struct Counted {
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
     points: usize,
+    timeout_ms: u32,
     registers: BTreeMap<Register, usize>,
     seen: Vec<Seen>,
     memory: BTreeMap<usize, Memory>,
@@ -87,11 +105,12 @@ pub(crate) struct Conditions {
 
 impl Conditions {
     /// Of the points of a device; and the auxiliary registers that are to stand behind them.
-    pub(crate) fn new(mappings: &[Mapping]) -> (Self, Vec<Mapping>) {
+    pub(crate) fn new(mappings: &[Mapping], timeout_ms: u32) -> (Self, Vec<Mapping>) {
         let points = mappings.len();
         let (registers, auxiliary) = auxiliaries(mappings);
         let seen = vec![Seen::Never; registers.len()];
-        (Self { points, registers, seen, memory: BTreeMap::new() }, auxiliary)
+        let memory = BTreeMap::new();
+        (Self { points, timeout_ms, registers, seen, memory }, auxiliary)
     }
 
     /// What each point said so far.
@@ -102,6 +121,12 @@ impl Conditions {
     /// What a point said under another configuration.
     pub(crate) fn recall(&mut self, place: usize, memory: Memory) {
         self.memory.insert(place, memory);
+    }
+
+    /// The places of the auxiliary registers that a point needs.
+    pub(crate) fn needed_by(&self, mapping: &Mapping) -> impl Iterator<Item = usize> {
+        let registers = mapping.rules.iter().flat_map(|rules| rules.registers());
+        registers.filter_map(|register| Some(self.points + self.registers.get(&register)?))
     }
 
     /// True for the places of points, false for those of auxiliary registers.
@@ -117,21 +142,24 @@ impl Conditions {
     }
 
     /// Takes an auxiliary register from a reply.
-    pub(crate) fn learn(&mut self, place: usize, mapping: &Mapping, cells: Option<Cells<'_>>) {
+    pub(crate) fn learn(
+        &mut self,
+        place: usize,
+        mapping: &Mapping,
+        cells: Option<Cells<'_>>,
+        at: Moment,
+    ) {
         let raw = match cells {
             Some(Cells::Words(words)) => raw_of(mapping, mapping.order, words),
             Some(Cells::Bit(bit)) => Ok(Raw::Whole(i128::from(bit))),
             None => Err(Fault::BadFrame),
         };
-        self.seen_at(place, raw.map_or_else(Seen::Fault, Seen::Raw));
+        self.seen_at(place, raw.map_or_else(Seen::Fault, |raw| Seen::Raw(raw, at)));
     }
 
     /// A point or an auxiliary register could not be read.
     pub(crate) fn failed(&mut self, place: usize, fault: Fault) {
         self.seen_at(place, Seen::Fault(fault));
-        if let Some(memory) = self.memory.get_mut(&place) {
-            memory.rest = None;
-        }
     }
 
     /// The device does not answer: what it said before says nothing of what comes after.
@@ -161,9 +189,6 @@ impl Conditions {
         };
         let mut memory = self.memory.remove(&place).unwrap_or_default();
         let found = self.judge(mapping, rules, cells, &mut memory, at);
-        if found.is_err() {
-            memory.rest = None;
-        }
         self.memory.insert(place, memory);
         match found {
             Ok(reading) => Some(reading),
@@ -180,6 +205,7 @@ impl Conditions {
         memory: &mut Memory,
         at: Moment,
     ) -> Result<Reading, No> {
+        self.fresh(mapping, at)?;
         let order = self.order(mapping, rules)?;
         let divisor = self.divisor(rules)?;
         let doubt = self.status(rules)?;
@@ -197,21 +223,32 @@ impl Conditions {
             (Some(_) | None, raw) => (raw, None),
         };
         let reading = memory.persisting(judge(mapping, raw, divisor), rules, at);
-        let Some(value) = reading.value() else {
-            memory.rest = None;
-            return Ok(reading);
-        };
-        let frozen = memory.frozen(rules, value, at);
+        let Some(value) = reading.value() else { return Ok(reading) };
+        let frozen = memory.frozen(rules, value, at, i64::from(mapping.period_ms));
         let fast = memory.too_fast(rules, value, at);
         memory.last = Some((at, value));
         let doubts = [doubt, counted, frozen, fast];
         Ok(doubts.into_iter().flatten().fold(reading, with_doubt))
     }
 
+    /// What was said long ago, or by another clock, says nothing of the value that is here now.
+    fn fresh(&self, mapping: &Mapping, at: Moment) -> Result<(), No> {
+        let most = STALE_PERIODS * i64::from(mapping.period_ms) + i64::from(self.timeout_ms);
+        let is_stale = |place: usize| match self.seen.get(place - self.points) {
+            Some(Seen::Raw(_, then)) => at.since(*then).is_none_or(|ms| ms > most),
+            Some(Seen::Never | Seen::Fault(_)) | None => false,
+        };
+        if self.needed_by(mapping).any(is_stale) {
+            Err(No::Bad(Fault::NotRefreshed))
+        } else {
+            Ok(())
+        }
+    }
+
     fn raw(&self, register: Register) -> Result<Raw, No> {
         let seen = self.registers.get(&register).and_then(|place| self.seen.get(*place));
         match seen {
-            Some(Seen::Raw(raw)) => Ok(*raw),
+            Some(Seen::Raw(raw, _)) => Ok(*raw),
             Some(Seen::Fault(fault)) => Err(No::Bad(*fault)),
             Some(Seen::Never) | None => Err(No::Yet),
         }
@@ -305,13 +342,22 @@ impl Memory {
         }
     }
 
-    fn frozen(&mut self, rules: &Rules, value: f64, at: Moment) -> Option<Doubt> {
+    /// A rest goes on over readings that were lost here and there; what nobody saw for long is no
+    /// rest.
+    fn frozen(&mut self, rules: &Rules, value: f64, at: Moment, period_ms: i64) -> Option<Doubt> {
         let frozen = rules.frozen?;
-        let rested = self.rest.filter(|(_, v)| (value - v).abs() <= frozen.within);
-        match rested.and_then(|(then, _)| at.since(then)) {
-            Some(ms) => (ms >= frozen.after_ms).then_some(Doubt::Frozen),
+        let unseen_ms = (UNSEEN_PERIODS * period_ms).min(frozen.after_ms / 2).max(2 * period_ms);
+        let rested = self.rest.as_mut().filter(|rest| {
+            (value - rest.value).abs() <= frozen.within
+                && at.since(rest.seen).is_some_and(|ms| ms <= unseen_ms)
+        });
+        match rested {
+            Some(rest) => {
+                rest.seen = at;
+                at.since(rest.since).filter(|ms| *ms >= frozen.after_ms).map(|_| Doubt::Frozen)
+            }
             None => {
-                self.rest = Some((at, value));
+                self.rest = Some(Rest { value, since: at, seen: at });
                 None
             }
         }

@@ -32,6 +32,8 @@ struct Plant {
     words: BTreeMap<(Function, u16), u16>,
     refused: Vec<(Function, u16)>,
     silent: bool,
+    /// Replies that are damaged on their way.
+    damaged: u32,
     now: u64,
     asked: Vec<ReadRequest>,
 }
@@ -55,7 +57,7 @@ fn plant(device: &str, rows: &[&str]) -> Plant {
     let site = site.unwrap_or_else(|faults| panic!("{faults:#?}"));
     let scanner = Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0);
     let (words, refused, asked) = (BTreeMap::new(), vec![], vec![]);
-    Plant { scanner, words, refused, silent: false, now: 0, asked }
+    Plant { scanner, words, refused, silent: false, damaged: 0, now: 0, asked }
 }
 
 /// The same plant under other files, which know what was said under these.
@@ -76,8 +78,12 @@ impl Plant {
         self
     }
 
-    fn reply(&self, ask: ReadRequest) -> Outcome {
+    fn reply(&mut self, ask: ReadRequest) -> Outcome {
         let mut range = ask.first..ask.first + ask.count;
+        if self.damaged > 0 {
+            self.damaged -= 1;
+            return Outcome::BadFrame;
+        }
         if self.silent {
             return Outcome::Timeout;
         }
@@ -146,6 +152,30 @@ fn bits_calibrations_and_curves() {
     check("0,bcd16,,0.1,,1000,,", &[0x0a65], "0:undecodable");
     check("0,u16,,,,1000,,margin=0", &[101], "0:out_of_range");
     check("0,u16,,,,1000,,margin=20", &[119], "0=119 near_range");
+}
+
+#[test]
+fn a_state_that_the_register_can_never_say_is_refused() {
+    for (rules, wanted) in [
+        ("status=3;bad=b16", "0 到 15"),
+        ("status=3:u8h;bad=b8", "0 到 7"),
+        ("status=3;bad=70000", "65535"),
+        ("status=3;bad=b4-5=4", "3"),
+        ("status=3", "status"),
+        ("order_by=3;orders=70000:CDAB", "65535"),
+        ("unit_code=3;unit_is=-1", "65535"),
+        ("heartbeat=3;heartbeat_s=5;heartbeat_bit=16", "0 到 15"),
+    ] {
+        let sheet = format!("{HEAD}P0,n,a,s,u,0,100,d,holding,0,u16,,,,1000,,\"{rules}\"\n");
+        let found = Site::load("s", SITE, &mut |_| Ok(sheet.clone()));
+        let faults = found.map(drop).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{rules}: {faults:#?}") };
+        assert!(format!("{fault}").contains(wanted), "{rules}: {fault}");
+    }
+    for rules in ["status=3;bad=b15", "status=3:i16;bad=-1", "status=3:u32;bad=b31,70000"] {
+        let sheet = format!("{HEAD}P0,n,a,s,u,0,100,d,holding,0,u16,,,,1000,,\"{rules}\"\n");
+        assert!(Site::load("s", SITE, &mut |_| Ok(sheet.clone())).is_ok(), "{rules}");
+    }
 }
 
 /// Limits of NAMUR NE 43 as in its text: 3.8 and 20.5 are valid, 3.6 and 21 are failures.
@@ -332,6 +362,20 @@ fn an_outage_is_not_rest() {
     plant.silent = false;
     let back = (0..40).map(|_| plant.second()).find(|said| said.contains('=')).unwrap();
     assert_eq!(back, "0=50", "nobody knows what it did meanwhile");
+}
+
+#[test]
+fn a_reply_that_is_lost_here_and_there_is_no_movement() {
+    let mut plant = plant("", &["0,u16,,,,1000,,frozen_s=6"]);
+    plant.set(0, &[50]);
+    let mut said = Vec::new();
+    for second in 1..=12 {
+        plant.damaged = u32::from(second % 2 == 0);
+        said.push(plant.second());
+    }
+    assert!(said[3].contains("bad_frame"), "{said:?}");
+    assert!(said[..6].iter().all(|one| !one.contains("frozen")), "{said:?}");
+    assert!(said[8..11].iter().all(|one| one.contains("frozen")), "{said:?}");
 }
 
 #[test]

@@ -47,6 +47,12 @@ pub enum RtuFault {
     /// Answers keep coming that could belong to other questions.
     #[error("replies cannot be told apart")]
     Doubtful,
+    /// Nothing was asked: something on the line never stops sending.
+    #[error(
+        "the line is never quiet: noise, or something sends unasked; check wiring, termination and \
+         for a second master"
+    )]
+    Noise,
     /// The echo was damaged: two talk at once.
     #[error("echo differs from the request: two talk at once")]
     Collision,

@@ -6,6 +6,8 @@
 //! - After a fault the line is in quarantine: it is read and thrown away until it is silent for
 //!   3.5 characters and 50 ms, and until the owed answer has come or can hardly come any more. If
 //!   it comes all the same, [`super::memory`] has made its length another than the awaited one.
+//! - A line that does not become quiet within the question's patience is not asked: the question
+//!   ends as [`RtuFault::Noise`], and the quarantine is there for the next one.
 //! - Silence inside a frame ends it only after 50 ms: drivers hand bytes over in pieces.
 
 use std::collections::BTreeMap;
@@ -89,6 +91,8 @@ struct Job {
     request: ReadRequest,
     legs: u32,
     confirmed: bool,
+    /// Until when the line must have become quiet for the next request of it.
+    quiet_by: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -174,6 +178,7 @@ impl Master {
     /// Takes a question. Only one at a time.
     pub fn ask(&mut self, asked: Asked, now: u64) {
         assert!(self.job.is_none(), "two questions on one line would mix their answers");
+        let quiet_by = self.quiet_by(asked.patience_us, now);
         let strange = self.strange;
         let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
         let memory = self.units.entry(asked.unit).or_insert_with(stranger);
@@ -184,6 +189,7 @@ impl Master {
             request: asked.request,
             legs: 0,
             confirmed: false,
+            quiet_by,
         };
         if memory.may_owe_shape_of(asked.request) {
             job.purpose = Purpose::Sync;
@@ -217,8 +223,9 @@ impl Master {
         if let Some(done) = self.ended.take() {
             return Move::Done(done);
         }
-        let Some(free_at) = self.free_at(now) else {
-            let job = self.job.as_mut().expect("step is called for a question");
+        let free_at = self.free_at(now);
+        let job = self.job.as_mut().expect("step is called for a question");
+        let Some(free_at) = free_at else {
             let memory = self.units.entry(job.asked.unit).or_default();
             if !job.confirmed && !memory.may_owe_shape_of(job.asked.request) {
                 // What was owed came while the line was left alone.
@@ -226,7 +233,37 @@ impl Master {
             }
             return Move::Send(request_frame(job.asked.unit, job.request));
         };
-        Move::Listen(free_at)
+        if now < job.quiet_by {
+            return Move::Listen(free_at.min(job.quiet_by));
+        }
+        // It is not sent: nothing is owed for it, and what is owed stays so.
+        self.job = None;
+        Move::Done(self.done(Outcome::BadFrame, Some(RtuFault::Noise), 0, None))
+    }
+
+    /// A request is on the wire: its answer must be waited for.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        match &self.phase {
+            Phase::Awaiting(_) | Phase::Settling { .. } => true,
+            Phase::Quiet | Phase::Quarantine { .. } => false,
+        }
+    }
+
+    /// The question is not asked any more. Nothing of it may be on the wire.
+    pub fn withdraw(&mut self) {
+        assert!(!self.is_asking(), "nobody would know that an answer is owed");
+        self.job = None;
+    }
+
+    /// Until when a line that nobody disturbs is quiet, and as long as the slave may take: who
+    /// speaks still then speaks unasked.
+    fn quiet_by(&self, patience_us: u64, now: u64) -> u64 {
+        let owed_until = match &self.phase {
+            Phase::Quarantine { late_until, .. } => *late_until,
+            Phase::Quiet | Phase::Awaiting(_) | Phase::Settling { .. } => now,
+        };
+        owed_until.max(now) + self.silence_us() + patience_us
     }
 
     /// Until when the line must still be left alone and read; none when it is free.
@@ -383,6 +420,7 @@ impl Master {
         else {
             return;
         };
+        let quiet_us = self.silence_us();
         let Some(job) = &mut self.job else { return };
         let memory = self.units.entry(job.asked.unit).or_default();
         let data = matches!(reply, Reply::Data(_));
@@ -411,6 +449,7 @@ impl Master {
         match again {
             Some(_) if job.legs >= LEGS_MAX => self.fail(&flight, Some(RtuFault::Doubtful), now),
             Some(purpose) => {
+                job.quiet_by = now + quiet_us + job.asked.patience_us;
                 job.purpose = purpose;
                 job.request = match purpose {
                     Purpose::Sync => memory.other_shape(job.asked.request),
@@ -438,8 +477,18 @@ impl Master {
         rtt_us: u64,
         turnaround_us: Option<u64>,
     ) {
+        self.ended = Some(self.done(outcome, fault, rtt_us, turnaround_us));
+    }
+
+    fn done(
+        &mut self,
+        outcome: Outcome,
+        fault: Option<RtuFault>,
+        rtt_us: u64,
+        turnaround_us: Option<u64>,
+    ) -> Done {
         let orphans = std::mem::take(&mut self.orphans);
-        self.ended = Some(Done { outcome, fault, rtt_us, turnaround_us, orphans });
+        Done { outcome, fault, rtt_us, turnaround_us, orphans }
     }
 }
 

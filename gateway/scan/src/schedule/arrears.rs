@@ -11,7 +11,8 @@ const OVERDUE_PERIODS: u64 = 3;
 pub struct Arrears {
     /// Scans that were skipped because earlier ones took too long.
     pub missed: u64,
-    /// Points whose scan is overdue by more than three of its periods.
+    /// Points, and registers that they need, whose scan is overdue by more than three of its
+    /// periods.
     pub overdue: u32,
 }
 
@@ -23,9 +24,7 @@ impl Scanner {
             let patience = OVERDUE_PERIODS * u64::from(slot.block.period_ms);
             !slot.refused && slot.due.saturating_add(patience) < now
         };
-        let points = |slot: &Slot| {
-            slot.block.items.iter().filter(|item| self.conditions.is_point(item.mapping)).count()
-        };
+        let points = |slot: &Slot| slot.block.items.len();
         let overdue = match self.health {
             Health::Healthy | Health::Suspect(_) => {
                 self.slots.iter().filter(late).map(points).sum()

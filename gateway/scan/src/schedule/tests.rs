@@ -3,7 +3,7 @@
 use super::*;
 use crate::register::Function;
 use crate::site::Site;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const SITE: &str = r#"
 [site]
@@ -259,4 +259,83 @@ fn the_reader_of_a_device_without_points_sleeps() {
     assert_eq!((ask.function, ask.count), (Function::Coil, 1));
     let answer = scanner.answer(Outcome::Data(Payload::Bits(vec![true; 8])), 1);
     assert_eq!(answer.readings, [(0, Reading::Good(1.0))]);
+}
+
+const GAS: &str = "h\ntag,name,installation,signal,unit,low,high,device,function,address,type,\
+                   period_ms,rules\n\
+                   A,n,a,s,u,0,99,plc,holding,100,u16,500,status=input:0;bad=b0\n\
+                   B,n,a,s,u,0,99,plc,holding,200,u16,500,status=input:0;bad=b0\n\
+                   C,n,a,s,u,0,99,plc,holding,300,u16,500,status=input:0;bad=b0\n\
+                   D,n,a,s,u,0,99,plc,holding,400,u16,500,\n";
+
+fn gas(alarms: &[u32]) -> Scanner {
+    let site = Site::load("s", SITE, &mut |_| Ok(GAS.to_owned())).unwrap();
+    let alarms = alarms.iter().copied().collect();
+    Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0).with_alarms(&alarms)
+}
+
+#[test]
+fn what_an_alarm_needs_is_as_urgent_as_the_alarm_and_what_nobody_needs_is_not() {
+    let class = |scanner: &Scanner, first: u16| {
+        let mut blocks = scanner.blocks();
+        blocks.find(|(block, _)| block.request.first == first).unwrap().1
+    };
+    let scanner = gas(&[1]);
+    let classes = [0, 100, 200, 300, 400].map(|first| class(&scanner, first));
+    assert_eq!(classes, [Class::Alarm, Class::Bulk, Class::Alarm, Class::Bulk, Class::Bulk]);
+    assert_eq!(class(&gas(&[3]), 0), Class::Bulk, "no alarm needs the status");
+    assert_eq!(class(&gas(&[]), 0), Class::Bulk);
+}
+
+/// Four blocks of 260 ms every 500 ms: more than the device can carry.
+#[test]
+fn a_device_that_is_asked_for_too_much_is_judged_by_its_status_all_the_same() {
+    let mut scanner = gas(&[0, 1, 2]);
+    let (mut now, mut status, mut last) = (0, 0, BTreeMap::new());
+    while now < 40_000 {
+        match scanner.next(now) {
+            Step::Sleep(until) => now = until,
+            Step::Read(ask) => {
+                now += if now < 5_000 { 5 } else { 260 };
+                let word = if ask.function == Function::Input { status } else { 5 };
+                let outcome = Outcome::Data(Payload::Words(vec![word; ask.count.into()]));
+                last.extend(scanner.answer(outcome, now).readings);
+            }
+        }
+        if now > 20_000 && status == 0 {
+            assert!((0..3).all(|point| last.get(&point) == Some(&Reading::Good(5.0))), "{last:?}");
+            (status, last) = (1, BTreeMap::new());
+        }
+        if now > 24_000 {
+            let bad = Some(&Reading::Bad(Fault::SourceBad));
+            assert!((0..3).all(|point| last.get(&point) == bad), "at {now}: {last:?}");
+        }
+    }
+    assert_eq!(scanner.arrears(now).overdue, 1, "what starves is D, which no alarm waits for");
+}
+
+/// Periods of 500 ms and a time-out of 500 ms: a status of two seconds is the oldest that counts.
+#[test]
+fn a_status_of_long_ago_makes_no_value_good() {
+    for (late, wanted) in [
+        (1_999, Reading::Good(5.0)),
+        (2_001, Reading::Bad(Fault::NotRefreshed)),
+        (180_000, Reading::Bad(Fault::NotRefreshed)),
+    ] {
+        let mut scanner = gas(&[0, 1, 2]);
+        let Step::Read(ask) = scanner.next(0) else { panic!("due") };
+        assert_eq!(ask.function, Function::Input);
+        scanner.answer(Outcome::Data(Payload::Words(vec![0])), 0);
+        let Step::Read(ask) = scanner.next(0) else { panic!("due") };
+        assert_eq!(ask.first, 100);
+        let said = scanner.answer(Outcome::Data(Payload::Words(vec![5])), late);
+        assert_eq!(said.readings, [(0, wanted)], "{late} ms");
+        let Step::Read(ask) = scanner.next(late + 400) else { panic!("due") };
+        assert_eq!(ask.first, 200, "the others wait longer than the status");
+    }
+    let mut scanner = gas(&[3]);
+    scanner.next(0);
+    scanner.answer(Outcome::Data(Payload::Words(vec![0])), 0);
+    // A to D and the status of three of them are due since then.
+    assert_eq!(scanner.arrears(3_000).overdue, 5, "the status counts");
 }

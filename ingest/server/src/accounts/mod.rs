@@ -5,13 +5,14 @@
 //! - Passwords are checked one at a time beside the web server's threads: a flood of them takes
 //!   one processor at most, and none from the alarm path.
 //! - While `config.db` cannot be read, people who were here a moment ago stay: a failing disk
-//!   blinds nobody.
+//!   blinds nobody. While it cannot be written, sessions begin and end in memory: see `spare`.
 
 pub mod audit;
 pub mod password;
 pub mod people;
 pub mod secret;
 pub mod settings;
+mod spare;
 pub mod throttle;
 
 use serde::{Deserialize, Serialize};

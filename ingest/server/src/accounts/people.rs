@@ -16,6 +16,7 @@ use super::audit::{Act, Audit};
 use super::password::{self, Busy, Desk, Way};
 use super::secret::{self, NoRandom};
 use super::settings::Settings;
+use super::spare::Spare;
 use super::throttle::{Network, Throttle};
 use super::{Identity, Role};
 use crate::clock;
@@ -74,7 +75,7 @@ struct Seen {
 
 /// Accounts, sessions and what is remembered of them.
 pub struct Accounts {
-    db: Arc<ConfigDb>,
+    pub(super) db: Arc<ConfigDb>,
     /// What people did.
     pub audit: Audit,
     /// How sessions live.
@@ -85,6 +86,7 @@ pub struct Accounts {
     // Both are asked by handlers on any thread, for microseconds: a channel would need a task.
     throttle: Mutex<Throttle>,
     known: Mutex<HashMap<Credential, Seen>>,
+    pub(super) spare: Mutex<Spare>,
     /// Grows with every change that may end a session.
     changes: watch::Sender<u64>,
 }
@@ -108,6 +110,7 @@ impl Accounts {
             desk: Desk::default(),
             throttle: Mutex::new(Throttle::default()),
             known: Mutex::new(HashMap::new()),
+            spare: Mutex::default(),
             changes: watch::Sender::new(0),
         })
     }
@@ -180,7 +183,16 @@ impl Accounts {
         let now = clock::now();
         match credential {
             Credential::Session(hash) => {
-                let found = self.db.session(&hash, now, now - self.settings.idle_ms)?;
+                let idle = now - self.settings.idle_ms;
+                if self.spare().has_ended(&hash) {
+                    return Ok(None);
+                }
+                let spare = self.spare().used(&hash, now, idle);
+                if let Some(session) = spare {
+                    let user = self.db.user(session.name())?;
+                    return Ok(user.filter(|user| session.is_of(user)));
+                }
+                let found = self.db.session(&hash, now, idle)?;
                 if found.is_some()
                     && touch
                     && let Err(fault) = self.db.touch_session(&hash, now)
@@ -250,11 +262,9 @@ impl Accounts {
         let text = secret::session().map_err(|fault| Refusal::Unavailable(fault.to_string()))?;
         let hash = secret::hash_of_session(&text).ok_or(Refusal::Wrong)?;
         let identity = Identity::of(&user);
-        let (db, now) = (Arc::clone(&self.db), clock::now());
-        let expires = now + self.settings.session_ms;
-        let open =
-            tokio::task::spawn_blocking(move || db.open_session(&user, &hash, now, expires)).await;
-        match open {
+        let (accounts, from) = (Arc::clone(self), peer.address.to_string());
+        let open = tokio::task::spawn_blocking(move || accounts.open_session(user, hash, from));
+        match open.await {
             Ok(Ok(true)) => {}
             // Disabled, or given another password, while this one was checked.
             Ok(Ok(false)) => return Err(Refusal::Wrong),
@@ -298,16 +308,16 @@ impl Accounts {
         }
     }
 
-    /// Ends a session, here and on disk.
+    /// Ends a session, here and on disk; where that takes nothing, in memory until it does.
     ///
     /// # Errors
-    /// The disk does not take it: the session may live on.
-    pub async fn log_out(&self, hash: [u8; 32]) -> Result<(), Refusal> {
-        let db = Arc::clone(&self.db);
-        let ended = tokio::task::spawn_blocking(move || db.end_session(&hash)).await;
+    /// The accounts cannot be read: the session may live on.
+    pub async fn log_out(self: &Arc<Self>, hash: [u8; 32]) -> Result<(), Refusal> {
+        let accounts = Arc::clone(self);
+        let ended = tokio::task::spawn_blocking(move || accounts.end_session(hash)).await;
         self.forget();
         match ended {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => Err(Refusal::Unavailable(fault.to_string())),
             Err(fault) => Err(Refusal::Unavailable(fault.to_string())),
         }
@@ -386,6 +396,7 @@ impl Accounts {
             let swept = tokio::task::spawn_blocking(move || {
                 accounts.audit.close_window();
                 accounts.carry_notes();
+                accounts.carry_spare();
                 let now = clock::now();
                 accounts.db.sweep_sessions(now, now - accounts.settings.idle_ms)
             });

@@ -3,6 +3,7 @@
 //! Exit status: 0 fine, 1 problems found, 2 usage, 3 not reachable, 4 refused.
 
 pub mod backtest;
+mod brake;
 mod centre;
 mod gb18218;
 mod journal;
@@ -26,6 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tokio::sync::watch;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Config;
 use crate::demo;
@@ -216,6 +219,8 @@ fn logging() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .finish()
+        .with(brake::Brake::default())
         .init();
 }
 

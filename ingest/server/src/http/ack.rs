@@ -1,10 +1,11 @@
 //! Acknowledgement: names occurrences, never "all".
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use fengsui_alerting::{AlarmId, Cause, Command, Letter, Verb};
@@ -21,6 +22,10 @@ use crate::alarm_loop::{Answered, Input};
 const ROWS_MAX: usize = 50;
 /// Characters of a comment.
 const COMMENT_MAX: usize = 2_000;
+
+/// The journal has a command by then, or whoever gave it hears that it has not: the engine has
+/// done it, and the disk may be full.
+const RECORD_MAX: Duration = Duration::from_secs(5);
 
 /// How the engine begins to say that an occurrence never was.
 const NO_OCCURRENCE: &str = "没有第";
@@ -99,8 +104,8 @@ pub(super) async fn acknowledge(
         }
         let ask = Ask { comment: &request.comment, request: &request.request, by: &who };
         match one(&app, &named.alarm, (named.occurrence, named.first_level), ask).await {
-            Some(done) => results.push(done),
-            None => return Problem::unavailable("alarm loop").into_response(),
+            Ok(done) => results.push(done),
+            Err(silence) => return silence.problem().into_response(),
         }
     }
     let told = told(&results);
@@ -132,13 +137,13 @@ fn told(results: &[Done]) -> Told {
     if any { Told::done(told) } else { Told::refused(told) }
 }
 
-/// Acknowledges one occurrence; `None` when the alarm loop does not answer.
+/// Acknowledges one occurrence.
 pub(super) async fn one(
     app: &App,
     alarm: &str,
     (occurrence, first_level): (u64, Option<u64>),
     Ask { comment, request, by }: Ask<'_>,
-) -> Option<Done> {
+) -> Result<Done, Silence> {
     let done = |outcome, why: String| Done { alarm: alarm.to_owned(), occurrence, outcome, why };
     let command = Command {
         // The alarm loop finds it by its key.
@@ -148,7 +153,7 @@ pub(super) async fn one(
         comment: comment.to_owned(),
         request: format!("{request}/{alarm}/{occurrence}"),
     };
-    Some(match command_done(app, alarm, command).await? {
+    Ok(match command_done(app, alarm, command).await? {
         Answered::Unknown => done("unknown", "没有这个报警 / no such alarm".to_owned()),
         Answered::Conflict => done("refused", USED_BEFORE.to_owned()),
         Answered::Done(outcome) => match outcome.cause {
@@ -195,12 +200,43 @@ pub(super) async fn one(
     })
 }
 
-/// Gives a command to the alarm loop and waits until it is recorded. None: the loop has ended.
-pub(super) async fn command_done(app: &App, alarm: &str, command: Command) -> Option<Answered> {
+/// Why a command has no answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Silence {
+    /// The loop has ended, or has no room.
+    Ended,
+    /// It is done and not recorded.
+    NotRecorded,
+}
+
+impl Silence {
+    pub(super) fn problem(self) -> Problem {
+        match self {
+            Self::Ended => Problem::unavailable("alarm loop"),
+            Self::NotRecorded => {
+                let title = "已受理，尚未入账 / taken, not recorded yet";
+                let fix = "勿重复操作；台账写入后自动补记。请检查中心数据盘的剩余空间 / do not repeat it: the journal is written as soon as the disk takes it; check free space at the centre";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Problem::new(status, "not_recorded", title, "journal", "", fix)
+            }
+        }
+    }
+}
+
+/// Gives a command to the alarm loop and waits until it is recorded.
+pub(super) async fn command_done(
+    app: &App,
+    alarm: &str,
+    command: Command,
+) -> Result<Answered, Silence> {
     let (reply, answer) = oneshot::channel();
     let (alarms, alarm) = (app.alarms.clone(), alarm.to_owned());
     // The queue may be full for a moment; a blocking send must not hold the web server.
-    let send = move || alarms.send(Input::Command(alarm, command, reply));
-    tokio::task::spawn_blocking(send).await.ok()?.ok()?;
-    answer.await.ok()
+    let send = move || alarms.send(Input::Command(alarm, command, reply)).is_ok();
+    match tokio::task::spawn_blocking(send).await {
+        Ok(true) => {}
+        Ok(false) | Err(_) => return Err(Silence::Ended),
+    }
+    let answer = tokio::time::timeout(RECORD_MAX, answer).await;
+    answer.map_err(|_| Silence::NotRecorded)?.map_err(|_| Silence::Ended)
 }

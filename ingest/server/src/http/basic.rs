@@ -250,15 +250,15 @@ pub(super) async fn acknowledge(
     }
     let ask = ack::Ask { comment: &form.comment, request: &form.request, by: &who };
     match ack::one(&app, &form.alarm, (form.occurrence, None), ask).await {
-        Some(done) if done.outcome != "acknowledged" => {
+        Ok(done) if done.outcome != "acknowledged" => {
             let text = format!(
                 "{HEAD}<p class=blind role=alert>{}</p><p><a href=/basic>返回 Back</a></p></body></html>",
                 escape(&done.why)
             );
             (StatusCode::CONFLICT, Html(text)).into_response()
         }
-        Some(_) => Redirect::to("/basic").into_response(),
-        None => super::Problem::unavailable("alarm loop").into_response(),
+        Ok(_) => Redirect::to("/basic").into_response(),
+        Err(silence) => silence.problem().into_response(),
     }
 }
 

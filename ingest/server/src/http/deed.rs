@@ -10,7 +10,7 @@ use fengsui_alerting::{AlarmId, Cause, Command, Permit, Verb};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ack::{USED_BEFORE, command_done};
+use super::ack::{Silence, USED_BEFORE, command_done};
 use super::guard::Told;
 use super::problem::wants_english;
 use super::{App, Problem, login};
@@ -80,10 +80,10 @@ pub(super) async fn deed(
         _ => return super::problem::no_such_path(uri).await.into_response(),
     };
     let (word, why) = match act(&app, &deed, &body, &who, verb).await {
-        Some(Answered::Done(outcome)) => told(&outcome),
-        Some(Answered::Conflict) => return conflict(&deed, &body, english),
-        Some(Answered::Unknown) => ("unknown", "没有这个报警 / no such alarm".to_owned()),
-        None => return Problem::unavailable("alarm loop").into_response(),
+        Ok(Answered::Done(outcome)) => told(&outcome),
+        Ok(Answered::Conflict) => return conflict(&deed, &body, english),
+        Ok(Answered::Unknown) => ("unknown", "没有这个报警 / no such alarm".to_owned()),
+        Err(silence) => return silence.problem().into_response(),
     };
     let answer = json!({ "outcome": word, "why": &why });
     let mut response = Json(answer).into_response();
@@ -232,8 +232,13 @@ async fn out_of_service(
     })
 }
 
-/// None: the loop has ended.
-async fn act(app: &App, deed: &str, body: &Body, who: &Identity, verb: Verb) -> Option<Answered> {
+async fn act(
+    app: &App,
+    deed: &str,
+    body: &Body,
+    who: &Identity,
+    verb: Verb,
+) -> Result<Answered, Silence> {
     let command = Command {
         // The alarm loop finds it by its key.
         alarm: AlarmId(u32::MAX),

@@ -17,6 +17,7 @@ mod deed;
 mod guard;
 mod installations;
 mod limits;
+mod lines;
 mod login;
 mod misfits;
 mod origins;
@@ -51,11 +52,13 @@ use crate::demo::Control;
 use crate::desk::DeskInput;
 use crate::registry::Registry;
 use crate::stamp::Stamp;
+use lines::{Limits, Lines};
 
 pub use assets::has_console;
 pub use origins::{ORIGINS_MAX, Origins};
 pub use problem::Problem;
 pub use report::Reports;
+pub use stream::Streams;
 
 /// Largest request body: an acknowledgement of fifty rows with comments.
 const BODY_MAX: usize = 256 * 1_024;
@@ -87,6 +90,8 @@ pub struct App {
     pub stamp: Stamp,
     /// Counters.
     pub counters: Arc<Counters>,
+    /// Live streams.
+    pub streams: Arc<Streams>,
     /// The demo's handles, in a demo.
     pub demo: Option<Control>,
     /// Console files from disk.
@@ -99,22 +104,22 @@ pub struct App {
     pub form_secret: Arc<str>,
 }
 
-/// Binds and serves until asked to stop.
+/// Binds and serves until asked to stop, so many connections at once.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub async fn start(
     app: App,
     address: SocketAddr,
+    connections: usize,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    let router = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = lines::serve(listener, router(app), Lines::new(Limits::of(connections)));
     tokio::spawn(async move {
-        let serving = axum::serve(listener, router);
         tokio::select! {
-            _ = serving => {}
+            never = serving => match never {},
             () = crate::stop::asked(&mut stop) => {}
         }
     });
@@ -163,6 +168,7 @@ fn router(app: App) -> Router {
         .route("/healthz", get(api::healthz))
         .route("/metrics", get(api::metrics))
         .fallback(assets::serve)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, HANDLER_MAX))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn_with_state(app.clone(), guard::known_host))

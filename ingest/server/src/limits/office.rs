@@ -230,7 +230,13 @@ impl Office {
                 let all = vec!["全部限值 all limits".to_owned()];
                 return Err(Refusal::SecondPerson(all).into());
             }
-            if judges == proposal.base { Ok(()) } else { Err(Refusal::Overtaken(judges).into()) }
+            if judges != proposal.base {
+                return Err(Refusal::Overtaken(judges).into());
+            }
+            match other_waiting(parts, &known)? {
+                Some(waits) => Err(waits.into()),
+                None => Ok(()),
+            }
         })
         .await?;
         let word =
@@ -424,6 +430,16 @@ impl Office {
         let done = tokio::task::spawn_blocking(move || work(&office.parts)).await;
         done.unwrap_or(Err(OfficeFault::Stopping))
     }
+}
+
+/// Another revision of this gateway that is agreed to and waits for its hour.
+fn other_waiting(parts: &Parts, gateway: &Gateway) -> Result<Option<Refusal>, OfficeFault> {
+    let waiting = parts.db.limits_waiting()?;
+    let other = waiting.into_iter().find(|other| other.proposal.gateway == gateway.id.as_str());
+    Ok(other.map(|other| {
+        let from = other.proposal.valid_from.unwrap_or(other.proposal.created);
+        Refusal::Waits { number: other.number, from: parts.stamp.people(from) }
+    }))
 }
 
 /// What is agreed to and put in force is what was proposed.

@@ -89,6 +89,17 @@ pub enum Refusal {
         "提出之后第 {0} 版已生效，请对照它重新提交 / number {0} has come into force since; propose anew against it"
     )]
     Overtaken(u64),
+    /// Another one is agreed to and waits for its hour; this one would take its place unasked.
+    #[error(
+        "第 {number} 版已批准，定于 {from} 生效，批准本版会使它作废 / number {number} is approved and \
+         comes into force at {from}; this one would do away with it"
+    )]
+    Waits {
+        /// Which.
+        number: u64,
+        /// When, as people read it.
+        from: String,
+    },
 }
 
 fn first<T: ToString>(faults: &[T]) -> String {

@@ -378,7 +378,10 @@ impl<'a> Fold<'a> {
     }
 
     fn quiet(&mut self, place: usize, row: &JournalRow, cause: Cause) {
-        let begins = matches!(cause, Cause::Shelved | Cause::OutOfService);
+        let running = self.tracks.get(place).is_some_and(|track| track.shelved.is_some());
+        // A new plan makes a shelf end earlier: that is nobody's, and quiets nothing.
+        let cut = cause == Cause::Shelved && running && row.by.is_none();
+        let begins = matches!(cause, Cause::Shelved | Cause::OutOfService) && !cut;
         if begins && self.inside(row.ti) && !is_authorised(row, self.site, place) {
             self.facts.unauthorised_suppressions += 1;
         }

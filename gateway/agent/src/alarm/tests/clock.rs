@@ -58,8 +58,6 @@ fn a_board_without_a_time_sounds_at_once_and_stamps_its_records_later() {
     assert_eq!(bench.sounding(), ["GW-01/A/H"]);
     let before = bench.records();
     assert!(before.iter().all(|r| matches!(r.body, Body::Clock(_))), "nothing wrong is written");
-    bench.alarm_loop.save();
-    assert!(bench.jobs().is_empty(), "nothing is saved before what it covers");
     let truth = clock.wall() + 400 * DAY;
     clock.told(truth);
     assert_eq!(clock.quality(), ClockQuality::Holdover);
@@ -89,6 +87,46 @@ fn a_board_without_a_time_sounds_at_once_and_stamps_its_records_later() {
     clock.told(truth + 7 * DAY);
     bench.turn();
     assert!(bench.records().is_empty(), "a word is taken once");
+}
+
+#[test]
+fn a_power_cut_before_a_time_is_known_takes_records_and_no_alarm() {
+    let mut bench = bench_with(100, LIMITS);
+    let clock = bench.alarm_loop.clock;
+    clock.without_battery();
+    bench.alarm_loop.begin();
+    bench.scan(90.0, 50.0);
+    bench.scan(50.0, 50.0);
+    bench.jobs();
+    let deadline = clock.mono_ms() + 5_000;
+    let mut saved = None;
+    while saved.is_none() {
+        assert!(clock.mono_ms() < deadline, "the alarm is not saved");
+        bench.turn();
+        saved = bench.jobs.try_iter().find_map(|job| match job {
+            Job::Snapshot { bytes, .. } => Some(bytes),
+            Job::Append { .. }
+            | Job::Read { .. }
+            | Job::History { .. }
+            | Job::Durable(_)
+            | Job::NewEpoch
+            | Job::Flush(_)
+            | Job::Stop => None,
+        });
+    }
+    let mut next = bench_with(100, LIMITS);
+    let saved = saved.unwrap();
+    let plan = next.alarm_loop.engine.plan();
+    next.alarm_loop.engine = Engine::restore_with_past(plan, parted(&saved).0).unwrap();
+    next.alarm_loop.begin();
+    assert_eq!(next.sounding(), ["GW-01/A/H"], "it came, went, and nobody has answered");
+
+    clock.told(clock.wall() + 400 * DAY);
+    bench.turn();
+    let jobs = bench.jobs();
+    let record = |job: &String| job.starts_with("GW-01");
+    let order = (jobs.iter().position(record), jobs.iter().position(|job| job == "snapshot 5"));
+    assert!(matches!(order, (Some(first), Some(then)) if first < then), "{jobs:?}");
 }
 
 #[test]

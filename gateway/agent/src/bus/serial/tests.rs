@@ -12,7 +12,7 @@ use crate::bus::Memories;
 use crate::bus::Scanned;
 use crate::bus::shared::{Member, SharedBus};
 use crate::bus::wire::Wire;
-use fengsui_scan::{Function, Payload, ReadRequest, Site, crc16};
+use fengsui_scan::{Function, Payload, ReadRequest, RtuFault, Site, crc16};
 use fengsui_telemetry::{Fault, Reading};
 use tokio::io::{DuplexStream, WriteHalf, duplex, split};
 use tokio::net::TcpListener;
@@ -399,4 +399,71 @@ async fn a_port_that_does_not_exist_is_unreachable() {
     let ask = ReadRequest { function: Function::Holding, first: 7, count: 1 };
     let said = wire.transact(1, ask, Duration::from_millis(100)).await.outcome;
     assert_eq!(said, Outcome::Unreachable);
+}
+
+/// A line on which something sends one byte every 20 ms, for ever, and nobody hears a request.
+fn babble() -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    let (ours, mut theirs) = duplex(4_096);
+    let other = tokio::spawn(async move {
+        while theirs.write_all(&[0x55]).await.is_ok() {
+            pass(Duration::from_millis(20)).await;
+        }
+    });
+    (ours, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn noise_makes_every_device_of_its_line_bad_and_holds_up_nobody_who_wants_to_end() {
+    let (ours, other) = babble();
+    let bus = bus(9_600);
+    let wire = Wire::Rtu(Box::new(RtuLine::given(Box::new(ours), settings(9_600), bus.clock)));
+    let (out, mut inbox) = mpsc::channel(64);
+    let (end, stop) = watch::channel(false);
+    let began = tokio::time::Instant::now();
+    let reader = tokio::spawn(bus.serve((wire, false), out, stop, Memories::default()));
+    let mut silent: Vec<usize> = (0..truth().len()).collect();
+    while !silent.is_empty() {
+        let scanned = inbox.recv().await.unwrap();
+        assert_eq!(scanned.fault, Some(Fault::BadFrame));
+        for (point, reading) in scanned.readings {
+            assert_eq!(reading, Reading::Bad(Fault::BadFrame));
+            silent.retain(|one| *one != usize::try_from(point).unwrap());
+        }
+    }
+    let took = began.elapsed();
+    // Three devices, two questions each, and the silences around them.
+    assert!(took < Duration::from_millis(6 * (TIMEOUT_MS + 110)), "{took:?}");
+    // Told at any moment of a question, it ends at once and hands over what it knows.
+    for pause in [3, 57, 91] {
+        pass(Duration::from_millis(pause)).await;
+    }
+    let told = tokio::time::Instant::now();
+    end.send_replace(true);
+    while inbox.recv().await.is_some() {}
+    reader.await.unwrap();
+    assert!(told.elapsed() <= Duration::from_millis(TIMEOUT_MS), "{:?}", told.elapsed());
+    other.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_to_end_leaves_the_line_before_it_is_quiet() {
+    let (ours, other) = babble();
+    let line = RtuLine::given(Box::new(ours), settings(9_600), Clock::start());
+    let mut wire = Wire::Rtu(Box::new(line));
+    let ask = ReadRequest { function: Function::Holding, first: 7, count: 1 };
+    let (end, mut stop) = watch::channel(false);
+    let patience = Duration::from_secs(60);
+    let told = async {
+        pass(Duration::from_secs(1)).await;
+        end.send_replace(true);
+    };
+    let began = tokio::time::Instant::now();
+    let (asked, ()) = tokio::join!(wire.transact_until(&mut stop, 1, ask, patience), told);
+    assert!(asked.is_none(), "{asked:?}");
+    wire.settle(&mut stop).await;
+    assert!(began.elapsed() < Duration::from_millis(1_100), "{:?}", began.elapsed());
+    // The next question is a question again.
+    let said = wire.transact(1, ask, Duration::from_millis(100)).await;
+    assert_eq!((said.outcome, said.fault), (Outcome::BadFrame, Some(RtuFault::Noise)));
+    other.abort();
 }

@@ -256,3 +256,50 @@ fn whoever_asks_next_on_a_line_believes_no_answer_to_what_was_asked_before() {
         }
     }
 }
+
+/// Noise, or a second master that never ends: one byte every `gap_ms` from now on.
+fn babbling(line: &mut Line, gap_ms: u64) {
+    let from = line.now;
+    line.master.heard(&[0x55], from);
+    line.coming = (1..2_000).map(|k| (from + k * gap_ms * MS, vec![0x55])).collect();
+}
+
+#[test]
+fn a_line_that_is_never_quiet_ends_every_question_in_time_and_is_not_asked() {
+    for gap_ms in [1, 20, 45] {
+        let mut line = Line::new(Echo::None);
+        line.good(ask(0, 1));
+        line.asked.clear();
+        babbling(&mut line, gap_ms);
+        for _ in 0..5 {
+            let began = line.now;
+            let done = line.read(ask(0, 1), &|_| Vec::new());
+            assert_eq!((done.outcome, done.fault), (Outcome::BadFrame, Some(RtuFault::Noise)));
+            let waited = line.now - began;
+            assert!(waited <= PATIENCE + 2 * SILENCE_US, "{gap_ms} ms: {waited} us");
+        }
+        assert_eq!(line.asked, [], "nobody asks into noise");
+        assert!(line.master.free_at(line.now).is_some(), "the line is still left alone");
+        line.coming.clear();
+        line.good(ask(0, 1));
+    }
+}
+
+#[test]
+fn what_is_owed_stays_owed_through_noise_and_through_a_question_that_is_withdrawn() {
+    for gap_ms in [5, 20, 45] {
+        let mut line = Line::new(Echo::None);
+        assert_eq!(line.read(ask(100, 1), &|_| Vec::new()).outcome, Outcome::Timeout);
+        line.asked.clear();
+        babbling(&mut line, gap_ms);
+        assert_eq!(line.read(ask(300, 1), &|_| Vec::new()).fault, Some(RtuFault::Noise));
+        let request = ask(300, 1);
+        line.master.ask(Asked { unit: 1, request, patience_us: PATIENCE }, line.now);
+        assert!(matches!(line.master.step(line.now), Move::Listen(_)));
+        assert!(!line.master.is_asking());
+        line.master.withdraw();
+        line.coming.clear();
+        line.good(ask(300, 1));
+        assert_eq!(line.asked, [ask(300, 2), ask(300, 1)], "an answer of one word is still owed");
+    }
+}

@@ -57,6 +57,12 @@ pub(super) fn read(args: &Args, path: &Path) -> Result<Source, Refusal> {
             }
         }
         let row = record.position().map_or(row, csv::Position::line);
+        if record.iter().any(|cell| cell.contains('\n')) {
+            return Err(Refusal::problem(format!(
+                "{name}, 行 row {row}: 引号中有换行，多半是缺一个引号，后面的行会被吞掉；请改正引号或去掉换行 / \
+                 a quote goes on over the line's end and would swallow the rows after it; mend it"
+            )));
+        }
         let cell = |at: usize| record.get(at).unwrap_or("").trim();
         let Some(te) = zone.read(cell(time)) else {
             notes.push(Note { row, value: cell(time).to_owned(), why: word(Why::Time) });
@@ -105,6 +111,11 @@ fn column(
     let Some(wanted) = wanted else {
         return Err(Refusal::usage(format!("{flag}: 请指明列名 / name the column")));
     };
+    if heading.iter().filter(|cell| **cell == wanted).count() > 1 {
+        return Err(Refusal::usage(format!(
+            "{name}, 行 row 1, {flag} {wanted:?}: 有多列同名，请改名 / several columns of this name; rename them"
+        )));
+    }
     heading.iter().position(|cell| *cell == wanted).ok_or_else(|| {
         Refusal::usage(format!(
             "{name}, 行 row 1, {flag} {wanted:?}: 没有此列，现有 / no such column, there are: {}",

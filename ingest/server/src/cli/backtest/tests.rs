@@ -60,6 +60,14 @@ fn a_wrong_file_is_named_with_column_row_and_mend() {
     let time = told(&["--csv", path, "--time", "t", "--value", "v", "--limit", "5"]);
     assert_eq!(time.exit, Exit::Problems);
     assert!(time.text.contains("row 2, t \"yesterday\""), "{}", time.text);
+    let base = ["--csv", path, "--time", "t", "--value", "v", "--limit", "5"];
+    let rows = "2022-05-09 08:00:00,4,\n2022-05-09 08:01:00,9,\"stray\n2022-05-09 08:02:00,9,\n";
+    std::fs::write(path, format!("t,v,note\n{rows}")).unwrap();
+    let quote = told(&base);
+    assert_eq!(quote.exit, Exit::Problems);
+    assert!(quote.text.contains("row 3") && quote.text.contains("quote"), "{}", quote.text);
+    std::fs::write(path, "t,v,v\n2022-05-09 08:00:00,4,6\n").unwrap();
+    assert!(told(&base).text.contains("several columns"), "{}", told(&base).text);
     let absent = told(&["--csv", "absent.csv", "--time", "t", "--value", "v", "--limit", "5"]);
     assert_eq!(absent.exit, Exit::Usage);
 }

@@ -250,7 +250,8 @@ fn refused(refusal: Refusal) -> Trouble {
         | Refusal::Statutory(_)
         | Refusal::SecondPerson(_)
         | Refusal::Status { .. }
-        | Refusal::Overtaken(_) => Exit::Refused,
+        | Refusal::Overtaken(_)
+        | Refusal::Waits { .. } => Exit::Refused,
     };
     Trouble::Problem(exit, problem)
 }

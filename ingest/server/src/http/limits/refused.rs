@@ -44,7 +44,8 @@ pub(super) fn answer_fault(fault: &OfficeFault, english: bool) -> Response {
         | Refusal::Empty(_)
         | Refusal::Same(_)
         | Refusal::Status { .. }
-        | Refusal::Overtaken(_) => {}
+        | Refusal::Overtaken(_)
+        | Refusal::Waits { .. } => {}
     }
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
     let mut response = (status, kind, body.to_string()).into_response();
@@ -66,6 +67,7 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::SecondPerson(_) => (StatusCode::FORBIDDEN, "second_person_needed", "user"),
         Refusal::Status { .. } => (StatusCode::CONFLICT, "decided_before", "number"),
         Refusal::Overtaken(_) => (StatusCode::CONFLICT, "overtaken", "number"),
+        Refusal::Waits { .. } => (StatusCode::CONFLICT, "another_waits", "number"),
     }
 }
 
@@ -96,5 +98,9 @@ fn mend_of(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::SecondPerson(_) => ("请另一位工程师批准", "ask another engineer to approve"),
         Refusal::Status { .. } => ("刷新后再看", "look again"),
         Refusal::Overtaken(_) => ("对照在用版本重新提交", "propose anew against what is in force"),
+        Refusal::Waits { .. } => (
+            "等它生效后重新提交，或先驳回它并把它的修改并入本次修改",
+            "propose anew once it is in force, or reject it first and take its change into this one",
+        ),
     }
 }

@@ -218,6 +218,16 @@ async fn a_change_of_tomorrow_waits() {
     assert_eq!(all["gateways"][0]["waiting"][0]["status"], "approved");
     let body = json!({ "csv": FILE, "reason": "r", "valid_from": "2020-01-01T00:00:00+08:00" });
     assert_eq!(desk.post("li", "/limits/propose", body).await.0, 422, "that time has passed");
+
+    // Another change would do away with it, and nobody would be told at its hour.
+    assert_eq!(desk.propose("li", &FILE.replace("80", "72")).await.0, 201);
+    let (status, body) = desk.post("li", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &body["code"]), (409, &json!("another_waits")), "{body}");
+    let told = body["detail"].as_str().unwrap();
+    assert!(told.contains("第 2 版") && told.contains("2126-01-01"), "{told}");
+    assert_eq!(desk.post("wang", "/limits/2/reject", json!({})).await.0, 200);
+    let (status, body) = desk.post("li", "/limits/3/approve", json!({})).await;
+    assert_eq!((status, &body["status"]), (200, &json!("in_force")), "{body}");
 }
 
 #[tokio::test]
