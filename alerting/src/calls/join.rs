@@ -30,8 +30,9 @@ impl Machine {
                 Next::At(..) | Next::SpokenFor => !reached,
                 Next::Reached | Next::Quiet | Next::Settled(_) => false,
             };
-            let joins = calls && !matter.quiet && !matter.acknowledged && !(live && over);
-            joins.then_some(speaker)
+            let waits = calls && !matter.quiet && !matter.acknowledged;
+            let is_news = live && over;
+            (waits && !is_news).then_some(speaker)
         })
     }
 
