@@ -31,7 +31,14 @@ fn restarted_with(host: &Host, today: impl Fn(&str) -> u8) -> Host {
                 let facts = Occurrence { priority: today(&facts.alarm), ..facts.clone() };
                 journal.push((*at, Event::Opened(facts, *novelty)));
             }
-            other => journal.push((*at, other.clone())),
+            other @ (Event::Acknowledged { .. }
+            | Event::Ended { .. }
+            | Event::Refuted { .. }
+            | Event::Quieted { .. }
+            | Event::Normal { .. }
+            | Event::Ledger(..)
+            | Event::Known(_)
+            | Event::Wake) => journal.push((*at, other.clone())),
         }
     }
     Host { journal, ..host.restarted() }.restarted()
