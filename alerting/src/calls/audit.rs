@@ -3,12 +3,14 @@
 //! - It is told what is open by somebody else (the desk), not by the ladders.
 //! - A finding says what is wrong; what is due anyway is not its business.
 
+use std::collections::BTreeSet;
+
 use fengsui_telemetry::TimeMs;
 
 use super::change::URGENT;
 use super::ladder::{Ladder, Next};
 use super::machine::Machine;
-use super::setup::Setup;
+use super::setup::{Policy, Setup};
 
 /// A step that is this late was missed.
 const GRACE_MS: i64 = 15_000;
@@ -171,7 +173,17 @@ fn nobody(machine: &Machine, ladder: &Ladder, now: TimeMs) -> Option<Fault> {
 /// Why a setup calls nobody for a ladder, if it does.
 pub(super) fn nobody_of(setup: &Setup, ladder: &Ladder, now: TimeMs) -> Option<Fault> {
     let Some(policy) = setup.policies.get(&ladder.priority) else { return Some(Fault::Nobody) };
-    let chain = setup.chain(policy, &ladder.installations, now);
+    uncallable(setup, policy, &ladder.installations, now)
+}
+
+/// Why a policy calls nobody of some installations at a moment, if it does.
+pub(super) fn uncallable(
+    setup: &Setup,
+    policy: &Policy,
+    installations: &BTreeSet<String>,
+    now: TimeMs,
+) -> Option<Fault> {
+    let chain = setup.chain(policy, installations, now);
     if chain.is_empty() {
         return Some(Fault::Nobody);
     }

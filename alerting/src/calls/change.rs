@@ -141,6 +141,7 @@ impl Machine {
     pub fn reconfigure(&mut self, setup: Setup) {
         self.setup = setup;
         self.crowds.clear();
+        self.call_for_all();
         let keys: Vec<Key> = self.ladders.keys().cloned().collect();
         for key in keys {
             if let Some(ladder) = self.ladders.get_mut(&key) {
@@ -188,6 +189,9 @@ impl Machine {
             Go::Here(rung) => (rung, 0),
             Go::After(rung) => (rung, 1),
         };
+        if step.reason == Reason::Graver {
+            return (rung, step.kind, step.reason);
+        }
         let Some(last) = ladder.newest().map(|attempt| &attempt.intent) else {
             return (rung + further, step.kind, step.reason);
         };
@@ -211,6 +215,7 @@ impl Machine {
             | Reason::Unanswered
             | Reason::AgainFromTop
             | Reason::ReplyOverdue
+            | Reason::Graver
             | Reason::Manual => step.reason,
         };
         (fresh.unwrap_or(chain.len()), Kind::Both, reason)

@@ -270,6 +270,7 @@ impl Machine {
             rung,
             channels,
             digits,
+            priority: Some(ladder.priority),
             by,
             request,
         };

@@ -37,6 +37,8 @@ pub enum Reason {
     AgainFromTop,
     /// The reply is overdue.
     ReplyOverdue,
+    /// The alarm has become graver than it was at the attempt before.
+    Graver,
     /// A person at the desk asked for it.
     Manual,
 }
@@ -52,6 +54,7 @@ impl Reason {
             Self::NotConfirmed => "not_confirmed",
             Self::AgainFromTop => "again_from_top",
             Self::ReplyOverdue => "reply_overdue",
+            Self::Graver => "graver",
             Self::Manual => "manual",
         }
     }
@@ -66,6 +69,7 @@ impl Reason {
             Self::NotConfirmed => "核对码未通过，复叫",
             Self::AgainFromTop => "全部未叫通，从头再叫",
             Self::ReplyOverdue => "反馈超时，升级",
+            Self::Graver => "优先级提高",
             Self::Manual => "人工叫应",
         }
     }
@@ -129,6 +133,9 @@ pub struct Intent {
     pub channels: Vec<String>,
     /// What the person reads back.
     pub digits: String,
+    /// For which priority; none: a row of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
     /// Who asked for it, if a person did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
@@ -301,6 +308,9 @@ pub enum Entry {
         /// What was replied.
         #[serde(default, skip_serializing_if = "Reply::is_empty")]
         reply: Reply,
+        /// Other occurrences of the alarm that the ladder speaks for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        covers: Vec<u64>,
         /// Who recorded it.
         by: String,
         /// Their request: the same twice has one effect.

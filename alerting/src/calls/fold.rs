@@ -10,23 +10,29 @@ use super::entry::{
 };
 use super::ladder::{ATTEMPTS_KEPT, Attempt, Ladder, Send, Settled};
 use super::machine::{Action, Hand, Key, Machine, Matter, Novelty, Occurrence};
+use super::setup::Policy;
 
 impl Machine {
     pub(super) fn opened(&mut self, facts: Occurrence, novelty: Novelty, now: TimeMs) {
-        if !self.setup.policies.contains_key(&facts.priority) {
-            return;
-        }
         let key = (facts.alarm.clone(), facts.occurrence);
         let known = self.matters.get_mut(&key);
         if let Some(matter) = known {
             // What was hidden is seen again, or what was spoken for speaks for itself.
             (matter.quiet, matter.acknowledged) = (false, false);
+            matter.facts.ended = facts.ended;
             let ladder_key = self.ladder_of(&key);
             if let Some(ladder) = self.ladders.get_mut(&ladder_key) {
                 ladder.spoken_for &= novelty == Novelty::SpokenFor;
             }
             return self.refresh(&ladder_key, now);
         }
+        if let Some(ladder) = self.running(&facts.alarm, novelty) {
+            return self.join_in(facts, &ladder, novelty, now);
+        }
+        if !self.setup.policies.contains_key(&facts.priority) {
+            return self.leave_uncalled(facts, novelty, now);
+        }
+        self.uncalled.remove(&key);
         let member = Member { alarm: facts.alarm.clone(), occurrence: facts.occurrence };
         let ladder = self
             .ladders
@@ -38,8 +44,7 @@ impl Machine {
         ladder.installations = [facts.installation.clone()].into();
         ladder.late = (novelty == Novelty::Late).then(|| facts.gateway.clone());
         ladder.spoken_for = novelty == Novelty::SpokenFor;
-        let matter = Matter { facts, package: None, quiet: false, acknowledged: false };
-        self.matters.insert(key.clone(), matter);
+        self.matters.insert(key.clone(), Matter::new(facts));
         self.refresh(&key, now);
     }
 
@@ -51,9 +56,9 @@ impl Machine {
         now: TimeMs,
     ) {
         let from = if through { 0 } else { occurrence };
+        self.forget_uncalled(alarm, from, occurrence);
         for key in self.of_alarm(alarm, from, occurrence) {
-            let policy = |m: &Matter| self.setup.policies.get(&m.facts.priority);
-            let stops = self.matters.get(&key).and_then(policy).is_none_or(|p| p.ack_stops);
+            let stops = self.policy_of(&key).is_none_or(|policy| policy.ack_stops);
             if stops {
                 self.close(&key, Settled::Acknowledged, now);
             } else if let Some(matter) = self.matters.get_mut(&key) {
@@ -65,20 +70,23 @@ impl Machine {
     }
 
     pub(super) fn ended(&mut self, key: &Key, now: TimeMs) {
-        let Some(matter) = self.matters.get(key) else { return };
-        let policy = self.setup.policies.get(&matter.facts.priority);
-        if policy.is_some_and(|policy| policy.end_stops) {
+        self.end_uncalled(key, now);
+        let Some(matter) = self.matters.get_mut(key) else { return };
+        matter.facts.ended.get_or_insert(now);
+        if self.policy_of(key).is_some_and(|policy| policy.end_stops) {
             self.close(key, Settled::Ended, now);
         }
     }
 
     pub(super) fn refuted(&mut self, key: &Key, now: TimeMs) {
+        self.forget_uncalled(&key.0, key.1, key.1);
         if self.matters.contains_key(key) {
             self.close(key, Settled::Refuted, now);
         }
     }
 
     pub(super) fn quieted(&mut self, alarm: &str, now: TimeMs) {
+        self.quiet_uncalled(alarm);
         for key in self.of_alarm(alarm, 0, u64::MAX) {
             if let Some(matter) = self.matters.get_mut(&key) {
                 matter.quiet = true;
@@ -89,6 +97,7 @@ impl Machine {
     }
 
     pub(super) fn normal(&mut self, alarm: &str, now: TimeMs) {
+        self.forget_uncalled(alarm, 0, u64::MAX);
         for key in self.of_alarm(alarm, 0, u64::MAX) {
             let waits = self.matters.get(&key).is_some_and(|matter| matter.acknowledged);
             // Acknowledged under a policy that wants an answer all the same.
@@ -98,22 +107,37 @@ impl Machine {
         }
     }
 
-    fn of_alarm(&self, alarm: &str, from: u64, to: u64) -> Vec<Key> {
+    pub(super) fn of_alarm(&self, alarm: &str, from: u64, to: u64) -> Vec<Key> {
         let range = (alarm.to_owned(), from)..=(alarm.to_owned(), to);
         self.matters.range(range).map(|(key, _)| key.clone()).collect()
     }
 
     /// The ladder that speaks for an occurrence.
     pub(super) fn ladder_of(&self, key: &Key) -> Key {
-        let package = self.matters.get(key).and_then(|matter| matter.package);
-        package.map_or_else(|| key.clone(), |number| (PACKAGE.to_owned(), number))
+        let Some(matter) = self.matters.get(key) else { return key.clone() };
+        match (matter.package, matter.joined) {
+            (Some(number), _) => (PACKAGE.to_owned(), number),
+            (None, Some(first)) => (key.0.clone(), first),
+            (None, None) => key.clone(),
+        }
+    }
+
+    /// By which an occurrence is called for.
+    fn policy_of(&self, key: &Key) -> Option<&Policy> {
+        let ladder = self.ladders.get(&self.ladder_of(key));
+        ladder.and_then(|ladder| self.policy(ladder))
     }
 
     fn close(&mut self, key: &Key, why: Settled, now: TimeMs) {
         let ladder = self.ladder_of(key);
-        self.matters.remove(key);
-        let merged = ladder != *key;
-        if let Some(own) = self.ladders.get_mut(key).filter(|_| merged) {
+        let Some(gone) = self.matters.remove(key) else { return };
+        // Its own ladder, which went into the package, is over when nothing of it waits.
+        let own = (key.0.clone(), gone.joined.unwrap_or(key.1));
+        let waits = self.of_ladder(&own).iter().any(|one| self.matters.contains_key(one));
+        if ladder != own
+            && !waits
+            && let Some(own) = self.ladders.get_mut(&own)
+        {
             own.settled = Some((why, now));
         }
         self.settle_if_done(&ladder, why, now);
@@ -130,7 +154,7 @@ impl Machine {
     }
 
     /// After any change of a ladder or of its members.
-    fn refresh(&mut self, key: &Key, now: TimeMs) {
+    pub(super) fn refresh(&mut self, key: &Key, now: TimeMs) {
         self.leave_crowds(key);
         let Some(ladder) = self.ladders.get(key) else { return };
         let of = |m: &Member| self.matters.get(&(m.alarm.clone(), m.occurrence));
@@ -249,6 +273,8 @@ impl Machine {
                 spent.pop_front();
             }
         }
+        self.stand_alone(key, intent.reason, now);
+        self.called_with(key, intent.priority);
         let Some(ladder) = self.ladders.get_mut(key) else { return };
         let (alarm, occurrence) = key.clone();
         let hand = |channel: &String| {
@@ -324,13 +350,18 @@ impl Machine {
         let Some((Settled::Merged(_), _)) = ladder.settled else { return };
         let policy = self.setup.policies.get(&ladder.priority);
         let reached = policy.is_some_and(|policy| ladder.reached_at(policy).is_some());
-        let Some(matter) = self.matters.get_mut(key).filter(|_| reached) else { return };
-        let Some(number) = matter.package.take() else { return };
-        ladder.settled = None;
-        if let Some(package) = self.ladders.get_mut(&(PACKAGE.to_owned(), number)) {
-            package.members.retain(|m| m.alarm != key.0 || m.occurrence != key.1);
+        let members = ladder.members.clone();
+        let mut left = None;
+        for member in members.iter().filter(|_| reached) {
+            let matter = self.matters.get_mut(&(member.alarm.clone(), member.occurrence));
+            left = matter.and_then(|matter| matter.package.take()).or(left);
         }
+        let (Some(number), Some(ladder)) = (left, self.ladders.get_mut(key)) else { return };
+        ladder.settled = None;
         let package = (PACKAGE.to_owned(), number);
+        if let Some(package) = self.ladders.get_mut(&package) {
+            package.members.retain(|member| !members.contains(member));
+        }
         self.settle_if_done(&package, Settled::Acknowledged, now);
         self.schedule(&package);
     }
@@ -348,9 +379,10 @@ impl Machine {
         if self.ladders.contains_key(&package) {
             return;
         }
-        let mut ladder = Ladder::new(u8::MAX, members.to_vec(), now);
+        let members = self.with_joined(members);
+        let mut ladder = Ladder::new(u8::MAX, members.clone(), now);
         (ladder.why, ladder.start) = (Some(why), start);
-        for member in members {
+        for member in &members {
             let key = (member.alarm.clone(), member.occurrence);
             let before = self.ladder_of(&key);
             let Some(matter) = self.matters.get_mut(&key) else { continue };
@@ -361,7 +393,8 @@ impl Machine {
             if before.0 == PACKAGE {
                 old.members.retain(|m| m != member);
             }
-            if before.0 != PACKAGE || old.members.is_empty() {
+            let moved = before.0 != PACKAGE || old.members.is_empty();
+            if moved && old.settled.is_none() {
                 old.settled = Some((Settled::Merged(number), now));
                 self.keep_settled(before.clone());
             }

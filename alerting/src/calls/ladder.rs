@@ -229,6 +229,8 @@ pub struct Ladder {
     pub(super) number: u64,
     /// Attempts before this number belong to an earlier announcement.
     pub(super) since: u64,
+    /// The highest priority that an attempt was made for.
+    pub(super) called: Option<u8>,
     /// How often the ladder was begun.
     pub round: u64,
     /// First answer since the newest start.
@@ -260,6 +262,7 @@ impl Ladder {
             start: (0, Kind::Message),
             number: 1,
             since: 1,
+            called: None,
             round: 0,
             answered_at: None,
             confirmed_at: None,
@@ -274,6 +277,7 @@ impl Ladder {
     pub(super) fn reopen(&mut self, at: TimeMs) {
         self.opened_at = at;
         self.since = self.number;
+        self.called = None;
         self.start = (0, Kind::Message);
         self.round = 0;
         (self.answered_at, self.confirmed_at, self.replied_at) = (None, None, None);
@@ -329,13 +333,17 @@ impl Ladder {
             let step = Step { go: Go::After(rung), kind: Kind::Both, reason: Reason::ReplyOverdue };
             return self.reply_due(policy).map_or(Next::Reached, |due| Next::At(due, step));
         }
-        let (at, step) = newest.map_or_else(
-            || {
+        let (at, step) = match newest {
+            None => {
                 let (rung, kind) = self.start;
                 (self.opened_at, Step { go: Go::Here(rung), kind, reason: Reason::First })
-            },
-            |attempt| self.after(attempt, policy),
-        );
+            }
+            // From the bottom of the graver policy, and at once: it may begin with somebody else.
+            Some(last) if last.intent.priority.is_some_and(|was| was > self.priority) => {
+                (last.at, Step { go: Go::Here(0), kind: Kind::Both, reason: Reason::Graver })
+            }
+            Some(last) => self.after(last, policy),
+        };
         Next::At(at - self.set_back_ms, step)
     }
 

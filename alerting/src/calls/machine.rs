@@ -6,6 +6,7 @@ use fengsui_telemetry::TimeMs;
 
 use super::decide::Crowd;
 use super::entry::{Entry, Kind};
+use super::grade::Uncalled;
 use super::ladder::{Ladder, Next};
 use super::setup::{Policy, Setup};
 
@@ -20,7 +21,7 @@ const STEP_MS: i64 = 2_000;
 pub(super) type Key = (String, u64);
 
 /// What an alarm's occurrence is, for those who are called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Occurrence {
     /// Key.
     pub alarm: String,
@@ -32,6 +33,14 @@ pub struct Occurrence {
     pub installation: String,
     /// Where it comes from.
     pub gateway: String,
+    /// When it happened.
+    pub happened: Option<TimeMs>,
+    /// When it was over; none while it lasts.
+    pub ended: Option<TimeMs>,
+    /// The value that decided.
+    pub value: Option<f64>,
+    /// The limit that it was judged by; none: there is none, or it is not known any more.
+    pub limit: Option<f64>,
 }
 
 /// How an occurrence came.
@@ -83,6 +92,13 @@ pub enum Event {
         /// Key.
         alarm: String,
     },
+    /// The alarm's priority is this from now on.
+    Graded {
+        /// Key.
+        alarm: String,
+        /// 1..=4.
+        priority: u8,
+    },
     /// A row of the ledger is durable, at this place of the journal.
     Ledger(Entry, u64),
     /// The journal holds a row of this name already: it is not to be made again.
@@ -116,16 +132,24 @@ pub enum Action {
 }
 
 /// An occurrence that wants a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Matter {
     /// What.
     pub facts: Occurrence,
     /// The package that speaks for it.
     pub package: Option<u64>,
+    /// The occurrence of the same alarm whose ladder it has joined.
+    pub joined: Option<u64>,
     /// Hidden by an overlay.
     pub quiet: bool,
     /// Acknowledged, where the policy does not let that stop the ladder.
     pub acknowledged: bool,
+}
+
+impl Matter {
+    pub(super) fn new(facts: Occurrence) -> Self {
+        Self { facts, package: None, joined: None, quiet: false, acknowledged: false }
+    }
 }
 
 /// All ladders.
@@ -134,6 +158,8 @@ pub struct Machine {
     pub(super) setup: Setup,
     pub(super) seed: u64,
     pub(super) matters: BTreeMap<Key, Matter>,
+    /// Occurrences that nobody is called for.
+    pub(super) uncalled: BTreeMap<Key, Uncalled>,
     pub(super) ladders: BTreeMap<Key, Ladder>,
     pub(super) due: BTreeSet<(TimeMs, Key)>,
     pub(super) scheduled: BTreeMap<Key, TimeMs>,
@@ -159,6 +185,7 @@ impl Machine {
             setup,
             seed,
             matters: BTreeMap::new(),
+            uncalled: BTreeMap::new(),
             ladders: BTreeMap::new(),
             due: BTreeSet::new(),
             scheduled: BTreeMap::new(),
@@ -186,6 +213,7 @@ impl Machine {
             Event::Refuted { alarm, occurrence } => self.refuted(&(alarm, occurrence), now),
             Event::Quieted { alarm } => self.quieted(&alarm, now),
             Event::Normal { alarm } => self.normal(&alarm, now),
+            Event::Graded { alarm, priority } => self.graded(&alarm, priority, now),
             Event::Ledger(entry, seq) => self.fold(entry, seq, now, actions),
             Event::Known(entry) => self.known(&entry),
             Event::Wake => self.decide(now, actions),
@@ -238,6 +266,12 @@ impl Machine {
     /// Every ladder that is kept, with its name.
     pub fn ladders(&self) -> impl Iterator<Item = (&(String, u64), &Ladder)> {
         self.ladders.iter()
+    }
+
+    /// The ladder that speaks for an occurrence: its own, that of an earlier one, or a package.
+    #[must_use]
+    pub fn speaker(&self, alarm: &str, occurrence: u64) -> (String, u64) {
+        self.ladder_of(&(alarm.to_owned(), occurrence))
     }
 
     /// An occurrence that wants a person.

@@ -26,6 +26,9 @@ mod change;
 mod decide;
 mod entry;
 mod fold;
+mod grade;
+mod holes;
+mod join;
 mod ladder;
 mod machine;
 mod preview;
@@ -39,6 +42,7 @@ pub use change::{Difference, LeftAlone, URGENT, differences};
 pub use entry::{
     Entry, Intent, Kind, Member, Outcome, PACKAGE, Reason, Receipt, Reply, SendResult, Why,
 };
+pub use holes::{Hole, holes};
 pub use ladder::{Attempt, Delivery, Ladder, Next, Settled, Step};
 pub use machine::{Action, Event, Hand, Machine, Matter, Novelty, Occurrence};
 pub use preview::Preview;

@@ -122,7 +122,27 @@ impl Machine {
         let (alarm, occurrence) = key;
         let digits = digits.trim().to_owned();
         let attempt = number;
-        Ok(Entry::Answer { alarm, occurrence, attempt, outcome, digits, reply, by, request })
+        let covers = self.covers(&alarm, occurrence);
+        Ok(Entry::Answer {
+            alarm,
+            occurrence,
+            attempt,
+            outcome,
+            digits,
+            reply,
+            covers,
+            by,
+            request,
+        })
+    }
+
+    /// The other occurrences that an answer to a ladder of one alarm is about.
+    #[must_use]
+    pub fn covers(&self, alarm: &str, occurrence: u64) -> Vec<u64> {
+        let ladder = self.ladder(alarm, occurrence);
+        let members = ladder.into_iter().flat_map(|ladder| &ladder.members);
+        let others = members.filter(|m| m.alarm == alarm && m.occurrence != occurrence);
+        others.map(|m| m.occurrence).collect()
     }
 
     /// True where an answer says what its attempt holds already: the repeat of a request, and no

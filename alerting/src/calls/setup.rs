@@ -244,7 +244,7 @@ impl Default for Setup {
 }
 
 /// The roster of installations that have none.
-const ANY: &str = "*";
+pub(super) const ANY: &str = "*";
 
 impl Setup {
     /// The persons of a ladder, from the bottom, each once.

@@ -241,6 +241,8 @@ pub struct AlarmFacts {
     pub unit: String,
     /// The limit, where it is a value.
     pub limit: Option<f64>,
+    /// The limits that it is judged by.
+    pub revision: Revision,
     /// Its limit was taken away while it stood: nobody judges the point by it any more.
     pub unjudged: bool,
 }
@@ -260,6 +262,7 @@ pub fn facts(registry: &Registry, plan: &Plan) -> Vec<AlarmFacts> {
                 gateway: gateway.map(|g| g.id.to_string()).unwrap_or_default(),
                 enterprise: gateway.map(|g| g.enterprise().to_owned()).unwrap_or_default(),
                 limit: alarm.condition.limit(),
+                revision: alarm.revision,
                 ..AlarmFacts::default()
             };
             if alarm.condition == Condition::Unjudged {

@@ -1,6 +1,9 @@
 //! Stories of the ladder: a script in, rows and messages out.
 
 mod flood;
+mod grades;
+mod holes;
+mod joins;
 mod random;
 mod rosters;
 mod stories;
@@ -70,6 +73,7 @@ pub(super) fn occurrence(alarm: &str, occurrence: u64, priority: u8) -> Occurren
         priority,
         installation: "1#罐区".to_owned(),
         gateway: "GW-01".to_owned(),
+        ..Occurrence::default()
     }
 }
 

@@ -359,10 +359,12 @@ fn the_rows_keep_their_form() {
     let text = entry.to_json();
     let digits = host.digits(HH);
     let golden = format!(
-        r#"{{"call":"intent","alarm":"{HH}","occurrence":1,"attempt":1,"person":"wang","slot":"duty","kind":"message","reason":"first","round":1,"rung":0,"channels":["push","sms"],"digits":"{digits}"}}"#
+        r#"{{"call":"intent","alarm":"{HH}","occurrence":1,"attempt":1,"person":"wang","slot":"duty","kind":"message","reason":"first","round":1,"rung":0,"channels":["push","sms"],"digits":"{digits}","priority":1}}"#
     );
     assert_eq!(text, golden);
     assert_eq!(Entry::from_json(&text).unwrap(), *entry);
+    let old = text.replace(r#","priority":1"#, "");
+    assert_eq!(Entry::from_json(&old).unwrap().to_json(), old, "a row of an older version");
     let text = r#"{"call":"result","alarm":"a","occurrence":1,"attempt":2,"channel":"sms","again":0,"result":"accepted","receipt":"x"}"#;
     assert_eq!(Entry::from_json(text).unwrap().to_json(), text);
     let text = r#"{"call":"answer","alarm":"a","occurrence":1,"attempt":2,"outcome":"busy","digits":"","by":"王","request":"r"}"#;

@@ -100,6 +100,9 @@ pub struct Calls {
 /// # Errors
 /// The system gives no random bytes.
 pub fn start(parts: Parts, stop: watch::Receiver<bool>) -> anyhow::Result<Calls> {
+    for doubt in doubts::doubts(&parts.config.setup) {
+        tracing::warn!("{doubt}");
+    }
     let (asks, asked) = mpsc::channel(ASKS_MAX);
     let (done, results) = mpsc::channel(DONE_MAX);
     let (tokens_out, tokens) = watch::channel(parts.config.tokens());

@@ -148,8 +148,22 @@ impl Office {
             facts.into_iter().map(|one| (one.key.clone(), Arc::new(one))).collect::<Facts>()
         });
         match list.await {
-            Ok(facts) => self.facts = Arc::new(self.with_unjudged(facts).await),
+            Ok(facts) => {
+                self.facts = Arc::new(self.with_unjudged(facts).await);
+                self.grade();
+            }
             Err(fault) => error!(%fault, "alarms unknown; calls go by the last known list"),
+        }
+    }
+
+    /// What waits may have become graver, or one that somebody is called for.
+    fn grade(&mut self) {
+        let graded = self.machine.waiting().filter_map(|alarm| {
+            let priority = self.facts.get(alarm)?.priority;
+            Some(Event::Graded { alarm: alarm.to_owned(), priority })
+        });
+        for graded in graded.collect::<Vec<_>>() {
+            self.machine.handle(graded, clock::now(), &mut Vec::new());
         }
     }
 
@@ -382,7 +396,9 @@ impl Office {
             let digits = request.digits.trim().to_owned();
             // The provider may tell the same again: its request is what it tells.
             let told = format!("{channel}/{}/{digits}", outcome.word());
+            let covers = self.machine.covers(&alarm, occurrence);
             entries.push(Entry::Answer {
+                covers,
                 alarm,
                 occurrence,
                 attempt,

@@ -111,6 +111,11 @@ fn opened(row: &JournalRow, novelty: Novelty, facts: &Facts) -> Option<Event> {
         priority: known.priority,
         installation: known.installation.clone(),
         gateway: known.gateway.clone(),
+        happened: row.te_on,
+        ended: row.te_off,
+        value: row.value,
+        // Another revision may have another limit: none is better than a wrong one.
+        limit: known.limit.filter(|_| known.revision.0 == row.revision),
     };
     Some(Event::Opened(occurrence, novelty))
 }
@@ -126,7 +131,7 @@ fn named(row: &JournalRow) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use fengsui_telemetry::TimeMs;
+    use fengsui_telemetry::{Revision, TimeMs};
 
     use super::*;
     use crate::note::Note;
@@ -136,6 +141,24 @@ mod tests {
     fn facts() -> Facts {
         let facts = AlarmFacts { priority: 1, gateway: "GW-01".into(), ..AlarmFacts::default() };
         [(HH.to_owned(), Arc::new(facts))].into()
+    }
+
+    #[test]
+    fn the_limit_is_the_one_that_judged() {
+        let known = AlarmFacts {
+            revision: Revision(7),
+            limit: Some(80.0),
+            ..AlarmFacts::clone(&facts()[HH])
+        };
+        let facts: Facts = [(HH.to_owned(), Arc::new(known))].into();
+        let limit = |revision| {
+            let row = JournalRow { revision, value: Some(95.0), ..row('A', 'B', "on", "") };
+            let Told::Call(events) = told(&row, 1, &facts) else { panic!("no call") };
+            let Some(Event::Opened(opened, _)) = events.into_iter().next() else { panic!() };
+            (opened.value, opened.limit)
+        };
+        assert_eq!(limit(7), (Some(95.0), Some(80.0)));
+        assert_eq!(limit(6), (Some(95.0), None), "judged by other limits than today's");
     }
 
     fn row(from: char, to: char, cause: &str, flags: &str) -> JournalRow {
@@ -156,7 +179,9 @@ mod tests {
             Event::Refuted { .. } => "refuted".to_owned(),
             Event::Quieted { .. } => "quieted".to_owned(),
             Event::Normal { .. } => "normal".to_owned(),
-            Event::Ledger(..) | Event::Known(_) | Event::Wake => "ledger".to_owned(),
+            Event::Graded { .. } | Event::Ledger(..) | Event::Known(_) | Event::Wake => {
+                "ledger".to_owned()
+            }
         };
         events.into_iter().map(word).collect()
     }

@@ -76,8 +76,8 @@ pub(super) fn named(office: &Office, alarm: &str, occurrence: u64) -> Option<Val
     let mut json = match machine.ladder(alarm, occurrence) {
         Some(own) => json(office, alarm, occurrence, own),
         None => {
-            let number = package?;
-            return Some(json(office, PACKAGE, number, machine.ladder(PACKAGE, number)?));
+            let (speaker, number) = machine.speaker(alarm, occurrence);
+            return Some(json(office, &speaker, number, machine.ladder(&speaker, number)?));
         }
     };
     if let (Some(object), Some(number)) = (json.as_object_mut(), package)

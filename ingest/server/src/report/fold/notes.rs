@@ -49,7 +49,13 @@ impl Fold<'_> {
                     self.counts.cut = true;
                 }
             }
-            Some(Ok(Entry::Answer { alarm, occurrence, outcome: Outcome::Answered, .. })) => {
+            Some(Ok(Entry::Answer {
+                alarm,
+                occurrence,
+                outcome: Outcome::Answered,
+                covers,
+                ..
+            })) => {
                 if self.inside(row.ti) {
                     self.counts.answered += 1;
                 }
@@ -58,7 +64,9 @@ impl Fold<'_> {
                         self.answer(&member.alarm, member.occurrence, row.ti);
                     }
                 } else {
-                    self.answer(&alarm, occurrence, row.ti);
+                    for occurrence in covers.into_iter().chain([occurrence]) {
+                        self.answer(&alarm, occurrence, row.ti);
+                    }
                 }
             }
             Some(Ok(
