@@ -67,7 +67,7 @@ pub enum TableFault {
     Long,
     /// This line, counted from 0, has a level that is not above the one before, a smaller volume,
     /// or a number that is not finite.
-    #[error("line {0}: level must rise and volume must not fall")]
+    #[error("level must rise and volume must not fall")]
     Falls(usize),
 }
 

@@ -280,13 +280,9 @@ pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
             TableFault::Falls(at) => rows.get(at).copied().flatten(),
             TableFault::Short | TableFault::Long => None,
         };
-        let why = match fault {
-            TableFault::Falls(_) => "level must rise and volume must not fall".to_owned(),
-            TableFault::Short | TableFault::Long => fault.to_string(),
-        };
         let problem = Problem::Said(
             "不是罐容表：每行为 液位,容积，液位递增、容积不减，至少两行".to_owned(),
-            format!("is no strapping table: {why}; mend the line"),
+            format!("is no strapping table: {fault}; mend the line"),
         );
         vec![SiteFault { row, ..SiteFault::of_file(file, problem) }]
     })
