@@ -126,7 +126,7 @@ impl Wire {
             }
             Self::Rtu(line) => {
                 let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX >> 8);
-                let done = line.transact(Asked { unit, request, patience_us }, stop).await?;
+                let done = line.transact(Asked { unit, request: request.into(), patience_us }, stop).await?;
                 Some(Exchange {
                     outcome: done.outcome,
                     rtt: Duration::from_micros(done.rtt_us),
