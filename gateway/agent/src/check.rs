@@ -11,6 +11,7 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use crate::config::{Config, ConfigFault, SiteFiles};
+use crate::outputs::config::OutputPlan;
 use crate::reach::{self, Reach};
 use crate::spreadsheet;
 
@@ -117,18 +118,22 @@ pub fn check(path: &Path) -> Report {
         hints: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path, &mut spreadsheet::bytes)
-            .map(|files| (files.plan(), files.site, files.limits, files.alarmed))
+        let outputs = OutputPlan::default();
+        SiteFiles::load(path, &mut spreadsheet::bytes, &outputs)
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, outputs))
     } else {
-        Config::load(path).map(|config| (config.plan(), config.site, config.limits, config.alarmed))
+        Config::load(path).map(|config| {
+            (config.plan(), config.site, config.limits, config.alarmed, config.outputs)
+        })
     };
     match files {
-        Ok((plan, site, limits, alarmed)) => {
+        Ok((plan, site, limits, alarmed, outputs)) => {
             let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
             report.hints = hints.map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
-            report.reaches = reach::reaches("", &site, &plan, &alarmed).0;
+            report.reaches =
+                reach::reaches("", &site, &plan, &alarmed, &|line| outputs.on_line(line)).0;
             report.buses =
                 site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             let endpoints: Vec<_> = budget::endpoints(&site).collect();
@@ -155,7 +160,8 @@ pub fn check(path: &Path) -> Report {
 /// The site of a gateway's own file or of a site file, whichever it is.
 pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
     if is_site(path) {
-        SiteFiles::load(path, &mut spreadsheet::bytes).map(|files| files.site)
+        SiteFiles::load(path, &mut spreadsheet::bytes, &OutputPlan::default())
+            .map(|files| files.site)
     } else {
         Config::load(path).map(|config| config.site)
     }
