@@ -45,10 +45,11 @@ impl LineCoil {
         Self { ways, line, unit, coil, clock, driven: None, seen: None }
     }
 
-    /// Asks once, by whoever owns the line now or after a reload.
+    /// Asks, by whoever owns the line now or after a reload; once more where noise may have spoilt it.
     fn ask(&self, question: Question) -> Result<Payload, DriveFault> {
         let (line, unit) = (&self.line, self.unit);
         let until = self.clock.mono_ms() + BEGIN_MS;
+        let mut spoilt = false;
         loop {
             let left = until.saturating_sub(self.clock.mono_ms());
             if left == 0 {
@@ -70,6 +71,11 @@ impl LineCoil {
             }
             let most = until.saturating_sub(self.clock.mono_ms()) + END_MS;
             match said.recv_timeout(Duration::from_millis(most)) {
+                Ok(Said { outcome: Outcome::Timeout | Outcome::BadFrame, .. })
+                    if !spoilt && self.clock.mono_ms() < until =>
+                {
+                    spoilt = true;
+                }
                 Ok(said) => return self.judge(said),
                 Err(RecvTimeoutError::Timeout) => return Err(DriveFault::Hangs),
                 // It was not begun: too late, or by an owner that went.

@@ -22,8 +22,9 @@ pub const COMMAND_PATIENCE_US: u64 = 200_000;
 const PASS_MS: u64 = 500;
 /// How many alarm blocks it lets pass.
 const PASS_BLOCKS: u8 = 2;
-/// Orders in a row without an answer that make a module silent: one may fail by noise.
-const SILENT_AFTER: u8 = 2;
+/// Orders in a row without an answer that make a module silent: one may fail by noise, and is given
+/// once more.
+const SILENT_AFTER: u8 = 3;
 /// Of the line, orders to silent modules get one part in so many.
 const SILENT_SHARE: u64 = 5;
 /// The longest pause between them, so that an order to a module that is back is not given up.

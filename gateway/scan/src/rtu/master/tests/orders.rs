@@ -75,17 +75,18 @@ impl Slave {
     fn take(&mut self, frame: [u8; REQUEST_BYTES], now: u64) {
         assert_eq!(crc16(&frame), 0);
         let kind = self.chance.below(100);
-        let spoilt = kind < self.spoilt;
-        if spoilt && kind % 9 == 0 || self.deaf && frame[1] == 5 {
+        // Nine ways to spoil an answer, and none.
+        let kind = if kind < self.spoilt { kind % 9 } else { 99 };
+        if kind == 0 || self.deaf && frame[1] == 5 {
             return; // It never came.
         }
-        let turnaround = match spoilt && kind % 9 == 1 {
+        let turnaround = match kind == 1 {
             true => self.chance.below(4_000),
             false => 2 + self.chance.below(20),
         };
         let began = self.free.max(now);
         self.free = began + turnaround * MS;
-        if spoilt && kind % 9 == 2 {
+        if kind == 2 {
             let refusal = sealed(vec![frame[0], frame[1] | 0x80, 4]);
             return self.coming.push_back((self.free, refusal));
         }
@@ -96,7 +97,7 @@ impl Slave {
             self.done.push((at, u16::from_be_bytes([a, b]), on == 0xff));
         }
         let mut bytes = self.answer(frame, self.free);
-        match if spoilt { kind % 9 } else { 99 } {
+        match kind {
             3 => bytes.truncate(1 + usize::try_from(self.chance.below(7)).unwrap()),
             4 => bytes[1] ^= 1 + self.chance.below(255).to_le_bytes()[0],
             5 => bytes.insert(0, self.chance.byte()),
