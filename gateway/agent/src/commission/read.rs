@@ -185,7 +185,7 @@ struct DeviceSaid {
     requests: usize,
     answers: usize,
     fault: Option<Fault>,
-    /// Why the line does not open.
+    /// Why the line does not open, or cannot be asked over.
     refusal: Option<String>,
 }
 

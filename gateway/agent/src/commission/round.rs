@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::line::Line;
+use super::words;
 use crate::clock::Clock;
 
 /// Answers on their way to the screen. When full, the reader waits.
@@ -35,7 +36,7 @@ pub(super) struct Heard {
     pub(super) answered: bool,
     /// How this request failed.
     pub(super) failed: Option<Fault>,
-    /// Why the line to it does not open, with the mend.
+    /// Why the line to it does not open, or cannot be asked over, with the mend.
     pub(super) refusal: Option<String>,
     /// How the device does now.
     pub(super) fault: Option<Fault>,
@@ -188,7 +189,7 @@ impl Asked {
             rtt: heard.rtt,
             answered,
             failed,
-            refusal: line.refusal().map(str::to_owned),
+            refusal: line.refusal().or(heard.is_noise.then_some(words::NOISE)).map(str::to_owned),
             points: points.collect(),
             fault: match self.scanner.health() {
                 Health::Healthy => None,

@@ -168,6 +168,8 @@ struct DeviceSeen {
     last: Option<Fault>,
     /// How it does now.
     now: Option<Fault>,
+    /// What is wrong with its line, with the mend.
+    line_fault: Option<String>,
     rtt_ms: f64,
     rtt_max_ms: f64,
 }
@@ -177,6 +179,7 @@ impl Watched<'_> {
         let device = self.devices.entry(heard.device).or_default();
         let rtt_ms = show::ms(heard.rtt);
         device.now = heard.fault;
+        device.line_fault = heard.refusal;
         if heard.answered {
             device.answers += 1;
             (device.rtt_ms, device.rtt_max_ms) = (rtt_ms, device.rtt_max_ms.max(rtt_ms));
@@ -210,6 +213,7 @@ impl Watched<'_> {
             "rtt_ms": rtt,
             "failed": heard.failed.map(Fault::word),
             "fault": heard.fault.map(Fault::word),
+            "line_fault": heard.refusal,
             "points": points,
         });
         format!("{line}\n")
@@ -262,6 +266,10 @@ impl Watched<'_> {
         let mut text = format!("{table}\n");
         for (index, seen) in &self.devices {
             text += &self.device_line(*index, seen);
+        }
+        let line_faults = self.devices.values().filter_map(|seen| seen.line_fault.as_deref());
+        for line_fault in line_faults.collect::<BTreeSet<_>>() {
+            text += &format!("▸ {line_fault}\n");
         }
         if shown.len() > most {
             let left = shown.len() - most;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 mod device;
+mod noise;
 
 use std::path::Path;
 use std::process::Stdio;
