@@ -84,6 +84,9 @@ struct Part {
     /// Of a device: points whose scan is overdue by more than three of its periods.
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue_points: Option<u32>,
+    /// Of a device: how far ahead its own clock is where it is too wrong to be believed, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_off_ms: Option<i64>,
 }
 
 /// Answers until the program ends.
@@ -184,6 +187,7 @@ impl Vitals {
                 fault: one.fault,
                 missed_scans: None,
                 overdue_points: None,
+                clock_off_ms: None,
             };
             all.into_iter().map(part).collect::<Vec<_>>()
         };
@@ -191,6 +195,9 @@ impl Vitals {
         for (part, arrears) in devices.iter_mut().zip(state.arrears) {
             part.missed_scans = Some(arrears.missed);
             part.overdue_points = Some(arrears.overdue);
+        }
+        for (part, off_ms) in devices.iter_mut().zip(state.clocks_off_ms) {
+            part.clock_off_ms = off_ms;
         }
         Health {
             ok: loop_turned_ms < STALLED_MS
@@ -321,7 +328,9 @@ mod tests {
             fault: "timeout".into(),
         };
         let arrears = vec![fengsui_scan::Arrears { missed: 7, overdue: 30 }];
-        let state = LoopState { devices: vec![device], arrears, ..LoopState::default() };
+        let clocks_off_ms = vec![Some(28_800_000)];
+        let devices = vec![device];
+        let state = LoopState { devices, arrears, clocks_off_ms, ..LoopState::default() };
         let (turns, seen) = watch::channel(state);
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
         let (complaint, siren_fault) = watch::channel(String::new());
@@ -350,7 +359,9 @@ mod tests {
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 200") && said.contains(r#""ok":true"#), "{said}");
         assert!(
-            said.contains(r#""fault":"timeout","missed_scans":7,"overdue_points":30"#),
+            said.contains(
+                r#""fault":"timeout","missed_scans":7,"overdue_points":30,"clock_off_ms":28800000"#
+            ),
             "{said}"
         );
         assert!(said.contains(r#""sounding":1,"lit":2"#), "{said}");

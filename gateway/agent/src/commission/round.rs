@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fengsui_scan::{
-    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site, Step,
+    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site,
+    SourceClock, Step,
 };
 use fengsui_telemetry::{Fault, Reading};
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub(super) struct Heard {
     pub(super) refusal: Option<String>,
     /// How the device does now.
     pub(super) fault: Option<Fault>,
+    /// What this request said of the device's own clock.
+    pub(super) source: SourceClock,
     pub(super) points: Vec<Seen>,
 }
 
@@ -179,7 +182,8 @@ impl Asked {
         // A single round stands at time 0.
         let now = if now == 0 { 0 } else { clock.mono_ms() };
         let answer = self.scanner.answer(heard.outcome.clone(), now);
-        let points = answer.readings.into_iter().map(|(point, reading)| {
+        let dated = answer.dated(clock.wall(), clock.quality());
+        let points = dated.readings.into_iter().map(|(point, reading)| {
             let mapping = self.mappings.get(&point);
             let raw = mapping.map(|m| raw_of(m, request, &heard.outcome)).unwrap_or_default();
             Seen { point, raw, reading }
@@ -187,6 +191,7 @@ impl Asked {
         Heard {
             device: self.index,
             rtt: heard.rtt,
+            source: dated.source,
             answered,
             failed,
             refusal: line.refusal().or(heard.is_noise.then_some(words::NOISE)).map(str::to_owned),

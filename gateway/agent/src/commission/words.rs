@@ -51,8 +51,8 @@ fn of_doubt(doubt: Doubt) -> Words {
         Doubt::EstimatedTime => words(
             "时间为估计",
             "time is estimated",
-            "检查网关时钟同步",
-            "look at the gateway's time source",
+            "检查网关和设备的时钟",
+            "look at the clocks of the gateway and of the device",
         ),
         Doubt::NearRange => words(
             "略超量程",
