@@ -6,7 +6,7 @@ mod text;
 
 use std::path::Path;
 
-use fengsui_scan::{BusKind, BusSpec, Direction, Link, Scanner, Site, Timing};
+use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
 use toml::de::DeTable;
 
@@ -46,7 +46,8 @@ pub struct DeviceReport {
     pub requests: usize,
     /// Requests a second.
     pub requests_per_s: f64,
-    /// Over Modbus TCP: how long an answer may take on average, so that every scan is done in time.
+    /// Over Modbus TCP: how long an answer may take on average, so that every scan is done in time;
+    /// devices at one address are asked one after the other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_within_ms: Option<f64>,
 }
@@ -130,19 +131,19 @@ pub fn check(path: &Path) -> Report {
             report.reaches = reach::reaches("", &site, &plan, &alarmed).0;
             report.buses =
                 site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
+            let endpoints: Vec<_> = budget::endpoints(&site).collect();
             for (index, device) in site.devices.iter().enumerate() {
                 let mappings = site.mappings_of(index);
                 let points = mappings.len();
                 let scanner = Scanner::new(device.clone(), mappings, 0);
                 let requests_per_s = budget::requests_per_s(&scanner);
-                let over_tcp = matches!(device.link, Link::ModbusTcp { .. });
-                let within = budget::answer_within_ms(requests_per_s).filter(|_| over_tcp);
+                let shared = endpoints.iter().find(|(devices, _)| devices.contains(&index));
                 report.devices.push(DeviceReport {
                     name: device.name.clone(),
                     points,
                     requests: scanner.requests().len(),
                     requests_per_s,
-                    answer_within_ms: within,
+                    answer_within_ms: shared.and_then(|(_, s)| budget::answer_within_ms(*s)),
                 });
             }
         }

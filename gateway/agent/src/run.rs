@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
-use fengsui_scan::{BusSpec, Function, Link, ReadRequest, Site, Timing};
+use fengsui_scan::{Function, Link, ReadRequest, Site, Timing};
 use fengsui_telemetry::wire::DeviceHealth;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted};
-use crate::bus::shared::{Member, SharedBus};
+use crate::bus::shared::{Member, Shared, SharedBus};
 use crate::bus::{Bus, First, Memories, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -205,12 +205,13 @@ async fn once(
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     let mut remembered = std::mem::take(&mut lasting.remembered);
-    for bus in buses_of(&config, &read_first, clock) {
+    let (alone, shared) = readers_of(&config, &read_first, clock);
+    for bus in alone {
         let before = remembered.recall(None, &bus.device);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
-    for bus in lines_of(&config, &read_first, clock) {
-        let before = remembered.of_line(&bus.spec.kind);
+    for bus in shared {
+        let before = remembered.of_line(bus.on.line(), &bus.members);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
     }
     drop((scans, remembered));
@@ -395,38 +396,40 @@ fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
     Engine::new(plan).map_err(|faults| anyhow!("limits were changed after their check: {faults:?}"))
 }
 
-fn buses_of(config: &Config, first: &First, clock: Clock) -> Vec<Bus> {
+/// Readers of devices that have a connection of their own, and of lines and addresses that several
+/// share.
+fn readers_of(config: &Config, first: &First, clock: Clock) -> (Vec<Bus>, Vec<SharedBus>) {
     let site = &config.site;
-    let bus = |(index, device): (usize, &fengsui_scan::Device)| Bus {
-        index,
-        device: device.clone(),
-        mappings: site.mappings_of(index).into(),
-        first: first.clone(),
-        clock,
+    let member = |index: usize| {
+        let device = site.devices.get(index).cloned().expect("an index of the site");
+        Member { index, device, mappings: site.mappings_of(index).into() }
     };
-    let alone = |bus: &Bus| matches!(bus.device.link, Link::ModbusTcp { .. });
-    let all = site.devices.iter().enumerate().map(bus);
-    all.filter(|bus| alone(bus) && !bus.mappings.is_empty()).collect()
-}
-
-fn lines_of(config: &Config, first: &First, clock: Clock) -> Vec<SharedBus> {
-    let site = &config.site;
-    if site.buses.is_empty() {
-        return Vec::new();
+    let (mut alone, mut shared) = (Vec::new(), Vec::new());
+    for devices in site.endpoints() {
+        let asked = |member: &Member| !member.mappings.is_empty();
+        let mut members: Vec<Member> = devices.into_iter().map(member).filter(asked).collect();
+        let Some(Link::ModbusTcp { host, port }) = members.first().map(|m| &m.device.link) else {
+            continue;
+        };
+        let on = Shared::Endpoint { host: host.clone(), port: *port };
+        match members.pop() {
+            Some(Member { index, device, mappings }) if members.is_empty() => {
+                alone.push(Bus { index, device, mappings, first: first.clone(), clock });
+            }
+            last => {
+                members.extend(last);
+                shared.push(SharedBus { on, members, first: first.clone(), clock });
+            }
+        }
     }
-    let member = |index: usize| Member {
-        index,
-        device: site.devices.get(index).cloned().expect("an index of the site"),
-        mappings: site.mappings_of(index).into(),
-    };
-    let line = |(bus, spec): (usize, &BusSpec)| SharedBus {
-        spec: spec.clone(),
-        members: site.devices_on(bus).into_iter().map(member).collect(),
-        first: first.clone(),
-        clock,
-    };
-    let has_points = |bus: &SharedBus| bus.members.iter().any(|m| !m.mappings.is_empty());
-    site.buses.iter().enumerate().map(line).filter(has_points).collect()
+    for (bus, spec) in site.buses.iter().enumerate() {
+        let members: Vec<Member> = site.devices_on(bus).into_iter().map(member).collect();
+        if members.iter().any(|member| !member.mappings.is_empty()) {
+            let on = Shared::Bus(spec.clone());
+            shared.push(SharedBus { on, members, first: first.clone(), clock });
+        }
+    }
+    (alone, shared)
 }
 
 /// What stands around the alarm loop and follows it: outputs, the siren's state, service manager.

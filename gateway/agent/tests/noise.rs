@@ -11,7 +11,7 @@ mod process;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fengsui_scan::crc16;
 use fengsui_telemetry::wire::decode_record;
@@ -21,7 +21,7 @@ use process::Process;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_serial::{SerialPort, SerialStream};
 
 /// Place of the point on the line in the sheet, and of the one over TCP.

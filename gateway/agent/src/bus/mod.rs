@@ -1,5 +1,5 @@
-//! One task per device, or per line that several devices share: it alone owns the connection, and
-//! nobody cancels it mid-request.
+//! One task per device, or per line or TCP address that several devices share: it alone owns the
+//! connection, and nobody cancels it mid-request.
 //!
 //! - What to ask and what an answer means is decided by [`Scanner`]; here are only the socket, the
 //!   clock and the waiting.
@@ -27,6 +27,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use shared::Member;
 use source::Source;
 
 /// Scans on their way to the alarm loop: a second of a thousand scan groups. When full the reader
@@ -80,11 +81,14 @@ impl Memories {
         Some(self.points.swap_remove(found).1)
     }
 
-    /// Takes out what is remembered of a line and its devices.
-    pub(crate) fn of_line(&mut self, line: &BusKind) -> Self {
+    /// Takes out what is remembered of a line and of these devices on it.
+    pub(crate) fn of_line(&mut self, line: Option<&BusKind>, devices: &[Member]) -> Self {
+        let on_it = |(on, one): &mut (Option<BusKind>, Remembered)| {
+            on.as_ref() == line && devices.iter().any(|member| one.is_of(&member.device))
+        };
         Self {
-            points: self.points.extract_if(.., |(on, _)| on.as_ref() == Some(line)).collect(),
-            lines: self.lines.extract_if(.., |(on, _)| on == line).collect(),
+            points: self.points.extract_if(.., on_it).collect(),
+            lines: self.lines.extract_if(.., |(on, _)| Some(&*on) == line).collect(),
         }
     }
 

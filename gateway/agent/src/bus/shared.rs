@@ -1,11 +1,12 @@
-//! One task per line: it alone owns the port and serves all devices of the line in turn. Whose turn
-//! it is, is decided by [`Line`].
+//! One task per line, or per TCP address of several devices: it alone owns the port or connection
+//! and serves all its devices in turn. Whose turn it is, is decided by [`Line`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_scan::{
-    Arrears, BusSpec, Device, Heard, Line, Mapping, Scanner, SourceClock, Tally, Timing, Turn,
+    Arrears, BusKind, BusSpec, Device, Heard, Line, Mapping, Scanner, SourceClock, Tally, Timing,
+    Turn,
 };
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,39 @@ use crate::clock::Clock;
 /// How often a line says in the log how it does.
 const REPORT_MS: u64 = 600_000;
 
+/// What several devices share.
+#[derive(Clone, Debug)]
+pub(crate) enum Shared {
+    /// A line of the site.
+    Bus(BusSpec),
+    /// One address of Modbus TCP: a converter with several units behind it.
+    Endpoint { host: String, port: u16 },
+}
+
+impl Shared {
+    fn name(&self) -> String {
+        match self {
+            Self::Bus(spec) => spec.name.clone(),
+            Self::Endpoint { host, port } => format!("{host}:{port}"),
+        }
+    }
+
+    fn timing(&self) -> Timing {
+        match self {
+            Self::Bus(spec) => Timing::new(&spec.settings),
+            Self::Endpoint { .. } => Timing::of_network(),
+        }
+    }
+
+    /// What a slave may still send concerns a line only: another connection has none of it.
+    pub(crate) fn line(&self) -> Option<&BusKind> {
+        match self {
+            Self::Bus(spec) => Some(&spec.kind),
+            Self::Endpoint { .. } => None,
+        }
+    }
+}
+
 /// A device on a line.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -32,7 +66,7 @@ pub(crate) struct Member {
 /// A line and its devices.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedBus {
-    pub(crate) spec: BusSpec,
+    pub(crate) on: Shared,
     pub(crate) members: Vec<Member>,
     pub(crate) first: First,
     pub(crate) clock: Clock,
@@ -51,7 +85,7 @@ impl SharedBus {
         let reader =
             move || bus.clone().read(out.clone(), end.clone(), std::mem::take(&mut remembered));
         let failed = || self.members.iter().map(|member| self.failed(member)).collect();
-        let kept = Kept { name: &self.spec.name, clock: self.clock, failed: &failed };
+        let kept = Kept { name: &self.on.name(), clock: self.clock, failed: &failed };
         keep(&kept, reader, scans, &mut stop).await
     }
 
@@ -77,8 +111,13 @@ impl SharedBus {
         let before = remembered.lines.pop().map(|(_, master)| master);
         let patience = self.members.iter().map(|member| member.device.timeout_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default().into());
-        let strange = before.is_none();
-        let wire = Wire::on(&self.spec, self.clock).recalling(before, patience);
+        let (wire, strange) = match &self.on {
+            Shared::Bus(spec) => {
+                let strange = before.is_none();
+                (Wire::on(spec, self.clock).recalling(before, patience), strange)
+            }
+            Shared::Endpoint { host, port } => (Wire::tcp(host, *port, self.clock), false),
+        };
         self.serve((wire, strange), scans, stop, remembered).await
     }
 
@@ -94,18 +133,18 @@ impl SharedBus {
         let scanner = |member: &Member| {
             Scanner::new(member.device.clone(), Arc::clone(&member.mappings), now)
                 .with_alarms(&self.first.borrow())
-                .recalling(remembered.recall(Some(&self.spec.kind), &member.device))
+                .recalling(remembered.recall(self.on.line(), &member.device))
         };
         let scanners = self.members.iter().map(scanner).collect();
-        let line = Line::new(Timing::new(&self.spec.settings), scanners, now);
+        let line = Line::new(self.on.timing(), scanners, now);
         let mut line = if strange { line.doubting() } else { line };
         // Of points that are no more.
         drop(remembered);
         self.take_turns(&mut wire, &mut line, scans, stop).await;
-        let on = || self.spec.kind.clone();
+        let on = || self.on.line().cloned();
         Memories {
-            points: line.into_memories().map(|one| (Some(on()), one)).collect(),
-            lines: wire.into_master().map(|master| (on(), master)).into_iter().collect(),
+            points: line.into_memories().map(|one| (on(), one)).collect(),
+            lines: on().zip(wire.into_master()).into_iter().collect(),
         }
     }
 
@@ -116,13 +155,13 @@ impl SharedBus {
         scans: mpsc::Sender<Scanned>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let clock = self.clock;
+        let (clock, name) = (self.clock, self.on.name());
         let mut last =
             vec![(TimeMs::MIN, Behind::default(), Source::default()); self.members.len()];
         let mut first = self.first.clone();
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
         while !*stop.borrow() {
-            report.say(&self.spec.name, line, clock.mono_ms());
+            report.say(&name, line, clock.mono_ms());
             if first.has_changed().unwrap_or(false) {
                 line.set_alarms(&first.borrow_and_update());
             }
@@ -160,7 +199,7 @@ impl SharedBus {
                 return;
             }
             if line.wants_reopening(clock.mono_ms()) {
-                warn!(bus = self.spec.name, "nobody answers: the port is opened anew");
+                warn!(bus = name, "nobody answers: it is opened anew");
                 wire.close();
             }
         }

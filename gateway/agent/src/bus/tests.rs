@@ -133,3 +133,5 @@ async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
     }
     assert!(inbox.recv().await.is_none());
 }
+
+mod endpoint;

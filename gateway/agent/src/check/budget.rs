@@ -2,34 +2,40 @@
 //! computed from its baud rate; what a TCP device takes for an answer nobody knows beforehand, so
 //! the check says how long an answer may take, and hints where that is short.
 
-use std::collections::BTreeMap;
-
-use fengsui_scan::{Link, Problem, Scanner, Site, SiteFault};
+use fengsui_scan::{Device, Link, Problem, Scanner, Site, SiteFault};
 
 /// Shorter than this an answer of a device in a plant may not be: an assumption, not a measurement.
 /// A controller that answers once in its cycle takes some 10 ms to 50 ms, a gateway to a serial line
 /// as long as that line.
 const SHORT_MS: f64 = 20.0;
 
-/// How long an answer of a device may take on average, so that every scan is done in time; none
-/// where nothing is read.
+/// Devices at one address, and how often that is asked a second.
+pub(super) fn endpoints(site: &Site) -> impl Iterator<Item = (Vec<usize>, f64)> {
+    let asked = |index: &usize| {
+        let device = site.devices.get(*index)?;
+        Some(requests_per_s(&Scanner::new(device.clone(), site.mappings_of(*index), 0)))
+    };
+    site.endpoints().into_iter().map(move |devices| {
+        let per_s = devices.iter().filter_map(asked).sum();
+        (devices, per_s)
+    })
+}
+
+/// How long an answer may take on average, so that every scan is done in time; none where nothing
+/// is read.
 pub(super) fn answer_within_ms(requests_per_s: f64) -> Option<f64> {
     (requests_per_s > 0.0).then(|| 1_000.0 / requests_per_s)
 }
 
 /// Devices at one address share what it can carry: units behind a gateway to a serial line.
 pub(super) fn hints(site: &Site) -> Vec<SiteFault> {
-    let mut asked: BTreeMap<(&str, u16), (f64, Vec<&str>)> = BTreeMap::new();
-    for (index, device) in site.devices.iter().enumerate() {
-        if let Link::ModbusTcp { host, port } = &device.link {
-            let entry = asked.entry((host, *port)).or_default();
-            entry.0 += requests_per_s(&Scanner::new(device.clone(), site.mappings_of(index), 0));
-            entry.1.push(&device.name);
-        }
-    }
-    let hint = |((host, port), (per_s, devices)): ((&str, u16), (f64, Vec<&str>))| {
+    let hint = |(devices, per_s): (Vec<usize>, f64)| {
         let within = answer_within_ms(per_s).filter(|ms| *ms < SHORT_MS)?;
-        let (at, devices) = (format!("{host}:{port}"), devices.join(", "));
+        let devices: Vec<&Device> =
+            devices.into_iter().filter_map(|index| site.devices.get(index)).collect();
+        let Link::ModbusTcp { host, port } = &devices.first()?.link else { return None };
+        let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+        let (at, devices) = (format!("{host}:{port}"), names.join(", "));
         let problem = Problem::Said(
             format!(
                 "{at} 每秒被问 {per_s:.0} 次，每次应答平均不得超过 {within:.1} ms；未加延时的现场设备常需 \
@@ -47,7 +53,7 @@ pub(super) fn hints(site: &Site) -> Vec<SiteFault> {
         let (column, value) = (Some("device.name".to_owned()), Some(devices));
         Some(SiteFault { column, value, ..SiteFault::of_file(&site.file, problem) })
     };
-    asked.into_iter().filter_map(hint).collect()
+    endpoints(site).filter_map(hint).collect()
 }
 
 /// How often a device is asked.

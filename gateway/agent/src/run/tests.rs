@@ -36,8 +36,8 @@ fn line(name: &str, port: u16) -> SharedBus {
         device: site.devices.first().unwrap().clone(),
         mappings: site.mappings_of(0).into(),
     };
-    let spec = site.buses.first().unwrap().clone();
-    SharedBus { spec, members: vec![member], first, clock: Clock::start() }
+    let on = Shared::Bus(site.buses.first().unwrap().clone());
+    SharedBus { on, members: vec![member], first, clock: Clock::start() }
 }
 
 /// Registers that each of its requests asked for, and what it remembers when it is told to end.
@@ -93,9 +93,8 @@ async fn a_reader_that_does_not_end_is_given_up_and_its_line_is_not_trusted() {
     assert!(released.load(Ordering::SeqCst), "its port is free for the next reader");
 
     // The line whose reader ended goes on as it was; of another nothing is known.
-    let stuck = line("B", 1).spec.kind;
-    let of_stuck = remembered.of_line(&stuck);
-    let of_known = remembered.of_line(&bus().spec.kind);
+    let mut of = |bus: SharedBus| remembered.of_line(bus.on.line(), &bus.members);
+    let (of_stuck, of_known) = (of(line("B", 1)), of(bus()));
     assert_eq!(asked(&listener, bus(), of_known, 2).await.0, [2, 2]);
     assert_eq!(asked(&listener, bus(), of_stuck, 2).await.0, [1, 2]);
 }

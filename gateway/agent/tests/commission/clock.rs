@@ -1,13 +1,13 @@
 //! A device that dates its own readings, by a clock that was set to local time as if it were UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::*;
 
 const AHEAD_S: u32 = 8 * 3_600;
 
 fn unix_s() -> u32 {
-    u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+    u32::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap()
 }
 
 /// 61.2, a temperature, and the time of the device in registers 4 and 5.

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_serial::{SerialPort, SerialStream};
 
 use super::*;
@@ -115,7 +114,7 @@ async fn guess_read_and_watch_name_a_line_that_is_never_quiet() {
     assert_eq!(got.code, 3, "{} {}", got.out, got.err);
     let lines = got.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     // The first question may have found a pause.
-    let last = lines.last().unwrap();
+    let last = lines.collect::<Vec<_>>().pop().unwrap();
     names_the_noise(last["line_fault"].as_str().unwrap());
     let exe = env!("CARGO_BIN_EXE_fengsui-gateway");
     let line = format!("stty rows 24 cols 80; {exe} watch --config {file} TK-101.LT --for 2s");

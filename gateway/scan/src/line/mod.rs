@@ -5,9 +5,11 @@
 //! - Dead devices together get at most a twentieth of the line's time ([`ration`]). A probe goes
 //!   where it delays nobody if it can.
 //! - Patience is learnt per device: three times the longest turnaround seen lately, never more than
-//!   its `timeout_ms`. Before it is called dead it has been waited for that long. A dead device among living ones is mostly asked with the patience that it
-//!   last needed, or its neighbours need; the first and every fourth probe waits the whole
-//!   `timeout_ms`, for a device that has become slower.
+//!   its `timeout_ms`; that long it is waited for before it is called dead. A dead device among
+//!   living ones is mostly asked with the patience that it last needed, or its neighbours need; the
+//!   first and every fourth probe waits the whole `timeout_ms`, for a device that has become slower.
+//! - Where nobody lives, probes cost nobody anything and go as often as each device's growing pause
+//!   says. The first answer has all the others asked at once.
 //! - Not here: writing. The gateway gives no commands over a line yet.
 
 mod patience;
@@ -259,7 +261,9 @@ impl Line {
             }
             let at = at + wait_ms / 4 * lane.jitter / 1_000;
             let (short_us, long_us) = (lane.short_us(neighbours_us), lane.patience.most_us());
-            let paid_at = self.ration.paid_at(lane.cost_us(short_us), now);
+            // Where nobody lives nobody pays.
+            let paid_at =
+                neighbours_us.map_or(now, |_| self.ration.paid_at(lane.cost_us(short_us), now));
             if at > now || paid_at > now {
                 wake = wake.min(at.max(paid_at));
                 continue;
@@ -327,6 +331,7 @@ impl Line {
     /// Takes what came of the turn that [`Line::next`] gave.
     pub fn answer(&mut self, heard: Heard, now: u64) -> Answer {
         let taken = self.turn.take().expect("an answer follows a turn");
+        let nobody_lived = !self.lanes.iter().any(is_alive);
         let lane = self.lanes.get_mut(taken.lane).expect("lanes do not change");
         let tally = &mut lane.tally;
         tally.asked += 1;
@@ -344,19 +349,28 @@ impl Line {
         if let Some(due) = taken.due {
             tally.latest_ms = tally.latest_ms.max(now.saturating_sub(due));
         }
-        if let Some(probe) = taken.probe {
-            tally.dead_us += heard.busy_us;
-            self.ration.spend(heard.busy_us, probe.delays, now);
-        }
         lane.patience.learn(&heard.outcome, heard.turnaround_us);
         let before = is_alive(lane);
         let answer = lane.scanner.answer(heard.outcome, now);
         let after = is_alive(lane);
+        // A probe that is answered was a living device's.
+        if let Some(probe) = taken.probe.filter(|_| !after) {
+            lane.tally.dead_us += heard.busy_us;
+            if !nobody_lived {
+                self.ration.spend(heard.busy_us, probe.delays, now);
+            }
+        }
         if before != after || taken.probe.is_some() {
             self.ration.reckon(&self.lanes, &self.timing);
         }
         if before && !after {
             self.ration.delayed(heard.busy_us, now);
+        }
+        if nobody_lived && after {
+            // What silenced them all is over.
+            for lane in self.lanes.iter_mut().filter(|lane| !is_alive(lane)) {
+                lane.scanner.probe_now(now);
+            }
         }
         answer
     }

@@ -8,8 +8,8 @@
 //!
 //! - T: it changed just after it was read.
 //! - C: request, silences and answer on the wire, and the whole `timeout_ms` of the device; over
-//!   TCP `timeout_ms` alone. Summed over the alarm blocks of the line, the block itself included.
-//!   Another block goes before it only with a nearer deadline: once if its period is not shorter,
+//!   TCP `timeout_ms` alone. Summed over the alarm blocks of the line, or of the devices at one TCP
+//!   address, the block itself included. Another block goes before it only with a nearer deadline: once if its period is not shorter,
 //!   else ⌊T / period⌋ + 1 times.
 //! - B: what cannot be interrupted when it becomes due: the longest block without alarm, or a probe.
 //! - F: one device of the line fails meanwhile: two requests without answer, each waited for twice
@@ -25,7 +25,7 @@ use crate::pdu::ReadRequest;
 use crate::point_set::PointSet;
 use crate::rtu::Timing;
 use crate::schedule::{Class, Scanner};
-use crate::site::{Device, Link, Mapping, Site};
+use crate::site::{Device, Mapping, Site};
 
 /// The bound of one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,12 @@ struct Job {
 #[must_use]
 pub fn worst_cases(site: &Site, alarms: &PointSet) -> Vec<WorstCase> {
     let mut found = Vec::new();
-    for (device, spec) in site.devices.iter().enumerate() {
-        if matches!(spec.link, Link::ModbusTcp { .. }) {
-            of_line(site, &[device], None, alarms, &mut found);
-        }
+    for devices in site.endpoints() {
+        of_line(site, &devices, &Timing::of_network(), alarms, &mut found);
     }
     for (bus, spec) in site.buses.iter().enumerate() {
         let timing = Timing::new(&spec.settings);
-        of_line(site, &site.devices_on(bus), Some(&timing), alarms, &mut found);
+        of_line(site, &site.devices_on(bus), &timing, alarms, &mut found);
     }
     found.sort_by_key(|case| case.point);
     found
@@ -79,7 +77,7 @@ pub fn worst_cases(site: &Site, alarms: &PointSet) -> Vec<WorstCase> {
 fn of_line(
     site: &Site,
     devices: &[usize],
-    timing: Option<&Timing>,
+    timing: &Timing,
     alarms: &PointSet,
     found: &mut Vec<WorstCase>,
 ) {
@@ -106,7 +104,7 @@ fn turns(job: &Job, other: &Job) -> u64 {
     if other.period_us >= job.period_us { 1 } else { job.period_us / other.period_us.max(1) + 1 }
 }
 
-fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &PointSet) -> Vec<Job> {
+fn jobs(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Vec<Job> {
     let Some(device) = site.devices.get(index) else { return Vec::new() };
     let mappings: Arc<[Mapping]> = site.mappings_of(index).into();
     let scanner = Scanner::new(device.clone(), Arc::clone(&mappings), 0).with_alarms(alarms);
@@ -120,13 +118,12 @@ fn jobs(site: &Site, index: usize, timing: Option<&Timing>, alarms: &PointSet) -
     scanner.blocks().map(job).collect()
 }
 
-fn cost_us(device: &Device, request: ReadRequest, timing: Option<&Timing>) -> u64 {
-    let wire = timing.map_or(0, |timing| timing.exchange_us(request));
-    wire + u64::from(device.timeout_ms) * 1_000
+fn cost_us(device: &Device, request: ReadRequest, timing: &Timing) -> u64 {
+    timing.exchange_us(request) + u64::from(device.timeout_ms) * 1_000
 }
 
 /// A small request to a device that does not answer, and the wait for what it might still say.
-fn probe_us(device: &Device, timing: Option<&Timing>) -> u64 {
-    let wire = timing.map_or(0, |timing| timing.request_us() + 2 * timing.t35_us());
+fn probe_us(device: &Device, timing: &Timing) -> u64 {
+    let wire = timing.request_us() + 2 * timing.t35_us();
     wire + 2 * u64::from(device.timeout_ms) * 1_000
 }

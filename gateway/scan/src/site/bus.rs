@@ -54,15 +54,33 @@ pub struct BusSpec {
 /// The fastest rate that RS-485 transceivers of plant instruments are sold for.
 const BAUD_MAX: i64 = 1_000_000;
 
+/// Names of lines and where they begin, each with its row: two lines cannot have one port.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    names: BTreeMap<String, usize>,
+    ports: BTreeMap<String, usize>,
+}
+
+impl Seen {
+    /// The row of the line that begins at this address.
+    pub(super) fn at_address(&self, host: &str, port: u16) -> Option<usize> {
+        self.ports.get(&address(host, port)).copied()
+    }
+}
+
+fn address(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.to_ascii_lowercase())
+}
+
 pub(super) fn bus(
     at: &mut Text<'_>,
     span: &Range<usize>,
     table: &DeTable<'_>,
-    seen: &mut BTreeMap<String, usize>,
+    seen: &mut Seen,
 ) -> Option<BusSpec> {
     let mut section = Section::new("bus", at.row(span), table);
     let name = section.text(at, "name");
-    let name = unique(at, "bus.name", section.value_row, name, seen);
+    let name = unique(at, "bus.name", section.value_row, name, &mut seen.names);
     let kind = section.word(at, "kind", None, &["modbus-rtu", "modbus-rtu-tcp"]);
     let is_serial = kind == Some("modbus-rtu");
     // Behind a converter the settings are only for the times; a port needs the right ones.
@@ -78,13 +96,19 @@ pub(super) fn bus(
             let rs485 = section.word(at, "rs485", Some("adapter"), &["adapter", "kernel"]);
             let by_kernel = rs485 == Some("kernel");
             let direction = if by_kernel { Direction::Kernel } else { Direction::Adapter };
+            let path =
+                path.and_then(|path| port_of_its_own(at, &section, seen, path.clone(), path));
             path.map(|path| BusKind::Serial { path, echo, direction })
         }
         Some(_) => {
             let host = section.text(at, "host");
             let port = section.whole(at, "port", (1, 65_535), None);
             let port = port.and_then(|port| u16::try_from(port).ok());
-            host.zip(port).map(|(host, port)| BusKind::RtuTcp { host, port })
+            host.zip(port).and_then(|(host, port)| {
+                let port_name = address(&host, port);
+                let host = port_of_its_own(at, &section, seen, port_name, host)?;
+                Some(BusKind::RtuTcp { host, port })
+            })
         }
         None => {
             section.allow(&["path", "echo", "rs485", "host", "port"]);
@@ -102,6 +126,32 @@ pub(super) fn bus(
         stop_bits: if stop_bits? == 2 { StopBits::Two } else { StopBits::One },
     };
     Some(BusSpec { name: name?, kind: kind?, settings })
+}
+
+/// The same, unless another line begins there.
+fn port_of_its_own(
+    at: &mut Text<'_>,
+    section: &Section<'_, '_>,
+    seen: &mut Seen,
+    port: String,
+    named: String,
+) -> Option<String> {
+    let row = section.value_row;
+    let Some(first) = seen.ports.get(&port) else {
+        seen.ports.insert(port, row);
+        return Some(named);
+    };
+    let problem = Problem::Said(
+        format!(
+            "第 {first} 行的总线已用此端口；一个端口只能是一条总线，请并为一条，设备写同一个 bus"
+        ),
+        format!(
+            "the line of row {first} has this port; a port is one line: make them one and name it \
+             in `bus` of all its devices"
+        ),
+    );
+    at.fault(row, "bus", Some(port), problem);
+    None
 }
 
 /// The line that a device names; a fault where there is none of that name.

@@ -37,7 +37,7 @@ use crate::register::{Encoding, Function, WordOrder};
 /// How a device is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// Modbus TCP, one connection a device.
+    /// Modbus TCP; devices at one address share a connection.
     ModbusTcp {
         /// Name or address.
         host: String,
@@ -249,6 +249,22 @@ impl Site {
     pub fn devices_on(&self, bus: usize) -> Vec<usize> {
         let on = |(_, device): &(usize, &Device)| device.link == Link::Rtu { bus };
         self.devices.iter().enumerate().filter(on).map(|(index, _)| index).collect()
+    }
+
+    /// The devices over Modbus TCP, those at one address together: units behind one converter
+    /// share its connection.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Vec<usize>> {
+        let mut found: Vec<(String, u16, Vec<usize>)> = Vec::new();
+        for (index, device) in self.devices.iter().enumerate() {
+            let Link::ModbusTcp { host, port } = &device.link else { continue };
+            let host = host.to_ascii_lowercase();
+            match found.iter_mut().find(|(at, on, _)| *at == host && on == port) {
+                Some((_, _, devices)) => devices.push(index),
+                None => found.push((host, *port, vec![index])),
+            }
+        }
+        found.into_iter().map(|(_, _, devices)| devices).collect()
     }
 
     /// The mappings of one device, in the order of the catalogue.

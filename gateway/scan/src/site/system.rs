@@ -69,15 +69,15 @@ pub(super) fn parse(file: &str, text: &str, faults: &mut Vec<SiteFault>) -> Syst
     }
     let known: BTreeSet<_> = system.installations.iter().map(|found| found.name.clone()).collect();
     system.faulty.extend(seen.into_keys().filter(|name| !known.contains(name)));
-    let mut seen = BTreeMap::new();
+    let mut lines = bus::Seen::default();
     if root.contains_key("bus") {
         for (span, table) in tables(&mut at, root, "bus") {
-            system.buses.extend(bus::bus(&mut at, &span, table, &mut seen));
+            system.buses.extend(bus::bus(&mut at, &span, table, &mut lines));
         }
     }
     let mut seen = BTreeMap::new();
     for (span, table) in tables(&mut at, root, "device") {
-        if let Some(found) = device(&mut at, &span, table, &system.buses, &mut seen) {
+        if let Some(found) = device(&mut at, &span, table, (&system.buses, &lines), &mut seen) {
             system.devices.push(found);
         }
     }
@@ -162,14 +162,14 @@ fn device(
     at: &mut Text<'_>,
     span: &Range<usize>,
     table: &DeTable<'_>,
-    buses: &[BusSpec],
+    lines: (&[BusSpec], &bus::Seen),
     seen: &mut BTreeMap<String, usize>,
 ) -> Option<Found> {
     let row = at.row(span);
     let mut section = Section::new("device", row, table);
     let name = section.text(at, "name");
     let name = unique(at, "device.name", section.value_row, name, seen);
-    let link = link(at, &mut section, buses);
+    let link = link(at, &mut section, lines);
     let on_line = matches!(link, Some(Link::Rtu { .. }));
     // On a line 0 speaks to everybody and 248 to 255 are reserved.
     let units = if on_line { (1, 247) } else { (0, 255) };
@@ -205,7 +205,11 @@ fn device(
     Some(Found { device, row, profile, profile_base })
 }
 
-fn link(at: &mut Text<'_>, section: &mut Section<'_, '_>, buses: &[BusSpec]) -> Option<Link> {
+fn link(
+    at: &mut Text<'_>,
+    section: &mut Section<'_, '_>,
+    (buses, lines): (&[BusSpec], &bus::Seen),
+) -> Option<Link> {
     match section.word(at, "kind", None, &["modbus-tcp", "modbus-rtu"]) {
         Some("modbus-rtu") => {
             let name = section.text(at, "bus")?;
@@ -215,7 +219,20 @@ fn link(at: &mut Text<'_>, section: &mut Section<'_, '_>, buses: &[BusSpec]) -> 
         Some(_) => {
             let host = section.text(at, "host");
             let port = section.whole(at, "port", (1, 65_535), Some(502));
-            Some(Link::ModbusTcp { host: host?, port: u16::try_from(port?).ok()? })
+            let (host, port) = (host?, u16::try_from(port?).ok()?);
+            if let Some(line) = lines.at_address(&host, port) {
+                let problem = Problem::Said(
+                    format!(
+                        "第 {line} 行的总线已用此地址（RTU 报文）；请改地址，或写 kind = \"modbus-rtu\" 和 bus"
+                    ),
+                    format!(
+                        "the line of row {line} begins there and speaks RTU; mend the address, or \
+                         write kind = \"modbus-rtu\" and bus"
+                    ),
+                );
+                return section.refuse(at, "host", Some(format!("{host}:{port}")), problem);
+            }
+            Some(Link::ModbusTcp { host, port })
         }
         None => {
             section.allow(&["host", "port", "bus"]);

@@ -490,6 +490,60 @@ host = "h"
 }
 
 #[test]
+fn a_port_is_one_line_and_an_address_speaks_one_protocol() {
+    let head = "[site]\nenterprise=\"a\"\ngateway=\"G\"\npoints=\"points.csv\"\nlimits=\"l\"\n\
+                [[installation]]\nname=\"a\"\nkind=\"k\"\n";
+    let rest = r#"[[bus]]
+name = "A"
+kind = "modbus-rtu"
+path = "/dev/ttyS1"
+baud = 9600
+parity = "even"
+[[bus]]
+name = "B"
+kind = "modbus-rtu"
+path = "/dev/ttyS1"
+baud = 9600
+parity = "even"
+[[bus]]
+name = "C"
+kind = "modbus-rtu-tcp"
+host = "Converter"
+port = 4001
+[[bus]]
+name = "D"
+kind = "modbus-rtu-tcp"
+host = "converter"
+port = 4001
+[[bus]]
+name = "E"
+kind = "modbus-rtu-tcp"
+host = "converter"
+port = 4002
+[[device]]
+name = "one"
+kind = "modbus-tcp"
+host = "converter"
+port = 4001
+[[device]]
+name = "two"
+kind = "modbus-tcp"
+host = "converter"
+port = 502
+"#;
+    let faults = load(&format!("{head}{rest}"), &[]).unwrap_err();
+    let told = |wanted: &str| faults.iter().filter(|fault| fault.contains(wanted)).count();
+    assert_eq!(
+        told("site.toml:18 [bus] \"/dev/ttyS1\"：第 12 行的总线已用此端口"),
+        1,
+        "{faults:#?}"
+    );
+    assert_eq!(told("[bus] \"converter:4001\""), 1, "{faults:#?}");
+    assert_eq!(told("[device.host] \"converter:4001\""), 1, "{faults:#?}");
+    assert_eq!(faults.iter().filter(|fault| fault.starts_with("site.toml")).count(), 3);
+}
+
+#[test]
 fn a_faulty_device_is_one_fault_and_not_one_for_each_of_its_points() {
     let sheet = format!("{HEAD}{GOOD}\n");
     let broken = SITE.replace("kind = \"modbus-tcp\"", "kind = \"modbus-udp\"");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::bus::Memories;
 use crate::bus::Scanned;
-use crate::bus::shared::{Member, SharedBus};
+use crate::bus::shared::{Member, Shared, SharedBus};
 use crate::bus::wire::Wire;
 use fengsui_scan::{Function, Payload, ReadRequest, RtuFault, Site, crc16};
 use fengsui_telemetry::{Fault, Reading};
@@ -177,7 +177,7 @@ fn bus(baud: u32) -> SharedBus {
         mappings: site.mappings_of(index).into(),
     };
     SharedBus {
-        spec: site.buses[0].clone(),
+        on: Shared::Bus(site.buses[0].clone()),
         members: (0..UNITS.len()).map(member).collect(),
         first: watch::channel(Arc::default()).1,
         clock: Clock::start(),

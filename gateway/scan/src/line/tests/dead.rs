@@ -84,3 +84,40 @@ fn a_slow_device_that_comes_back_is_found_by_a_probe_with_its_whole_timeout() {
     let full = found_after(&patient_site(115_200, 50, 20, 1_000));
     assert!(full <= 300, "on a full line: {full} s");
 }
+
+/// The power of a whole line fails for ten minutes: no probe delays anybody meanwhile, and the
+/// first answer wakes all the others.
+#[test]
+fn a_line_that_comes_back_whole_is_read_whole_as_soon_as_one_device_answers() {
+    let site = patient_site(9_600, 4, 2_000, 1_000);
+    let timing = Timing::new(&site.buses[0].settings);
+    let scanner =
+        |index: usize| Scanner::new(site.devices[index].clone(), site.mappings_of(index), 0);
+    let mut line = Line::new(timing, (0..SLAVES).map(scanner).collect(), 0);
+    let (mut now_us, mut read) = (0, [None; SLAVES]);
+    let off = 60_000_000..660_000_000;
+    while read.iter().any(Option::is_none) {
+        assert!(now_us < off.end + 600_000_000, "{read:?}");
+        let (device, request, patience_us) = match line.next(now_us / 1_000) {
+            Turn::Sleep(until) => {
+                now_us = now_us.max(until * 1_000);
+                continue;
+            }
+            Turn::Ask { device, request, patience_us, .. } => (device, request, patience_us),
+        };
+        let answers = !off.contains(&now_us);
+        let took_us = if answers { TURNAROUND_US } else { 2 * patience_us };
+        let busy_us = timing.exchange_us(request) + took_us;
+        now_us += busy_us;
+        if now_us >= off.end && answers {
+            read[device].get_or_insert((now_us - off.end) / 1_000);
+        }
+        let words = Payload::Words(vec![1; request.count.into()]);
+        let outcome = if answers { Outcome::Data(words) } else { Outcome::Timeout };
+        let turnaround_us = answers.then_some(TURNAROUND_US);
+        let heard = Heard { outcome, fault: None, turnaround_us, busy_us, orphans: 0 };
+        line.answer(heard, now_us / 1_000);
+    }
+    let (first, last) = (read.iter().flatten().min(), read.iter().flatten().max());
+    assert!(last.unwrap() - first.unwrap() < 5_000 && *first.unwrap() < 30_000, "{read:?}");
+}
