@@ -69,6 +69,8 @@ pub(crate) struct LoopState {
     pub(crate) devices: Vec<DeviceHealth>,
     /// What each of them is behind with.
     pub(crate) arrears: Vec<Arrears>,
+    /// How far ahead their own clocks are, ms, where they are too wrong to be believed.
+    pub(crate) clocks_off_ms: Vec<Option<i64>>,
     /// Outputs and buttons.
     pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
@@ -149,6 +151,7 @@ impl AlarmLoop {
             state: LoopState {
                 devices: devices.iter().map(health).collect(),
                 arrears: vec![Arrears::default(); devices.len()],
+                clocks_off_ms: vec![None; devices.len()],
                 limits: revision,
                 ..LoopState::default()
             },
@@ -338,7 +341,10 @@ impl AlarmLoop {
     }
 
     fn scanned(&mut self, scanned: Scanned) {
-        let Scanned { device, te, readings, answered, fault, arrears } = scanned;
+        let Scanned { device, te, readings, answered, fault, arrears, clock_off_ms } = scanned;
+        if let Some(known) = self.state.clocks_off_ms.get_mut(device) {
+            *known = clock_off_ms;
+        }
         if let Some(known) = self.state.arrears.get_mut(device) {
             *known = arrears;
         }

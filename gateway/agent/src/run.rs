@@ -520,3 +520,6 @@ async fn close(spool: SpoolHandle, thread: std::thread::JoinHandle<()>) {
         Err(_) => error!("spool did not end in time"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@
 mod plant;
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use fengsui_gateway::{Config, check, run};
 use fengsui_telemetry::wire::decode_record;
-use fengsui_telemetry::{Body, Fault, GapCause, Reading, Record};
+use fengsui_telemetry::{Body, Doubt, Fault, GapCause, Reading, Record};
 use plant::{Device, site, until};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -232,6 +233,33 @@ async fn the_devices_own_time_stamps_the_record_and_is_recorded_once() {
         .map(|r| r.te.0)
         .collect();
     assert_eq!(times, [1_700_000_000_000, 1_700_000_060_000]);
+}
+
+/// Set to local time in China as if it were UTC.
+#[tokio::test]
+async fn a_device_that_is_hours_ahead_writes_nothing_into_the_future() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 50.0);
+    let unix_s = || UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let began_ms = i64::try_from(unix_s()).unwrap() * 1_000;
+    let ahead = || u32::try_from(unix_s() + 8 * 3_600).unwrap();
+    plc.set_u32(20, ahead());
+    let folder = TempDir::new().unwrap();
+    let mut config = site(folder.path(), plc.port, gas.port);
+    config.site.devices[0].time_register = Some(20);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("scans", || plc.asked() > 5).await;
+    plc.set_u32(20, ahead() + 60);
+    let before = plc.asked();
+    until("more scans", || plc.asked() > before + 3).await;
+    running.stop().await;
+    let records = spool(&data);
+    let doubted = Reading::Uncertain(50.0, Doubt::EstimatedTime);
+    assert_eq!(readings(&records, 0), [doubted, doubted]);
+    let ended_ms = i64::try_from(unix_s() + 1).unwrap() * 1_000;
+    assert!(records.iter().all(|r| (began_ms..=ended_ms).contains(&r.te.0)), "{records:?}");
+    assert!(readings(&records, 1).iter().all(|r| matches!(r, Reading::Good(_))));
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub use rtu::{
     crc16, progress, reply_bytes, request_frame,
 };
 pub use schedule::{
-    Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step,
+    Answer, Arrears, Class, Dated, Health, Offer, Outcome, Remembered, Scanner, SourceClock, Stamp,
+    Step,
 };
 pub use shutoff::{
     Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,

@@ -5,10 +5,13 @@
 //!   it is believed: bytes behind it make it wrong.
 //! - After a fault the line is in quarantine: it is read and thrown away until it is silent for
 //!   3.5 characters and 50 ms, and until the owed answer has come or can hardly come any more. If
-//!   it comes all the same, [`super::memory`] has made its length another than the awaited one.
+//!   it comes all the same, [`super::memory`] has made its length another than the awaited one: a
+//!   slow slave's whole late answer is taken off, and its next one awaited.
 //! - A line that does not become quiet within the question's patience is not asked: the question
 //!   ends as [`RtuFault::Noise`], and the quarantine is there for the next one.
 //! - Silence inside a frame ends it only after 50 ms: drivers hand bytes over in pieces.
+
+mod late;
 
 use std::collections::BTreeMap;
 
@@ -379,8 +382,8 @@ impl Master {
                 self.phase = Phase::Settling { flight, reply };
             }
             Progress::Wrong(fault) => {
-                let flight = flight.clone();
-                self.fail(&flight, Some(fault), now);
+                let (flight, bytes) = (flight.clone(), bytes.to_vec());
+                self.wrong(&flight, &bytes, fault, now);
             }
         }
     }
