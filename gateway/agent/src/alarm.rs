@@ -10,6 +10,7 @@
 mod course;
 mod keep;
 mod limits;
+mod report;
 mod show;
 mod told;
 mod valves;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Told, Verb,
 };
-use fengsui_scan::Arrears;
+use fengsui_scan::{Arrears, Reporter};
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
@@ -31,6 +32,7 @@ use tracing::{error, info, warn};
 
 use course::Course;
 use keep::Undated;
+pub(crate) use report::{every_sample, hears_of_limits, reporter_of};
 pub(crate) use valves::{Valves, parted};
 
 use crate::bus::Scanned;
@@ -113,6 +115,8 @@ pub(crate) struct AlarmLoop {
     undated: Undated,
     valves: Valves,
     live: Live,
+    /// Which readings go into the spool.
+    reporter: Reporter,
     /// What the engine was told of the clock last.
     clock_good: Option<bool>,
     snapshot_at: u64,
@@ -160,6 +164,7 @@ impl AlarmLoop {
             undated: Undated::default(),
             valves: Valves::default(),
             live: Live::default(),
+            reporter: Reporter::default(),
             clock_good: None,
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
             actions: Vec::new(),
@@ -369,8 +374,9 @@ impl AlarmLoop {
         if !readings.is_empty() {
             let clock = self.clock.quality();
             self.live.offer(self.course.wall(te), &readings, clock);
-            let scan = Scan { readings, clock };
-            self.act(vec![Record { te, body: Body::Scan(scan) }]);
+            let readings = self.reported(te, readings);
+            let kept = (!readings.is_empty()).then_some(Scan { readings, clock });
+            self.act(kept.map(|scan| Record { te, body: Body::Scan(scan) }).into_iter().collect());
         }
     }
 

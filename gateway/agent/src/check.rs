@@ -1,6 +1,7 @@
 //! Checks a gateway's files and says what they would do.
 
 mod budget;
+mod exceptions;
 mod hints;
 mod text;
 
@@ -10,6 +11,7 @@ use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
 use toml::de::DeTable;
 
+use crate::alarm::hears_of_limits;
 use crate::config::{Config, ConfigFault, SiteFiles};
 use crate::reach::{self, Reach};
 use crate::spreadsheet;
@@ -23,6 +25,8 @@ pub struct Report {
     pub points: usize,
     /// Alarms of the site.
     pub alarms: usize,
+    /// Points that are reported by exception; for some of them the rule may rest, see the hints.
+    pub by_exception: usize,
     /// Its devices.
     pub devices: Vec<DeviceReport>,
     /// Lines that devices share.
@@ -110,6 +114,7 @@ pub fn check(path: &Path) -> Report {
         file: path.display().to_string(),
         points: 0,
         alarms: 0,
+        by_exception: 0,
         devices: Vec::new(),
         buses: Vec::new(),
         reaches: Vec::new(),
@@ -118,14 +123,19 @@ pub fn check(path: &Path) -> Report {
     };
     let files = if is_site(path) {
         SiteFiles::load(path, &mut spreadsheet::bytes)
-            .map(|files| (files.plan(), files.site, files.limits, files.alarmed))
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, true))
     } else {
-        Config::load(path).map(|config| (config.plan(), config.site, config.limits, config.alarmed))
+        Config::load(path).map(|config| {
+            let hears = hears_of_limits(&config);
+            (config.plan(), config.site, config.limits, config.alarmed, hears)
+        })
     };
     match files {
-        Ok((plan, site, limits, alarmed)) => {
-            let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
-            report.hints = hints.map(|hint| fault_report(&hint)).collect();
+        Ok((plan, site, limits, alarmed, hears)) => {
+            let (by_exception, resting) = exceptions::of(&site, &plan, hears);
+            report.by_exception = by_exception;
+            let hints = hints::hints(&site, &limits).into_iter().chain(resting);
+            report.hints = hints.map(ConfigFault::Site).map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
             report.reaches = reach::reaches("", &site, &plan, &alarmed).0;

@@ -1,6 +1,7 @@
 //! The loop with a spool that does not keep up.
 
 mod clock;
+mod report;
 mod valves;
 
 use super::*;
@@ -30,6 +31,7 @@ fn bench_with(jobs_max: usize, limits: &str) -> Bench {
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: "level".into(),
     };
     let catalogue = Catalogue {
