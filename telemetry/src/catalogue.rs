@@ -144,6 +144,8 @@ pub struct Point {
     pub equipment: String,
     /// Scan period, ms.
     pub period_ms: u32,
+    /// Longest silence of a point that is reported by exception, ms; 0: every sample is sent.
+    pub silence_ms: u32,
     /// `level`, `gas_combustible`, `gas_toxic`, `pressure`, `temperature`, `piezometer`, `rain`…
     pub signal: String,
 }
@@ -269,6 +271,7 @@ mod tests {
             installation,
             equipment: String::new(),
             period_ms: 1000,
+            silence_ms: 0,
             signal: "level".into(),
         };
         let catalogue = Catalogue {

@@ -161,6 +161,7 @@ fn catalogue() -> Catalogue {
         installation,
         equipment: tag.split('.').next().unwrap().into(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: signal.into(),
     };
     let installation = |name: &str, hazard_class, kind: &str| Installation {
@@ -293,6 +294,16 @@ fn a_catalogue_is_its_bytes_and_its_revision_their_hash() {
     let said = revision_of(&bytes_of(CATALOGUE)).to_string();
     assert!(WIRE_MD.contains(&format!("`{said}`")), "docs/wire.md does not say {said}");
     assert_eq!(head().catalogue, revision_of(&bytes_of(CATALOGUE)));
+}
+
+#[test]
+fn the_silence_of_a_point_comes_back_and_is_part_of_the_revision() {
+    let mut quiet = catalogue();
+    quiet.points[1].silence_ms = 300_000;
+    let bytes = catalogue_bytes(&quiet);
+    assert_eq!(decode_catalogue(&bytes).unwrap(), quiet);
+    // Field 10, a varint of three bytes, and nothing of the points that send every sample.
+    assert_eq!(bytes.len(), catalogue_bytes(&catalogue()).len() + 4);
 }
 
 #[test]

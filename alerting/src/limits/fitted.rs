@@ -274,6 +274,7 @@ pub(crate) fn placeholder<'a>(tags: impl IntoIterator<Item = &'a str>) -> Catalo
             installation: 0,
             equipment: String::new(),
             period_ms: 1_000,
+            silence_ms: 0,
             signal: String::new(),
         })
     };

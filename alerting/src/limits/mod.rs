@@ -23,6 +23,8 @@ pub use fault::{LimitFault, LimitTrouble};
 pub(crate) use fitted::placeholder;
 pub use fitted::{Fitted, Misfit};
 
+use std::collections::BTreeSet;
+
 use crate::model::Priority;
 
 /// A gateway not heard for this long is offline, where the file does not say otherwise: three
@@ -302,6 +304,8 @@ pub struct LimitSet {
     pub(crate) in_place_of: Option<Box<fitted::Words>>,
     /// Places of rows with a tag, by tag, in the order of the file: 30,000 points are looked up.
     by_tag: Vec<usize>,
+    /// Tags that limits of other points look at, sorted.
+    looked_at: Box<[String]>,
 }
 
 impl LimitSet {
@@ -310,7 +314,16 @@ impl LimitSet {
         let mut by_tag: Vec<usize> =
             (0..rows.len()).filter(|place| !tag(place).is_empty()).collect();
         by_tag.sort_by_key(tag);
-        Self { file: file.to_owned(), rows, unread: Vec::new(), in_place_of: None, by_tag }
+        let looked_at = rows.iter().flat_map(|row| row.limit.detail.tags());
+        let looked_at: BTreeSet<&str> = looked_at.collect();
+        let looked_at = looked_at.into_iter().map(str::to_owned).collect();
+        let (file, unread) = (file.to_owned(), Vec::new());
+        Self { file, rows, unread, in_place_of: None, by_tag, looked_at }
+    }
+
+    /// True for a tag that a limit of another point looks at.
+    pub(crate) fn looks_at(&self, tag: &str) -> bool {
+        self.looked_at.binary_search_by(|known| known.as_str().cmp(tag)).is_ok()
     }
 
     /// These limits judge in place of those in force, of which no row can be read: what is wrong

@@ -100,7 +100,11 @@ impl LimitSet {
     #[must_use]
     pub fn of_point(&self, point: &Point) -> Vec<PointLimit> {
         let mut limits: Vec<PointLimit> = self.of_tag(point.tag.as_str()).cloned().collect();
+        let unjudged = limits.is_empty() && !self.looks_at(point.tag.as_str());
         with_stale(&mut limits, point);
+        if unjudged {
+            limits.iter_mut().for_each(|limit| be_patient(limit, point));
+        }
         limits
     }
 
@@ -244,6 +248,12 @@ pub(crate) fn with_stale(limits: &mut Vec<PointLimit>, point: &Point) {
         let delays = limits.iter().map(|l| l.on_delay_ms.max(l.off_delay_ms)).max().unwrap_or(0);
         limits.push(silence(LimitKind::Stale, default_stale_ms(point).max(delays)));
     }
+}
+
+/// A point that nothing judges and that is reported by exception may be quiet for that long. One
+/// that something judges reports every sample, and is waited for like any other.
+fn be_patient(stale: &mut PointLimit, point: &Point) {
+    stale.limit += f64::from(point.silence_ms) / 1000.0;
 }
 
 /// Three scan periods, at least 5 s; at most 25 s for a point scanned every 5 s or faster (Q25).

@@ -21,6 +21,7 @@ pub(super) fn point(tag: &str, period_ms: u32) -> Point {
         installation: 0,
         equipment: "TK-101".into(),
         period_ms,
+        silence_ms: 0,
         signal: "level".into(),
     }
 }
@@ -242,6 +243,24 @@ fn the_screen_sees_the_limits_that_hold() {
     for kind in LimitKind::ALL {
         assert_eq!(LimitKind::from_key(kind.key()), Some(kind));
     }
+}
+
+#[test]
+fn a_point_that_is_reported_by_exception_is_waited_for_unless_something_judges_it() {
+    let quiet = |tag: &str| Point { silence_ms: 300_000, ..point(tag, 1_000) };
+    let stale = |set: &LimitSet, point: &Point| {
+        let limits = set.of_point(point);
+        limits.iter().find(|limit| limit.kind == LimitKind::Stale).unwrap().limit
+    };
+    let set = load("A,H,85,1,5,0,P2,,,\nB,STALE,30,,,,,,,\n");
+    let usual = stale(&set, &point("C", 1_000));
+    assert!((stale(&set, &quiet("A")) - usual).abs() < 1e-9, "it reports every sample");
+    assert!((stale(&set, &quiet("B")) - 30.0).abs() < 1e-9, "as the file says");
+    assert!((stale(&set, &quiet("C")) - usual - 300.0).abs() < 1e-9);
+    let head = format!("{},detail\n", HEAD.lines().nth(1).unwrap());
+    let row = "A,DEVIATION,3,1,10,0,P3,,,,of=C\n";
+    let set = LimitSet::parse("limits.csv", &format!("h\n{head}{row}")).unwrap();
+    assert!((stale(&set, &quiet("C")) - usual).abs() < 1e-9, "A is judged by it");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn point(tag: &str, signal: &str, unit: &str, high: f64) -> Point {
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: signal.to_owned(),
     }
 }

@@ -10,6 +10,7 @@
 mod course;
 mod keep;
 mod limits;
+mod report;
 mod show;
 mod told;
 mod valves;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use fengsui_alerting::{
     Action, AlarmId, Command, Engine, Event, GatewayRef, Plan, PointRef, Row, Told, Verb,
 };
-use fengsui_scan::Arrears;
+use fengsui_scan::{Arrears, Reporter};
 use fengsui_telemetry::wire::DeviceHealth;
 use fengsui_telemetry::{
     Body, ClockQuality, Gap, Lane, LocalTransition, Reading, Record, Revision, Scan, TimeMs,
@@ -31,6 +32,7 @@ use tracing::{error, info, warn};
 
 use course::Course;
 use keep::Undated;
+pub(crate) use report::{every_sample, hears_of_limits, reporter_of};
 pub(crate) use valves::{Valves, parted};
 
 use crate::bus::Scanned;
@@ -69,6 +71,8 @@ pub(crate) struct LoopState {
     pub(crate) devices: Vec<DeviceHealth>,
     /// What each of them is behind with.
     pub(crate) arrears: Vec<Arrears>,
+    /// How far ahead their own clocks are, ms, where they are too wrong to be believed.
+    pub(crate) clocks_off_ms: Vec<Option<i64>>,
     /// Outputs and buttons.
     pub(crate) outputs: Vec<DeviceHealth>,
     /// The limits by which it judges.
@@ -111,6 +115,8 @@ pub(crate) struct AlarmLoop {
     undated: Undated,
     valves: Valves,
     live: Live,
+    /// Which readings go into the spool.
+    reporter: Reporter,
     /// What the engine was told of the clock last.
     clock_good: Option<bool>,
     snapshot_at: u64,
@@ -149,6 +155,7 @@ impl AlarmLoop {
             state: LoopState {
                 devices: devices.iter().map(health).collect(),
                 arrears: vec![Arrears::default(); devices.len()],
+                clocks_off_ms: vec![None; devices.len()],
                 limits: revision,
                 ..LoopState::default()
             },
@@ -157,6 +164,7 @@ impl AlarmLoop {
             undated: Undated::default(),
             valves: Valves::default(),
             live: Live::default(),
+            reporter: Reporter::default(),
             clock_good: None,
             snapshot_at: clock.mono_ms() + SNAPSHOT_MS,
             actions: Vec::new(),
@@ -338,7 +346,10 @@ impl AlarmLoop {
     }
 
     fn scanned(&mut self, scanned: Scanned) {
-        let Scanned { device, te, readings, answered, fault, arrears } = scanned;
+        let Scanned { device, te, readings, answered, fault, arrears, clock_off_ms } = scanned;
+        if let Some(known) = self.state.clocks_off_ms.get_mut(device) {
+            *known = clock_off_ms;
+        }
         if let Some(known) = self.state.arrears.get_mut(device) {
             *known = arrears;
         }
@@ -363,8 +374,9 @@ impl AlarmLoop {
         if !readings.is_empty() {
             let clock = self.clock.quality();
             self.live.offer(self.course.wall(te), &readings, clock);
-            let scan = Scan { readings, clock };
-            self.act(vec![Record { te, body: Body::Scan(scan) }]);
+            let readings = self.reported(te, readings);
+            let kept = (!readings.is_empty()).then_some(Scan { readings, clock });
+            self.act(kept.map(|scan| Record { te, body: Body::Scan(scan) }).into_iter().collect());
         }
     }
 

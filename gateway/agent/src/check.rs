@@ -1,6 +1,7 @@
 //! Checks a gateway's files and says what they would do.
 
 mod budget;
+mod exceptions;
 mod hints;
 mod text;
 
@@ -10,6 +11,7 @@ use fengsui_scan::{BusKind, BusSpec, Direction, Scanner, Site, Timing};
 use serde::Serialize;
 use toml::de::DeTable;
 
+use crate::alarm::hears_of_limits;
 use crate::config::{Config, ConfigFault, SiteFiles};
 use crate::outputs::config::OutputPlan;
 use crate::reach::{self, Reach};
@@ -24,6 +26,8 @@ pub struct Report {
     pub points: usize,
     /// Alarms of the site.
     pub alarms: usize,
+    /// Points that are reported by exception; for some of them the rule may rest, see the hints.
+    pub by_exception: usize,
     /// Its devices.
     pub devices: Vec<DeviceReport>,
     /// Lines that devices share.
@@ -111,6 +115,7 @@ pub fn check(path: &Path) -> Report {
         file: path.display().to_string(),
         points: 0,
         alarms: 0,
+        by_exception: 0,
         devices: Vec::new(),
         buses: Vec::new(),
         reaches: Vec::new(),
@@ -120,16 +125,20 @@ pub fn check(path: &Path) -> Report {
     let files = if is_site(path) {
         let outputs = OutputPlan::default();
         SiteFiles::load(path, &mut spreadsheet::bytes, &outputs)
-            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, outputs))
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, (true, outputs)))
     } else {
         Config::load(path).map(|config| {
-            (config.plan(), config.site, config.limits, config.alarmed, config.outputs)
+            let hears = hears_of_limits(&config);
+            let rest = (hears, config.outputs.clone());
+            (config.plan(), config.site, config.limits, config.alarmed, rest)
         })
     };
     match files {
-        Ok((plan, site, limits, alarmed, outputs)) => {
-            let hints = hints::hints(&site, &limits).into_iter().map(ConfigFault::Site);
-            report.hints = hints.map(|hint| fault_report(&hint)).collect();
+        Ok((plan, site, limits, alarmed, (hears, outputs))) => {
+            let (by_exception, resting) = exceptions::of(&site, &plan, hears);
+            report.by_exception = by_exception;
+            let hints = hints::hints(&site, &limits).into_iter().chain(resting);
+            report.hints = hints.map(ConfigFault::Site).map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
             report.reaches =

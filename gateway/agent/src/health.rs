@@ -55,8 +55,10 @@ struct Health {
     loop_turns: u64,
     centre_silent: bool,
     clock: &'static str,
+    /// Alarms that nobody has acknowledged.
     sounding: usize,
-    standing: usize,
+    /// Alarms to be seen, as in `siren.json`: present, or gone and not acknowledged.
+    lit: usize,
     spool_bytes: u64,
     spool_quota: u64,
     spool_waiting: u64,
@@ -82,6 +84,9 @@ struct Part {
     /// Of a device: points whose scan is overdue by more than three of its periods.
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue_points: Option<u32>,
+    /// Of a device: how far ahead its own clock is where it is too wrong to be believed, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_off_ms: Option<i64>,
 }
 
 /// Answers until the program ends.
@@ -182,6 +187,7 @@ impl Vitals {
                 fault: one.fault,
                 missed_scans: None,
                 overdue_points: None,
+                clock_off_ms: None,
             };
             all.into_iter().map(part).collect::<Vec<_>>()
         };
@@ -189,6 +195,9 @@ impl Vitals {
         for (part, arrears) in devices.iter_mut().zip(state.arrears) {
             part.missed_scans = Some(arrears.missed);
             part.overdue_points = Some(arrears.overdue);
+        }
+        for (part, off_ms) in devices.iter_mut().zip(state.clocks_off_ms) {
+            part.clock_off_ms = off_ms;
         }
         Health {
             ok: loop_turned_ms < STALLED_MS
@@ -200,7 +209,7 @@ impl Vitals {
             centre_silent: *self.alone.borrow(),
             clock: crate::clock::word(self.clock.quality()),
             sounding: alarms.alarms.len(),
-            standing: alarms.lit.len(),
+            lit: alarms.lit.len(),
             spool_bytes: spool.bytes,
             spool_quota: spool.quota,
             spool_waiting: spool.next.saturating_sub(spool.durable_next),
@@ -225,7 +234,7 @@ impl Health {
             ("loop_turned_ms", "gauge", "Since the alarm loop turned", self.loop_turned_ms),
             ("centre_silent", "gauge", "1 while the centre is silent", self.centre_silent.into()),
             ("alarms_sounding", "gauge", "Unacknowledged alarms", self.sounding as u64),
-            ("alarms_standing", "gauge", "Alarms to be seen", self.standing as u64),
+            ("alarms_lit", "gauge", "Alarms present, or gone unacknowledged", self.lit as u64),
             ("spool_bytes", "gauge", "Bytes on disk", self.spool_bytes),
             ("spool_quota_bytes", "gauge", "Bytes that it may have", self.spool_quota),
             (
@@ -297,6 +306,7 @@ fn series(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outputs::siren::Lit;
     use fengsui_telemetry::TimeMs;
     use fengsui_telemetry::wire::DeviceHealth;
 
@@ -318,13 +328,22 @@ mod tests {
             fault: "timeout".into(),
         };
         let arrears = vec![fengsui_scan::Arrears { missed: 7, overdue: 30 }];
-        let state = LoopState { devices: vec![device], arrears, ..LoopState::default() };
+        let clocks_off_ms = vec![Some(28_800_000)];
+        let devices = vec![device];
+        let state = LoopState { devices, arrears, clocks_off_ms, ..LoopState::default() };
         let (turns, seen) = watch::channel(state);
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
         let (complaint, siren_fault) = watch::channel(String::new());
+        let lit = |key: &str, sounding| Lit { key: key.to_owned(), priority: 1, sounding };
+        let alarms = SirenState {
+            sounding: true,
+            alarms: vec!["GW-01/A/H".to_owned()],
+            lit: vec![lit("GW-01/A/H", true), lit("GW-01/B/H", false)],
+            ..SirenState::default()
+        };
         let vitals = Vitals {
             turns: seen,
-            alarms: watch::channel(SirenState::default()).1,
+            alarms: watch::channel(alarms).1,
             spool: spool.state(),
             siren_fault,
             alone: watch::channel(false).1,
@@ -340,9 +359,12 @@ mod tests {
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 200") && said.contains(r#""ok":true"#), "{said}");
         assert!(
-            said.contains(r#""fault":"timeout","missed_scans":7,"overdue_points":30"#),
+            said.contains(
+                r#""fault":"timeout","missed_scans":7,"overdue_points":30,"clock_off_ms":28800000"#
+            ),
             "{said}"
         );
+        assert!(said.contains(r#""sounding":1,"lit":2"#), "{said}");
         complaint.send_replace("写不了  |  cannot be written".to_owned());
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 503") && said.contains("写不了  |  cannot"), "{said}");
@@ -350,6 +372,7 @@ mod tests {
         assert!(said.contains("fengsui_gateway_siren_state_failing 1\n"), "{said}");
         assert!(said.contains("fengsui_gateway_device_up{name=\"gas \\\"2\\\"\"} 0\n"), "{said}");
         assert!(said.contains("fengsui_gateway_loop_turns_total 1\n"), "{said}");
+        assert!(said.contains("fengsui_gateway_alarms_lit 2\n"), "{said}");
         let overdue = "fengsui_gateway_device_overdue_points{name=\"gas \\\"2\\\"\"} 30\n";
         assert!(said.contains(overdue), "{said}");
     }

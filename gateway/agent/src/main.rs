@@ -162,6 +162,12 @@ fn as_text(reports: &[Report]) -> String {
                 "{}：{} 个测点，{} 个报警，没有错误 | {} points, {} alarms, no fault\n",
                 report.file, report.points, report.alarms, report.points, report.alarms
             );
+            if report.by_exception > 0 {
+                let count = report.by_exception;
+                text += &format!(
+                    "  {count} 个测点按例外上报 | {count} points are reported by exception\n"
+                );
+            }
             for device in &report.devices {
                 let ms = device.answer_within_ms;
                 let within =

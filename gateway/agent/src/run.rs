@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted};
+use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted, reporter_of};
 use crate::bus::orders::Ways;
 use crate::bus::shared::{Member, Shared, SharedBus};
 use crate::bus::{Bus, First, Memories, SCANS_MAX};
@@ -412,7 +412,8 @@ fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let (siren, state, healths) = out;
     let out = Outputs { siren, state, healths, spool: spool.clone() };
     let mut alarm_loop = AlarmLoop::new(engine, Arc::clone(&numbers), &names, clock, out)
-        .watching(Valves::new(&site.valves).recalling(&tripped, &numbers));
+        .watching(Valves::new(&site.valves).recalling(&tripped, &numbers))
+        .reporting(reporter_of(config));
     for record in kept {
         alarm_loop.replay(record);
     }
@@ -553,3 +554,6 @@ async fn close(spool: SpoolHandle, thread: std::thread::JoinHandle<()>) {
         Err(_) => error!("spool did not end in time"),
     }
 }
+
+#[cfg(test)]
+mod tests;

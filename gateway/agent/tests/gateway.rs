@@ -5,10 +5,11 @@
 mod plant;
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use fengsui_gateway::{Config, check, run};
 use fengsui_telemetry::wire::decode_record;
-use fengsui_telemetry::{Body, Fault, GapCause, Reading, Record};
+use fengsui_telemetry::{Body, Doubt, Fault, GapCause, Reading, Record};
 use plant::{Device, site, until};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -232,6 +233,89 @@ async fn the_devices_own_time_stamps_the_record_and_is_recorded_once() {
         .map(|r| r.te.0)
         .collect();
     assert_eq!(times, [1_700_000_000_000, 1_700_000_060_000]);
+}
+
+/// Set to local time in China as if it were UTC.
+#[tokio::test]
+async fn a_device_that_is_hours_ahead_writes_nothing_into_the_future() {
+    let (plc, gas) = (Device::start().await, Device::start().await);
+    plc.set_f32(0, 50.0);
+    let unix_s = || UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let began_ms = i64::try_from(unix_s()).unwrap() * 1_000;
+    let ahead = || u32::try_from(unix_s() + 8 * 3_600).unwrap();
+    plc.set_u32(20, ahead());
+    let folder = TempDir::new().unwrap();
+    let mut config = site(folder.path(), plc.port, gas.port);
+    config.site.devices[0].time_register = Some(20);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("scans", || plc.asked() > 5).await;
+    plc.set_u32(20, ahead() + 60);
+    let before = plc.asked();
+    until("more scans", || plc.asked() > before + 3).await;
+    running.stop().await;
+    let records = spool(&data);
+    let doubted = Reading::Uncertain(50.0, Doubt::EstimatedTime);
+    assert_eq!(readings(&records, 0), [doubted, doubted]);
+    let ended_ms = i64::try_from(unix_s() + 1).unwrap() * 1_000;
+    assert!(records.iter().all(|r| (began_ms..=ended_ms).contains(&r.te.0)), "{records:?}");
+    assert!(readings(&records, 1).iter().all(|r| matches!(r, Reading::Good(_))));
+}
+
+/// The temperature stands in the block of the level: both are read at one time.
+#[tokio::test]
+async fn a_point_reported_by_exception_has_fewer_samples_each_with_its_own_time() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 61.2);
+    plc.set(2, 500);
+    let folder = TempDir::new().unwrap();
+    plant::write_site(folder.path(), plc.port, gas.port);
+    let sheet = folder.path().join("points.csv");
+    let points = std::fs::read_to_string(&sheet).unwrap();
+    let points = points.replace("period_ms\n", "period_ms,rules\n").replace(",40\n", ",40,\n")
+        + "TK-101.TT,温度,罐区,temperature,℃,0,1000,plc,holding,2,u16,1,40,report_within=5;report_s=60\n";
+    std::fs::write(&sheet, points).unwrap();
+    let config = Config::load(&folder.path().join("gateway.toml")).unwrap();
+    let data = config.data.clone();
+    let running = Running::start(config);
+    let scans = async |count: usize| {
+        let before = plc.asked();
+        until("scans", || plc.asked() > before + count).await;
+    };
+    scans(10).await;
+    plc.set(2, 504);
+    scans(10).await;
+    plc.set(2, 506);
+    scans(10).await;
+    // The siren tells that a scan with this level, and so with this temperature, was taken.
+    plc.set(2, 900);
+    plc.set_f32(0, 85.0);
+    until("siren", || siren(&data).0).await;
+    running.stop().await;
+    let records = spool(&data);
+    let (levels, temperatures) = (stamped(&records, 0), stamped(&records, 2));
+    assert!(levels.len() > 30, "every sample of a point with an alarm: {}", levels.len());
+    let values: Vec<f64> = temperatures.iter().map(|(_, value)| *value).collect();
+    assert_eq!(values, [500.0, 506.0, 900.0], "504 is within the deadband");
+    let of_levels: Vec<i64> = levels.iter().map(|(te, _)| *te).collect();
+    assert!(of_levels.is_sorted_by(|a, b| a < b), "each scan has a time of its own");
+    for (te, value) in &temperatures {
+        assert!(of_levels.contains(te), "{value} was read with the level, at {te}");
+    }
+    for pair in temperatures.windows(2) {
+        let between = of_levels.iter().filter(|te| pair[0].0 < **te && **te < pair[1].0).count();
+        assert!(between >= 9, "scans lie between what was kept, and keep their times: {between}");
+    }
+}
+
+fn stamped(records: &[Record], point: u32) -> Vec<(i64, f64)> {
+    let of = |record: &Record| {
+        let Body::Scan(scan) = &record.body else { return None };
+        let own = scan.readings.iter().find(|(index, _)| *index == point)?;
+        Some((record.te.0, own.1.value()?))
+    };
+    records.iter().filter_map(of).collect()
 }
 
 #[test]

@@ -113,6 +113,8 @@ pub(crate) fn judge(mapping: &Mapping, raw: Raw, divisor: f64) -> Reading {
         return in_range(mapping, value, RANGE_MARGIN);
     };
     let margin = rules.margin.unwrap_or(RANGE_MARGIN);
+    // A saturated current is beyond its range by nature, up to where it counts as failed.
+    let mut natural = margin;
     let mut doubt = None;
     let mut value = value;
     if let Some(current) = rules.current_loop {
@@ -121,6 +123,8 @@ pub(crate) fn judge(mapping: &Mapping, raw: Raw, divisor: f64) -> Reading {
         }
         if value < current.low || value > current.high {
             doubt = Some(Doubt::Saturated);
+            let beyond = (current.fail_high - 20.0).max(4.0 - current.fail_low) / 16.0;
+            natural = natural.max(beyond);
         }
         let (low, high) = current.range.unwrap_or((mapping.low, mapping.high));
         // A straight line in decimals: 12.345 mA of 0 to 100 is 52.15625.
@@ -139,8 +143,10 @@ pub(crate) fn judge(mapping: &Mapping, raw: Raw, divisor: f64) -> Reading {
     }
     match (value.is_finite(), doubt) {
         (false, _) => Reading::Bad(Fault::NotANumber),
-        // Beyond its range by the nature of the signal, and said so.
-        (true, Some(doubt)) => Reading::Uncertain(value, doubt),
+        (true, Some(doubt)) => match in_range(mapping, value, natural) {
+            Reading::Good(value) | Reading::Uncertain(value, _) => Reading::Uncertain(value, doubt),
+            bad @ Reading::Bad(_) => bad,
+        },
         (true, None) => in_range(mapping, value, margin),
     }
 }

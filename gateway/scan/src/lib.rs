@@ -15,14 +15,15 @@ mod plan;
 mod point_set;
 mod profile;
 mod register;
+mod reporter;
 mod rtu;
 mod schedule;
 mod shutoff;
 mod site;
 
 pub use condition::{
-    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Rules,
-    Status, Table, TableFault, UnitCode, Verdict,
+    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Report,
+    Rules, Status, Table, TableFault, UnitCode, Verdict,
 };
 pub use decode::{Raw, Scaling, decode_bit, decode_words};
 pub use line::{
@@ -34,12 +35,14 @@ pub use plan::{Block, Item, plan, split};
 pub use point_set::PointSet;
 pub use profile::{BUILTIN, Profile, ProfilePoint};
 pub use register::{Encoding, Function, WordOrder};
+pub use reporter::Reporter;
 pub use rtu::{
     Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
     crc16, progress, reply_bytes, request_frame,
 };
 pub use schedule::{
-    Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Stamp, Step,
+    Answer, Arrears, Class, Dated, Health, Offer, Outcome, Remembered, Scanner, SourceClock, Stamp,
+    Step,
 };
 pub use shutoff::{
     Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,

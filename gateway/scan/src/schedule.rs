@@ -10,6 +10,7 @@
 //!   so that a device that was rebuilt is read whole again.
 
 mod arrears;
+mod dated;
 mod remembered;
 mod urgency;
 
@@ -23,6 +24,7 @@ use crate::plan::{Block, Item, Places, split, time_of};
 use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use arrears::Arrears;
+pub use dated::{Dated, SourceClock};
 pub use remembered::Remembered;
 use urgency::class_of;
 
@@ -102,24 +104,13 @@ pub enum Stamp {
     Source(TimeMs),
 }
 
-impl Stamp {
-    /// The source time of readings that arrived at `arrival`. The only place that decides it.
-    #[must_use]
-    pub fn te(self, arrival: TimeMs) -> TimeMs {
-        match self {
-            Self::Arrival => arrival,
-            Self::Source(te) => te,
-        }
-    }
-}
-
 /// What an outcome says about points. May hold none: a refused block about to be split, or a
 /// device time that has not moved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// (index of the point in the catalogue, what it said).
     pub readings: Vec<(u32, Reading)>,
-    /// When that was.
+    /// When that was; [`Answer::dated`] decides whether that is believed.
     pub stamp: Stamp,
 }
 
@@ -507,7 +498,7 @@ fn read_block(
     readings.collect()
 }
 
-/// A device whose clock was never set says 0.
+/// The time is none of the device's: its clock was never set and says 0, or is wrong.
 fn doubt_time(readings: &mut [(u32, Reading)]) {
     for (_, reading) in readings {
         *reading = match *reading {

@@ -418,9 +418,9 @@ impl Desk {
                 continue;
             }
             newest = newest.max(Some(sample.te));
-            let fresh_ms = (3 * i64::from(known.point.period_ms)).max(10_000);
+            let fresh = proof::is_fresh(&known.point, age_ms);
             // A value by which no limit is judged is seen by nobody.
-            if online && !known.misfit && !sample.reading.is_bad() && age_ms <= fresh_ms {
+            if online && !known.misfit && !sample.reading.is_bad() && fresh {
                 reporting += 1;
             }
         }

@@ -214,6 +214,7 @@ mod tests {
             installation: 0,
             equipment: String::new(),
             period_ms: 1_000,
+            silence_ms: 0,
             signal: "level".to_owned(),
         };
         let catalogue =

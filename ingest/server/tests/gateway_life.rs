@@ -84,6 +84,7 @@ fn catalogue() -> Catalogue {
         installation: 0,
         equipment: "TK-101".into(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: "level".into(),
     };
     let installation =

@@ -123,6 +123,7 @@ mod tests {
             installation: 0,
             equipment: (*equipment).to_owned(),
             period_ms: 1_000,
+            silence_ms: 0,
             signal: String::new(),
         };
         let points = equipment.iter().enumerate().map(point).collect();

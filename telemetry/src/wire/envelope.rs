@@ -202,6 +202,7 @@ fn point_to_wire(p: &Point) -> proto::Point {
         installation: p.installation,
         equipment: p.equipment.clone(),
         period_ms: p.period_ms,
+        silence_ms: p.silence_ms,
         signal: p.signal.clone(),
     }
 }
@@ -244,6 +245,7 @@ fn catalogue_from_wire(wire: proto::Catalogue) -> Result<Catalogue, WireFault> {
             installation: p.installation,
             equipment: p.equipment,
             period_ms: p.period_ms,
+            silence_ms: p.silence_ms,
             signal: p.signal,
         });
     }

@@ -186,6 +186,7 @@ fn catalogue(points: u32) -> Catalogue {
             installation: 0,
             equipment: format!("TK-{:03}", index / 5),
             period_ms: 1_000,
+            silence_ms: 0,
             signal: signal.word().to_owned(),
         }
     };

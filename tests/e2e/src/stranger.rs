@@ -218,6 +218,7 @@ impl Mimic {
                 installation: 0,
                 equipment: "仿真".to_owned(),
                 period_ms: 1_000,
+                silence_ms: 0,
                 signal: "gas_combustible".to_owned(),
             })
         };

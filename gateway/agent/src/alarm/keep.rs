@@ -177,7 +177,10 @@ impl AlarmLoop {
         }
         if self.out.spool.send(Job::Append { records, urgent: true }).is_ok() {
             self.waiting.clear();
-            self.dropped = None;
+            if self.dropped.take().is_some() {
+                // What was dropped may be what a point said last.
+                self.reporter.forget();
+            }
         }
     }
 }

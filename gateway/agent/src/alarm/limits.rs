@@ -23,6 +23,7 @@ impl AlarmLoop {
         };
         let sounding: Vec<String> = self.sounding.iter().map(|alarm| self.key(*alarm)).collect();
         self.engine = engine.keeping(HELD_SAMPLES);
+        self.rest_anew();
         self.revision = revision;
         self.state.limits = revision;
         let numbers: BTreeMap<&str, AlarmId> = (0..)

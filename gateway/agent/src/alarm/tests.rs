@@ -1,6 +1,7 @@
 //! The loop with a spool that does not keep up.
 
 mod clock;
+mod report;
 mod valves;
 
 use super::*;
@@ -30,6 +31,7 @@ fn bench_with(jobs_max: usize, limits: &str) -> Bench {
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: "level".into(),
     };
     let catalogue = Catalogue {
@@ -65,6 +67,7 @@ impl Bench {
             answered: Some(te),
             fault: None,
             arrears: Arrears::default(),
+            clock_off_ms: None,
         };
         self.alarm_loop.scanned(scanned);
     }
@@ -182,7 +185,15 @@ fn the_button_silences_and_a_bad_reading_does_not() {
     let readings = vec![(0, Reading::Bad(Fault::Timeout))];
     let fault = Some(Fault::Timeout);
     let arrears = Arrears::default();
-    bench.alarm_loop.scanned(Scanned { device: 0, te, readings, answered: None, fault, arrears });
+    bench.alarm_loop.scanned(Scanned {
+        device: 0,
+        te,
+        readings,
+        answered: None,
+        fault,
+        arrears,
+        clock_off_ms: None,
+    });
     assert_eq!(bench.sounding(), ["GW-01/A/H"]);
     assert_eq!(bench.alarm_loop.state.devices[0].fault, "timeout");
     bench.jobs();

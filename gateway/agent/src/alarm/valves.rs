@@ -4,7 +4,7 @@
 //!   saved behind the engine's own state, in one piece with it, and followed over the records that
 //!   are replayed. A state without it is one of a program before this one, and is taken as it is.
 
-use fengsui_scan::{Seen, Shutoff, ShutoffMemory, Signals, Valve};
+use fengsui_scan::{PointSet, Seen, Shutoff, ShutoffMemory, Signals, Valve};
 use fengsui_telemetry::{Reading, TimeMs};
 
 /// Readings of points: (index in the catalogue, what it said).
@@ -65,6 +65,12 @@ impl Valves {
             due: None,
         };
         Self(valves.iter().map(watched).collect())
+    }
+
+    /// The points whose readings they follow.
+    pub(super) fn looked_at(&self) -> PointSet {
+        let points = |one: &Watched| [one.valve.demand, one.valve.open, one.valve.closed];
+        self.0.iter().flat_map(points).collect()
     }
 
     /// The same, which know what was saved.

@@ -10,6 +10,7 @@ pub(crate) mod mbap;
 pub(crate) mod orders;
 mod serial;
 pub(crate) mod shared;
+pub(crate) mod source;
 mod tcp;
 pub(crate) mod wire;
 
@@ -28,6 +29,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use shared::Member;
+use source::Source;
 
 /// Scans on their way to the alarm loop: a second of a thousand scan groups. When full the reader
 /// waits, and scans later.
@@ -55,6 +57,8 @@ pub(crate) struct Scanned {
     pub(crate) fault: Option<Fault>,
     /// What it is behind with.
     pub(crate) arrears: Arrears,
+    /// How far ahead its own clock is where it is too wrong to be believed, ms.
+    pub(crate) clock_off_ms: Option<i64>,
 }
 
 /// Points that are read before others; other limits make them others while readers run.
@@ -126,6 +130,7 @@ impl Bus {
                 answered: None,
                 fault: Some(Fault::ReaderFailed),
                 arrears: Arrears::default(),
+                clock_off_ms: None,
             }]
         };
         let kept = Kept { name: &self.device.name, clock: self.clock, failed: &failed };
@@ -162,6 +167,7 @@ impl Bus {
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut health = scanner.health();
         let (mut last, mut behind) = (TimeMs::MIN, Behind::default());
+        let mut source = Source::default();
         loop {
             if *stop.borrow() {
                 return;
@@ -191,13 +197,15 @@ impl Bus {
             let fault = fault_of(health);
             let arrears = scanner.arrears(clock.mono_ms());
             behind.say(&self.device.name, arrears);
+            let dated = answer.dated(arrival, clock.quality());
             let scanned = Scanned {
                 device: self.index,
-                te: answer.stamp.te(arrival),
-                readings: answer.readings,
+                te: dated.te,
+                readings: dated.readings,
                 answered: fault.is_none().then_some(arrival),
                 fault,
                 arrears,
+                clock_off_ms: source.take(&self.device.name, dated.source),
             };
             if scans.send(scanned).await.is_err() {
                 return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fengsui_scan::{
     Arrears, BusKind, BusSpec, COMMAND_PATIENCE_US, Command, Device, Heard, Line, Mapping, Outcome,
-    Scanner, Tally, Timing, Turn,
+    Scanner, SourceClock, Tally, Timing, Turn,
 };
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::orders::{Orders, Said, Ways};
+use super::source::Source;
 use super::wire::{Exchange, Wire};
 use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
 use crate::clock::Clock;
@@ -100,6 +101,7 @@ impl SharedBus {
             answered: None,
             fault: Some(Fault::ReaderFailed),
             arrears: Arrears::default(),
+            clock_off_ms: None,
         }
     }
 
@@ -159,7 +161,8 @@ impl SharedBus {
         mut stop: watch::Receiver<bool>,
     ) {
         let (clock, name) = (self.clock, self.on.name());
-        let mut last = vec![(TimeMs::MIN, Behind::default()); self.members.len()];
+        let mut last =
+            vec![(TimeMs::MIN, Behind::default(), Source::default()); self.members.len()];
         let mut first = self.first.clone();
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
         let mut orders = Orders::new(self.ways.as_ref().map(|ways| ways.own(&name)));
@@ -192,7 +195,7 @@ impl SharedBus {
                     }
                 }
             };
-            let (Some(member), Some((last, behind))) =
+            let (Some(member), Some((last, behind, source))) =
                 (self.members.get(place), last.get_mut(place))
             else {
                 continue;
@@ -205,7 +208,9 @@ impl SharedBus {
             // Bytes of a device that was given up belong to its turn, not to the next device's.
             wire.settle(&mut stop).await;
             let busy_us = clock.line_us().saturating_sub(began);
-            let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
+            let (mut scanned, said) =
+                take(line, place, member, exchange, arrival, (busy_us, clock));
+            scanned.clock_off_ms = source.take(&member.device.name, said);
             behind.say(&member.device.name, scanned.arrears);
             if scans.send(scanned).await.is_err() {
                 return;
@@ -253,7 +258,7 @@ fn take(
     exchange: Exchange,
     arrival: TimeMs,
     (busy_us, clock): (u64, Clock),
-) -> Scanned {
+) -> (Scanned, SourceClock) {
     let before = line.health(place);
     if let Some(fault) = &exchange.fault {
         let rtt_us = exchange.rtt.as_micros();
@@ -274,14 +279,17 @@ fn take(
         say(&member.device.name, before, health);
     }
     let fault = health.and_then(fault_of);
-    Scanned {
+    let dated = answer.dated(arrival, clock.quality());
+    let scanned = Scanned {
         device: member.index,
-        te: answer.stamp.te(arrival),
-        readings: answer.readings,
+        te: dated.te,
+        readings: dated.readings,
         answered: fault.is_none().then_some(arrival),
         fault,
         arrears: line.arrears(place, clock.mono_ms()),
-    }
+        clock_off_ms: None,
+    };
+    (scanned, dated.source)
 }
 
 struct Report {

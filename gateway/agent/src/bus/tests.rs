@@ -110,6 +110,7 @@ async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
             answered: None,
             fault: Some(Fault::ReaderFailed),
             arrears: Arrears::default(),
+            clock_off_ms: None,
         }]
     };
     let kept = Kept { name: "plc", clock: Clock::start(), failed: &failed };

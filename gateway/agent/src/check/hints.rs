@@ -9,7 +9,7 @@ use fengsui_telemetry::Point;
 use super::budget;
 
 /// Tags that a hint names; how many there are it says in any case.
-const TAGS_SHOWN: usize = 5;
+pub(super) const TAGS_SHOWN: usize = 5;
 
 /// Every hint, in the order of the files.
 pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {

@@ -14,7 +14,7 @@ use fengsui_scan::{Function, Outcome, Payload, ReadRequest};
 use serde_json::{Value, json};
 
 use super::line::{Line, LineArgs};
-use super::{Said, show};
+use super::{Said, show, words};
 use crate::clock::Clock;
 use fit::{Fit, Shown, Way, Window, fits, ratios};
 
@@ -136,7 +136,8 @@ struct Around {
 /// Guesses.
 pub async fn guess(args: GuessArgs) -> Said {
     let clock = Clock::start();
-    let mut line = match args.line.open(clock).await {
+    let patience = Duration::from_millis(args.timeout_ms);
+    let mut line = match args.line.open(clock, patience).await {
         Ok(line) => line,
         Err(why) => return Said::unreachable(&args.line.name(), &why),
     };
@@ -255,16 +256,17 @@ async fn words(
     let patience = Duration::from_millis(args.timeout_ms);
     let (mut why, mut busy) = ("没有应答 no answer", None);
     for _ in 0..TRIES {
-        match line.ask(clock, args.unit, request, patience).await.outcome {
+        let heard = line.ask(clock, args.unit, request, patience).await;
+        match heard.outcome {
             Outcome::Data(Payload::Words(words)) => return Ok(Ok(words)),
             Outcome::Exception(code @ (5 | 6)) => {
                 busy = Some(code);
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
             Outcome::Exception(code) => return Ok(Err(code)),
+            Outcome::BadFrame if heard.is_noise => why = words::NOISE,
             Outcome::Data(Payload::Bits(_)) | Outcome::BadFrame => {
-                why = "应答报文错误，或线路一直不静 the reply is damaged or not the answer to this \
-                       request, or the line is never quiet";
+                why = "应答报文错误 the reply is damaged or not the answer to this request";
             }
             Outcome::Timeout => why = "超时无应答 no answer in time",
             Outcome::Lost | Outcome::Unreachable => why = "连接中断 connection lost",

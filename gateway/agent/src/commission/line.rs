@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fengsui_scan::{
-    Device, Echo, Link, Outcome, Parity, ReadRequest, Reply, SerialSettings, Site, StopBits,
-    parse_reply, request_pdu,
+    Device, Echo, Link, Outcome, Parity, ReadRequest, Reply, RtuFault, SerialSettings, Site,
+    StopBits, parse_reply, request_pdu,
 };
 
 use crate::bus::mbap::{CONNECT, Mbap, Trouble};
@@ -75,6 +75,8 @@ fn endpoint(text: &str) -> Result<(String, u16), String> {
 pub(super) struct Heard {
     pub(super) outcome: Outcome,
     pub(super) rtt: Duration,
+    /// The line was never quiet: nothing was asked.
+    pub(super) is_noise: bool,
 }
 
 /// One line, owned by whoever asks over it.
@@ -96,11 +98,13 @@ impl LineArgs {
         SerialSettings { baud: self.baud, parity, stop_bits }
     }
 
-    /// Opens the line, as far as that can be known before the first request.
+    /// Opens the line, as far as that can be known before the first request. On a line of RTU
+    /// frames a program that was ended just before, with a patience up to this, may have asked: its
+    /// answer is nobody's.
     ///
     /// # Errors
     /// What the system said.
-    pub(super) async fn open(&self, clock: Clock) -> Result<Line, String> {
+    pub(super) async fn open(&self, clock: Clock, patience: Duration) -> Result<Line, String> {
         let Place { tcp, serial, rtu_tcp } = &self.place;
         if let Some((host, port)) = tcp {
             let mut mbap = Mbap::new(host, *port);
@@ -110,10 +114,12 @@ impl LineArgs {
         let settings = self.settings();
         if let Some(path) = serial {
             openable(path)?;
-            return Ok(Line::Wire(Wire::serial(path, settings, Echo::None, clock)));
+            let wire = Wire::serial(path, settings, Echo::None, clock);
+            return Ok(Line::Wire(wire.recalling(None, patience)));
         }
         let (host, port) = rtu_tcp.clone().unwrap_or_default();
-        Ok(Line::Wire(Wire::rtu_tcp(&host, port, settings, clock)))
+        let wire = Wire::rtu_tcp(&host, port, settings, clock);
+        Ok(Line::Wire(wire.recalling(None, patience)))
     }
 
     /// The same line at another baud rate.
@@ -203,11 +209,12 @@ impl Line {
                 if outcome == Outcome::BadFrame {
                     mbap.close();
                 }
-                Heard { outcome, rtt }
+                Heard { outcome, rtt, is_noise: false }
             }
             Self::Wire(wire) => {
                 let done = wire.transact(unit, request, patience).await;
-                Heard { outcome: done.outcome, rtt: done.rtt }
+                let is_noise = done.fault == Some(RtuFault::Noise);
+                Heard { outcome: done.outcome, rtt: done.rtt, is_noise }
             }
         }
     }

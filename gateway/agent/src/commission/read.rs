@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fengsui_scan::Site;
+use fengsui_scan::{Site, SourceClock};
 use fengsui_telemetry::{Fault, Point, Reading};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::round::{Heard, Seen, line_name, rounds};
 use super::{Said, show, words};
+use crate::bus::source;
 use crate::check::{faults_text, site_of};
 use crate::clock::Clock;
 
@@ -166,6 +167,7 @@ fn as_json(config: &Path, site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> Str
                 "name": device.name, "line": line_name(site, device), "unit": device.unit,
                 "answers": said.answers, "requests": said.requests,
                 "fault": said.fault.map(Fault::word), "line_fault": said.refusal,
+                "clock_off_ms": said.clock_off_ms,
             })
         })
         .collect();
@@ -185,8 +187,10 @@ struct DeviceSaid {
     requests: usize,
     answers: usize,
     fault: Option<Fault>,
-    /// Why the line does not open.
+    /// Why the line does not open, or cannot be asked over.
     refusal: Option<String>,
+    /// How far ahead its own clock is where it is not believed.
+    clock_off_ms: Option<i64>,
 }
 
 /// The devices that were asked, in the order of the site.
@@ -197,7 +201,12 @@ fn devices<'a>(site: &'a Site, heard: &[Heard]) -> Vec<(&'a fengsui_scan::Device
         entry.requests += 1;
         entry.answers += usize::from(one.answered);
         entry.fault = one.fault;
-        entry.refusal.clone_from(&one.refusal);
+        if one.refusal.is_some() {
+            entry.refusal.clone_from(&one.refusal);
+        }
+        if let SourceClock::Off(off_ms) = one.source {
+            entry.clock_off_ms = Some(off_ms);
+        }
     }
     said.into_iter().filter_map(|(index, said)| Some((site.devices.get(index)?, said))).collect()
 }
@@ -231,6 +240,9 @@ fn as_text(site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> String {
              {requests} requests answered\n",
             device.name
         );
+        if let Some(off_ms) = said.clock_off_ms {
+            out += &format!("▸ {}：{}\n", device.name, source::off(off_ms));
+        }
     }
     let [good, uncertain, bad] = ["good", "uncertain", "bad"].map(|class| count(rows, class));
     out += &format!(

@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fengsui_scan::{
-    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site, Step,
+    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site,
+    SourceClock, Step,
 };
 use fengsui_telemetry::{Fault, Reading};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::line::Line;
+use super::words;
 use crate::clock::Clock;
 
 /// Answers on their way to the screen. When full, the reader waits.
@@ -35,10 +37,12 @@ pub(super) struct Heard {
     pub(super) answered: bool,
     /// How this request failed.
     pub(super) failed: Option<Fault>,
-    /// Why the line to it does not open, with the mend.
+    /// Why the line to it does not open, or cannot be asked over, with the mend.
     pub(super) refusal: Option<String>,
     /// How the device does now.
     pub(super) fault: Option<Fault>,
+    /// What this request said of the device's own clock.
+    pub(super) source: SourceClock,
     pub(super) points: Vec<Seen>,
 }
 
@@ -178,7 +182,8 @@ impl Asked {
         // A single round stands at time 0.
         let now = if now == 0 { 0 } else { clock.mono_ms() };
         let answer = self.scanner.answer(heard.outcome.clone(), now);
-        let points = answer.readings.into_iter().map(|(point, reading)| {
+        let dated = answer.dated(clock.wall(), clock.quality());
+        let points = dated.readings.into_iter().map(|(point, reading)| {
             let mapping = self.mappings.get(&point);
             let raw = mapping.map(|m| raw_of(m, request, &heard.outcome)).unwrap_or_default();
             Seen { point, raw, reading }
@@ -186,9 +191,10 @@ impl Asked {
         Heard {
             device: self.index,
             rtt: heard.rtt,
+            source: dated.source,
             answered,
             failed,
-            refusal: line.refusal().map(str::to_owned),
+            refusal: line.refusal().or(heard.is_noise.then_some(words::NOISE)).map(str::to_owned),
             points: points.collect(),
             fault: match self.scanner.health() {
                 Health::Healthy => None,

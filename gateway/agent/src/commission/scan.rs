@@ -4,6 +4,7 @@
 //!   found nobody.
 //! - Only reads: nothing is ever written to a device.
 //! - Interrupted, it shows what was found so far.
+//! - A line that is never quiet is named and left after a few units: no unit can be asked on it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +21,13 @@ use crate::clock::Clock;
 
 /// Units of the Modbus standard; 248 to 255 are reserved, and 0 is for everybody.
 const UNITS: &str = "1-247";
+
+/// Units in a row that could not be asked because the line was never quiet: then it is the line,
+/// and the others are spared.
+const NOISY_MAX: usize = 3;
+/// Times that a unit is asked which gives another answer than the one to the question: the first
+/// may have been the answer to a program that was ended.
+const TRIES: usize = 2;
 
 /// What to scan.
 #[derive(Args, Debug)]
@@ -92,6 +100,8 @@ struct Seen {
     /// Units that a gateway on the way has nobody for.
     nobody: Vec<u8>,
     asked: usize,
+    /// Lines that were never quiet, by their names.
+    noisy: Vec<String>,
     interrupted: bool,
     /// The line was lost for good.
     lost: Option<String>,
@@ -129,7 +139,11 @@ pub async fn scan(args: ScanArgs) -> Said {
     if let Some(why) = seen.lost.as_ref().filter(|_| seen.found.is_empty() && seen.asked <= 1) {
         return Said::unreachable(&args.line.name(), why);
     }
-    let code = if seen.found.is_empty() { super::PROBLEMS } else { super::FINE };
+    let code = match (seen.found.is_empty(), seen.noisy.is_empty()) {
+        (true, false) if !seen.interrupted => super::UNREACHABLE,
+        (true, _) | (false, false) => super::PROBLEMS,
+        (false, true) => super::FINE,
+    };
     let out = if args.json { as_json(&args, &seen) } else { as_text(&args, &seen) };
     Said { out, err: String::new(), code }
 }
@@ -142,16 +156,22 @@ async fn all(
     seen: &mut Seen,
     bar: &ProgressBar,
 ) -> Result<(), String> {
-    let mut open = line.open(clock).await?;
     let patience = Duration::from_millis(args.timeout_ms);
+    let mut open = line.open(clock, patience).await?;
+    let mut noisy = 0;
     for unit in &args.units.0 {
         bar.set_message(format!("{} unit {unit}, {} found", line.name(), seen.found.len()));
         let before = seen.found.len();
-        one(&mut open, &clock, *unit, patience, seen).await;
+        let is_noise = one(&mut open, &clock, *unit, patience, seen).await;
         if let Some(new) = seen.found.get_mut(before) {
             new.baud = line.is_serial().then_some(line.baud);
         }
-        seen.asked += 1;
+        noisy = if is_noise { noisy + 1 } else { 0 };
+        if noisy >= NOISY_MAX {
+            seen.noisy.push(line.name());
+            break;
+        }
+        seen.asked += usize::from(!is_noise);
         bar.inc(1);
         if seen.lost.is_some() {
             break;
@@ -167,19 +187,38 @@ fn progress(units: usize) -> ProgressBar {
     bar
 }
 
-/// Asks one unit: its holding registers first, and the rest only if somebody is there.
-async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen: &mut Seen) {
-    let first = read(line, clock, unit, Function::Holding, patience).await;
+/// Asks one unit: its holding registers first, and the rest only if somebody is there. True: the
+/// line was never quiet, and nothing was asked.
+async fn one(
+    line: &mut Line,
+    clock: &Clock,
+    unit: u8,
+    patience: Duration,
+    seen: &mut Seen,
+) -> bool {
+    let mut first = read(line, clock, unit, Function::Holding, patience).await;
+    for _ in 1..TRIES {
+        if first.outcome == Outcome::BadFrame && !first.is_noise {
+            first = read(line, clock, unit, Function::Holding, patience).await;
+        }
+    }
     match first.outcome {
-        Outcome::Timeout => return,
-        Outcome::BadFrame => return seen.garbled.push(unit),
-        Outcome::Exception(10 | 11) => return seen.nobody.push(unit),
         // A device may close the connection over a unit that it does not know.
-        Outcome::Lost => return,
+        Outcome::Timeout | Outcome::Lost => return false,
+        Outcome::BadFrame => {
+            if !first.is_noise {
+                seen.garbled.push(unit);
+            }
+            return first.is_noise;
+        }
+        Outcome::Exception(10 | 11) => {
+            seen.nobody.push(unit);
+            return false;
+        }
         Outcome::Unreachable => {
             let lost = || format!("line lost at unit {unit}");
             seen.lost = Some(line.refusal().map_or_else(lost, str::to_owned));
-            return;
+            return false;
         }
         Outcome::Data(_) | Outcome::Exception(_) => {}
     }
@@ -194,6 +233,7 @@ async fn one(line: &mut Line, clock: &Clock, unit: u8, patience: Duration, seen:
         Line::Wire(_) => None,
     };
     seen.found.push(Found { unit, baud: None, rtt_ms, tables, identity });
+    false
 }
 
 async fn read(
@@ -252,6 +292,7 @@ fn as_json(args: &ScanArgs, seen: &Seen) -> String {
         "nobody": seen.nobody,
         "same_for_every_unit": ignores_unit(seen),
         "lost": seen.lost,
+        "line_fault": (!seen.noisy.is_empty()).then_some(words::NOISE),
     });
     format!("{all:#}\n")
 }
@@ -306,6 +347,9 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
              nobody for {count} units (exception 10 or 11)\n"
         );
     }
+    for line in &seen.noisy {
+        out += &format!("▸ {line}，未扫完 given up：{}\n", words::NOISE);
+    }
     if let Some(why) = &seen.lost {
         out += &format!("线路中断，未扫完：{why} | the line was lost before the end\n");
     }
@@ -314,7 +358,8 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
     }
     let (found, asked) = (seen.found.len(), seen.asked);
     out += &format!("{name}：{found}/{asked} 个从机地址有应答 | {found} of {asked} units answer\n");
-    if found == 0 {
+    // What is known of the line is better than what is usual.
+    if found == 0 && seen.noisy.is_empty() {
         out += "没有应答：检查供电、接线（A/B 是否接反）、波特率、从机地址；可加大 --timeout-ms\n  \
                 nobody answers: check power, wiring (A/B swapped?), baud rate, unit numbers; try a \
                 longer --timeout-ms\n";

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use fengsui_scan::Site;
+use fengsui_scan::{Site, SourceClock};
 use fengsui_telemetry::Fault;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::read::{cells, choose, reading_json};
 use super::round::{HEARD_MAX, Heard, Seen, rounds};
 use super::{Said, show, words};
+use crate::bus::source;
 use crate::clock::Clock;
 
 /// Between two pictures: faster than this nobody reads, and a serial console cannot.
@@ -168,6 +169,10 @@ struct DeviceSeen {
     last: Option<Fault>,
     /// How it does now.
     now: Option<Fault>,
+    /// What is wrong with its line, with the mend.
+    line_fault: Option<String>,
+    /// How far ahead its own clock is where it is not believed.
+    clock_off_ms: Option<i64>,
     rtt_ms: f64,
     rtt_max_ms: f64,
 }
@@ -177,6 +182,12 @@ impl Watched<'_> {
         let device = self.devices.entry(heard.device).or_default();
         let rtt_ms = show::ms(heard.rtt);
         device.now = heard.fault;
+        device.line_fault = heard.refusal;
+        match heard.source {
+            SourceClock::Unsaid => {}
+            SourceClock::Right => device.clock_off_ms = None,
+            SourceClock::Off(off_ms) => device.clock_off_ms = Some(off_ms),
+        }
         if heard.answered {
             device.answers += 1;
             (device.rtt_ms, device.rtt_max_ms) = (rtt_ms, device.rtt_max_ms.max(rtt_ms));
@@ -204,12 +215,18 @@ impl Watched<'_> {
             })
             .collect();
         let device = self.site.devices.get(heard.device).map(|device| device.name.as_str());
+        let clock_off_ms = match heard.source {
+            SourceClock::Unsaid | SourceClock::Right => None,
+            SourceClock::Off(off_ms) => Some(off_ms),
+        };
         let line = json!({
             "t": self.clock.wall().0,
             "device": device,
             "rtt_ms": rtt,
             "failed": heard.failed.map(Fault::word),
             "fault": heard.fault.map(Fault::word),
+            "line_fault": heard.refusal,
+            "clock_off_ms": clock_off_ms,
             "points": points,
         });
         format!("{line}\n")
@@ -263,6 +280,10 @@ impl Watched<'_> {
         for (index, seen) in &self.devices {
             text += &self.device_line(*index, seen);
         }
+        let line_faults = self.devices.values().filter_map(|seen| seen.line_fault.as_deref());
+        for line_fault in line_faults.collect::<BTreeSet<_>>() {
+            text += &format!("▸ {line_fault}\n");
+        }
         if shown.len() > most {
             let left = shown.len() - most;
             text += &format!("还有 {left} 个测点：写出位号，或加高窗口 | {left} more: name tags\n");
@@ -278,9 +299,12 @@ impl Watched<'_> {
         };
         let last = seen.last.map_or_else(String::new, |fault| format!("，最近 {}", fault.word()));
         let DeviceSeen { answers, faults, rtt_ms, rtt_max_ms, .. } = seen;
+        let wrong_clock =
+            seen.clock_off_ms.map(|off_ms| format!("▸ {name}：{}\n", source::off(off_ms)));
+        let wrong_clock = wrong_clock.unwrap_or_default();
         format!(
             "{name}：{state}；应答 ok {answers}，故障 faults {faults}{last}；往返 {rtt_ms} ms，最长 max \
-             {rtt_max_ms}\n"
+             {rtt_max_ms}\n{wrong_clock}"
         )
     }
 }

@@ -51,8 +51,8 @@ fn of_doubt(doubt: Doubt) -> Words {
         Doubt::EstimatedTime => words(
             "时间为估计",
             "time is estimated",
-            "检查网关时钟同步",
-            "look at the gateway's time source",
+            "检查网关和设备的时钟",
+            "look at the clocks of the gateway and of the device",
         ),
         Doubt::NearRange => words(
             "略超量程",
@@ -92,6 +92,11 @@ fn of_doubt(doubt: Doubt) -> Words {
         ),
     }
 }
+
+/// A line on which nothing can be asked, and what to look at.
+pub(super) const NOISE: &str = "线路一直不静，没有发问：检查接线、屏蔽、终端和偏置电阻，是否有另一个主站，或某台仪表不停发送（逐台断开查找） | the \
+     line is never quiet, nothing was asked: check wiring, shield, termination and bias; look for a \
+     second master, or an instrument that never stops sending (disconnect them one by one)";
 
 /// A fault in words.
 #[expect(clippy::too_many_lines, reason = "one table: a line for each fault")]

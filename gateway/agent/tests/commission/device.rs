@@ -130,7 +130,7 @@ fn name((vendor, product): (&str, &str)) -> Vec<u8> {
 }
 
 /// Modbus over serial line 1.02, 6.2.2.
-fn crc(bytes: &[u8]) -> [u8; 2] {
+pub(crate) fn crc(bytes: &[u8]) -> [u8; 2] {
     let mut crc = 0xffff_u16;
     for byte in bytes {
         crc ^= u16::from(*byte);

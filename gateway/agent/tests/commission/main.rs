@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
+mod clock;
 mod device;
+mod noise;
 
 use std::path::Path;
 use std::process::Stdio;

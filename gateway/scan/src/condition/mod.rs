@@ -156,6 +156,15 @@ pub struct Frozen {
     pub within: f64,
 }
 
+/// Which samples of a point are kept; see [`crate::Reporter`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// Movement up to this is left out.
+    pub within: f64,
+    /// Longest time without a kept sample while samples come.
+    pub silence_ms: u32,
+}
+
 /// The facts of one point beside address, type, order and scale.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
@@ -183,9 +192,16 @@ pub struct Rules {
     pub frozen: Option<Frozen>,
     /// Fastest change, units a second.
     pub rate_max: Option<f64>,
+    /// It is reported by exception; none: every sample.
+    pub report: Option<Report>,
 }
 
 impl Rules {
+    /// True where they say nothing of how a value is read and judged.
+    pub(crate) fn only_report(&self) -> bool {
+        *self == Self { report: self.report, ..Self::default() }
+    }
+
     /// The registers that must be read for this point.
     pub(crate) fn registers(&self) -> impl Iterator<Item = Register> {
         let single = [

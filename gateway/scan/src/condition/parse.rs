@@ -8,14 +8,14 @@ use std::sync::Arc;
 use fengsui_telemetry::{Doubt, Fault};
 
 use super::{
-    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Rules,
-    Status, Table, UnitCode, Verdict,
+    BitField, Clause, Counter, CurrentLoop, Curve, Frozen, Heartbeat, OrderBy, Register, Report,
+    Rules, Status, Table, UnitCode, Verdict,
 };
 use crate::register::{Encoding, Function, WordOrder};
 use crate::site::{Kind, Problem};
 
 /// Every key, in the order of `docs/points.md`.
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 36] = [
     "bit",
     "bits",
     "order_by",
@@ -50,6 +50,8 @@ const KEYS: [&str; 34] = [
     "frozen_s",
     "frozen_within",
     "rate_per_s",
+    "report_within",
+    "report_s",
 ];
 
 /// What a status may say, and the word for it.
@@ -69,6 +71,9 @@ const VERDICTS: [(&str, Verdict); 9] = [
 const FACTORS_MAX: usize = 10;
 /// Longest that a current, a heartbeat or a rest may be waited for: a week.
 const WAIT_S_MAX: f64 = 604_800.0;
+/// Longest that a point reported by exception may be quiet: an hour. A trend of a shift still has
+/// its shape, and a gap is known for one within it.
+const REPORT_S_MAX: f64 = 3_600.0;
 
 /// What a wrong key or value is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +111,8 @@ struct Halves {
     counter_per_s: Option<f64>,
     frozen_ms: Option<i64>,
     frozen_within: Option<f64>,
+    report_within: Option<f64>,
+    report_ms: Option<u32>,
     loop_keys: bool,
     looped: bool,
 }
@@ -201,6 +208,8 @@ fn one(
         "frozen_s" => halves.frozen_ms = Some(seconds(value)?),
         "frozen_within" => halves.frozen_within = Some(bounded(value, 0.0, f64::MAX)?),
         "rate_per_s" => rules.rate_max = Some(positive(value)?),
+        "report_within" => halves.report_within = Some(bounded(value, 0.0, f64::MAX)?),
+        "report_s" => halves.report_ms = Some(silence_ms(value)?),
         _ => return Err(Problem::UnknownKey(KEYS.join(", "))),
     }
     Ok(())
@@ -230,6 +239,8 @@ fn join(rules: &mut Rules, halves: Halves, context: &Context<'_>, faults: &mut V
     need(halves.counter.is_some(), halves.counter_per_s.is_some(), "counter", "counter_per_s");
     need(halves.counter_per_s.is_some(), halves.counter.is_some(), "counter_per_s", "counter");
     need(halves.frozen_within.is_some(), halves.frozen_ms.is_some(), "frozen_within", "frozen_s");
+    need(halves.report_within.is_some(), halves.report_ms.is_some(), "report_within", "report_s");
+    need(halves.report_ms.is_some(), halves.report_within.is_some(), "report_s", "report_within");
     need(halves.loop_keys, halves.looped, "loop_…", "loop=4-20");
     if faults.is_empty() && rules.statuses.iter().any(|status| status.clauses.is_empty()) {
         let problem = said(
@@ -260,6 +271,11 @@ fn join(rules: &mut Rules, halves: Halves, context: &Context<'_>, faults: &mut V
         let problem = said("计数须为整数类型；请改类型", "a count is a whole number; mend type");
         faults.push(fault("counter", &modulus.to_string(), problem));
     }
+    keep(rules, halves);
+}
+
+/// What stands together, as rules.
+fn keep(rules: &mut Rules, halves: Halves) {
     if let Some(at) = halves.order_by {
         rules.order_by = Some(OrderBy { at, orders: halves.orders });
     }
@@ -276,6 +292,9 @@ fn join(rules: &mut Rules, halves: Halves, context: &Context<'_>, faults: &mut V
         let within = halves.frozen_within.unwrap_or(0.0);
         rules.frozen = Some(Frozen { after_ms, within });
     }
+    let report = halves.report_within.zip(halves.report_ms);
+    rules.report =
+        report.map(|(within, silence_ms)| Report { within, silence_ms }).or(rules.report);
 }
 
 /// `[function:]address[:type[:order]]`, or `@name` of the profile.
@@ -358,6 +377,15 @@ fn positive(text: &str) -> Result<f64, Problem> {
 #[expect(clippy::cast_possible_truncation, reason = "bounded by a week")]
 fn seconds(text: &str) -> Result<i64, Problem> {
     Ok((bounded(text, 0.001, WAIT_S_MAX)? * 1_000.0).round() as i64)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounded by an hour, and not below 0"
+)]
+fn silence_ms(text: &str) -> Result<u32, Problem> {
+    Ok((bounded(text, 0.001, REPORT_S_MAX)? * 1_000.0).round() as u32)
 }
 
 /// `3`, `b3`, `4-7` or `b4-7`.

@@ -214,6 +214,16 @@ fn a_current_may_have_limits_and_a_range_of_its_own() {
     assert_eq!(plant.second(), "0:wire_break");
 }
 
+/// What a curve makes of a saturated current may lie anywhere: far out it is no number.
+#[test]
+fn a_saturated_current_is_doubted_only_as_far_as_a_current_reaches() {
+    let row = "0,u16,,0.001,,1000,,\"loop=4-20;polynomial=0,1,0.01\"";
+    check(row, &[12_000], "0=75");
+    check(row, &[20_700], "0:out_of_range");
+    let row = "0,u16,,0.001,,1000,,\"loop=4-20;polynomial=0,0.98\"";
+    check(row, &[20_700], "0=102.2875 saturated");
+}
+
 #[test]
 fn a_status_far_away_judges_the_value_and_is_read_before_it() {
     let row = "0,u16,,,,1000,,\"status=input:60;wire_break=1;out_of_range=2,3;doubt=b7\"";

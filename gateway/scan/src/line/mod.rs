@@ -5,9 +5,9 @@
 //! - Dead devices together get at most a twentieth of the line's time ([`ration`]). A probe goes
 //!   where it delays nobody if it can.
 //! - Patience is learnt per device: three times the longest turnaround seen lately, never more than
-//!   its `timeout_ms`. A dead device among living ones is mostly asked with the patience that it
-//!   last needed, or its neighbours need; the first and every fourth probe waits the whole
-//!   `timeout_ms`, for a device that has become slower.
+//!   its `timeout_ms`; that long it is waited for before it is called dead. A dead device among
+//!   living ones is mostly asked with the patience that it last needed, or its neighbours need; the
+//!   first and every fourth probe waits the whole `timeout_ms`, for a device that has become slower.
 //! - Where nobody lives, probes cost nobody anything and go as often as each device's growing pause
 //!   says. The first answer has all the others asked at once.
 
@@ -339,7 +339,12 @@ impl Line {
                     Doubt::Until(_) | Doubt::Over => lane.doubt,
                 };
                 let unit = lane.scanner.device().unit;
-                let patience_us = probe.map_or(lane.patience.now_us(), |probe| probe.patience_us);
+                let patience_us = match (probe, lane.scanner.health()) {
+                    (Some(probe), _) => probe.patience_us,
+                    // The last question before it is dead: it may only have become slower.
+                    (None, Health::Suspect(_)) => lane.patience.most_us(),
+                    (None, Health::Healthy | Health::Dead { .. }) => lane.patience.now_us(),
+                };
                 lane.shorts = match probe {
                     Some(_) if patience_us < lane.patience.most_us() => {
                         lane.shorts.saturating_add(1)

@@ -72,10 +72,13 @@ impl Patience {
         self.turnaround_us = self.longest.max(self.longest_before);
         self.seen += 1;
         self.known |= self.seen >= KNOWN_AFTER;
+        let wanted = (self.turnaround_us * MARGIN).max(LEAST_US).min(self.most_us);
         if self.known {
-            let longest = self.longest.max(self.longest_before);
-            self.now_us = (longest * MARGIN).max(LEAST_US).min(self.most_us);
+            self.now_us = wanted;
             self.pace_us = Some(self.now_us);
+        } else {
+            // One that took longer will do so again.
+            self.now_us = self.now_us.max(wanted);
         }
         if self.seen >= LOOK {
             (self.longest_before, self.longest, self.seen) = (self.longest, 0, 0);

@@ -256,3 +256,4 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
 
 mod dead;
 mod orders;
+mod slower;

@@ -5,11 +5,13 @@
 //!   it is believed: bytes behind it make it wrong.
 //! - After a fault the line is in quarantine: it is read and thrown away until it is silent for
 //!   3.5 characters and 50 ms, and until the owed answer has come or can hardly come any more. If
-//!   it comes all the same, [`super::memory`] has made its length another than the awaited one.
-//!   An order that is repeated late ends no quarantine and settles nothing.
+//!   it comes all the same, [`super::memory`] has made its length another than the awaited one: a
+//!   slow slave's whole late answer is taken off. An order that is repeated late settles nothing.
 //! - A line that does not become quiet within the question's patience is not asked: the question
 //!   ends as [`RtuFault::Noise`], and the quarantine is there for the next one.
 //! - Silence inside a frame ends it only after 50 ms: drivers hand bytes over in pieces.
+
+mod late;
 
 use std::collections::BTreeMap;
 
@@ -184,6 +186,9 @@ impl Master {
         let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
         let memory = self.units.entry(asked.unit).or_insert_with(stranger);
         memory.expire(now);
+        if let Question::SetCoil { .. } = asked.request {
+            memory.forget_coils();
+        }
         let mut job = Job {
             asked,
             purpose: Purpose::Answer,
@@ -321,8 +326,8 @@ impl Master {
                 let memory = unit.and_then(|unit| Some((unit, self.units.get_mut(&unit)?)));
                 if let Some((unit, memory)) = memory {
                     let whole = |ask: &Question| {
-                        matches!(ask, Question::Read(_))
-                            && matches!(progress(unit, *ask, stray), Progress::Whole(_))
+                        let said = progress(unit, *ask, stray);
+                        matches!((ask, said), (Question::Read(_), Progress::Whole(_)))
                     };
                     // An answer to another question that came twice settles nothing.
                     let late = memory
@@ -381,8 +386,8 @@ impl Master {
                 self.phase = Phase::Settling { flight, reply };
             }
             Progress::Wrong(fault) => {
-                let flight = flight.clone();
-                self.fail(&flight, Some(fault), now);
+                let (flight, bytes) = (flight.clone(), bytes.to_vec());
+                self.wrong(&flight, &bytes, fault, now);
             }
         }
     }

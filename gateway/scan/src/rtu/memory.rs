@@ -146,6 +146,14 @@ impl Memory {
         !own && self.seen.iter().any(of_another)
     }
 
+    /// An order is given: what coils said before it tells nothing apart any more.
+    pub(super) fn forget_coils(&mut self) {
+        let is_coil = |question: &Question| {
+            matches!(question, Question::Read(ReadRequest { function: Function::Coil, .. }))
+        };
+        self.seen.retain(|(question, _)| !is_coil(question));
+    }
+
     /// Keeps what the answer to this looked like.
     pub(super) fn see(&mut self, request: Question, frame: &[u8]) {
         let mark = mark(frame);

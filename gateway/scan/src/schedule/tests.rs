@@ -243,8 +243,9 @@ fn the_device_time_stamps_the_scan_and_an_old_time_says_nothing_new() {
     plant.run(5_900);
     let Step::Read(ask) = plant.scanner.next(6_000) else { panic!("due") };
     let answer = plant.scanner.answer(plant.reply(ask), 6_001);
-    assert_eq!(answer.readings[1].1, Reading::Uncertain(1.0, Doubt::EstimatedTime));
-    assert_eq!(answer.stamp.te(TimeMs(5)), TimeMs(5));
+    let dated = answer.dated(TimeMs(5), fengsui_telemetry::ClockQuality::Synchronised);
+    assert_eq!(dated.readings[1].1, Reading::Uncertain(1.0, Doubt::EstimatedTime));
+    assert_eq!((dated.te, dated.source), (TimeMs(5), SourceClock::Unsaid));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod fault;
 mod lines;
 mod nearest;
 mod profiled;
+mod report;
 mod rules;
 mod section;
 mod sentinel;
@@ -204,6 +205,7 @@ impl Site {
         let (mut points, mappings): (Vec<_>, Vec<_>) =
             rows.into_iter().map(|row| (row.point, row.mapping)).unzip();
         let valves = shutoff::parse(file, text, &system, &mut points, &mut faults);
+        report::never_of_valves(&valves, &mut points);
         let Some(gateway) = system.gateway.filter(|_| faults.is_empty()) else {
             faults.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
             return Err(faults);

@@ -11,7 +11,7 @@ use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
 use super::slips::{error_cell, hidden, one_line, reference_number, swallowed};
 use super::system::System;
-use super::{Form, Kind, Mapping, Problem, SiteFault, sentinels};
+use super::{Form, Kind, Mapping, Problem, SiteFault, report, sentinels};
 use crate::condition::{Rules, Table};
 use crate::decode::{Raw, Scaling};
 use crate::register::{Encoding, Function, WordOrder};
@@ -324,6 +324,7 @@ impl Sheet<'_, '_> {
             installation: u32::try_from(installation?).ok()?,
             equipment,
             period_ms,
+            silence_ms: mapping.as_ref().map_or(0, report::silence_ms),
             signal: signal?,
         };
         let place = u32::try_from(seen.len().saturating_sub(1)).ok()?;
@@ -469,6 +470,7 @@ impl Sheet<'_, '_> {
         let sentinels = encoding.and_then(|encoding| self.sentinels(cells, encoding));
         let rules = function.zip(encoding).and_then(|about| self.rules(cells, about, chosen));
         let (low, high) = range?;
+        self.report(cells, rules.as_ref()?.as_deref(), (high - low, period_ms?));
         let form = Form {
             encoding: encoding?,
             order: order?,
@@ -489,9 +491,15 @@ impl Sheet<'_, '_> {
         })
     }
 
+    fn report(&mut self, cells: &Cells<'_>, rules: Option<&Rules>, about: (f64, u32)) {
+        for (key, value, problem) in report::faults(rules, about) {
+            self.fault(cells.row, Some(key), Some(&value), problem);
+        }
+    }
+
     /// The form of an earlier row, where it is the same.
     fn shared(&mut self, form: Form) -> Arc<Form> {
-        let same = |known: &&Arc<Form>| known.rules.is_none() && ***known == form;
+        let same = |known: &&Arc<Form>| report::shareable(known) && ***known == form;
         let key = (form.low.to_bits(), form.high.to_bits(), form.period_ms, form.encoding);
         let known = self.forms.entry(key).or_default();
         match known.iter().rev().take(FORMS_COMPARED).find(same) {

@@ -239,6 +239,7 @@ impl Own {
                 installation: self.installation,
                 equipment: self.tag.clone(),
                 period_ms: self.period_ms,
+                silence_ms: 0,
                 signal: format!("shutoff_{end}"),
             });
         }

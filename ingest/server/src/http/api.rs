@@ -88,6 +88,7 @@ fn point_json(app: &App, registry: &Registry, known: &Known) -> Value {
         "equipment": known.point.equipment,
         "signal": known.point.signal,
         "period_ms": known.point.period_ms,
+        "silence_ms": known.point.silence_ms,
         "value": latest.and_then(|s| s.reading.value()),
         "quality": latest.map_or("missing", |s| s.reading.word()),
         "te": latest.map(|s| app.stamp.rfc3339(s.te)),

@@ -16,6 +16,7 @@ fn point(tag: &str) -> Point {
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: "level".to_owned(),
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn catalogue(tag: &str) -> Catalogue {
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: "level".into(),
     };
     let installation =

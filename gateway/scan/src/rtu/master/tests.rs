@@ -169,6 +169,44 @@ fn after_a_timeout_the_line_is_left_alone_until_the_answer_can_no_longer_come() 
     assert!(line.now - failed < PATIENCE, "{}", line.now - failed);
 }
 
+/// A slave that has become slow: its late answer comes while it is asked again, and the answer to
+/// that behind it, later than it would be waited for.
+#[test]
+fn the_late_answer_of_a_slow_slave_is_taken_off_and_its_next_one_awaited() {
+    for (echo, in_pieces) in
+        [(Echo::None, false), (Echo::None, true), (Echo::Own, false), (Echo::Own, true)]
+    {
+        let mut line = Line::new(echo);
+        let own = |sent| match echo {
+            Echo::None => Vec::new(),
+            Echo::Own => vec![(0, request_frame(1, sent).to_vec())],
+        };
+        assert_eq!(line.read(ask(7, 1), &own).outcome, Outcome::Timeout);
+        let late = answer(1, ask(7, 1));
+        let late: Vec<_> = match in_pieces {
+            false => vec![(150, late)],
+            true => (150..).zip(late.iter().map(|byte| vec![*byte])).collect(),
+        };
+        let slow = |sent| match sent == ask(7, 2) {
+            true => [own(sent), late.clone(), vec![(300, answer(1, sent))]].concat(),
+            false => [own(sent), vec![(20, answer(1, sent))]].concat(),
+        };
+        let done = line.read(ask(7, 1), &slow);
+        assert_eq!((done.outcome, done.orphans), (data(7), 1), "{echo:?} {in_pieces}");
+        assert_eq!(line.asked, [ask(7, 1), ask(7, 2), ask(7, 1)]);
+    }
+}
+
+#[test]
+fn a_late_answer_that_comes_twice_is_taken_off_once() {
+    let mut line = Line::new(Echo::None);
+    let twice = |sent| vec![(450, answer(1, sent)), (452, answer(1, sent))];
+    assert_eq!(line.read(ask(7, 1), &twice).outcome, Outcome::Timeout);
+    let usual = |sent| vec![(20, answer(1, sent))];
+    assert_eq!(line.read(ask(9, 1), &usual).outcome, Outcome::BadFrame);
+    line.good(ask(9, 1));
+}
+
 #[test]
 fn an_answer_that_comes_twice_is_not_taken_for_the_next() {
     let mut line = Line::new(Echo::None);

@@ -92,6 +92,7 @@ fn point<'a>(cell: &dyn Fn(&'static str) -> &'a str) -> Result<Point, (&'static 
         installation: 0,
         equipment: String::new(),
         period_ms: 1_000,
+        silence_ms: 0,
         signal: cell("signal").to_owned(),
     })
 }

@@ -203,7 +203,7 @@ fn no_order_is_believed_that_was_not_done_and_no_value_is_wrong_whatever_the_sla
         bench.now += 20_000 * MS;
         let on = Question::SetCoil { coil: 0, on: seed % 2 == 0 };
         assert!((0..3).any(|_| bench.checked(on)), "seed {seed}");
-        assert!(bench.checked(on) && bench.checked(coils(0, 1)), "seed {seed}");
+        assert!((0..3).any(|_| bench.checked(coils(0, 1))), "seed {seed}");
     }
     assert!(orders.1 * 2 > orders.0 && reads.1 * 2 > reads.0, "{orders:?} {reads:?}");
 }
