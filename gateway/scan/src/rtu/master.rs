@@ -186,9 +186,7 @@ impl Master {
         let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
         let memory = self.units.entry(asked.unit).or_insert_with(stranger);
         memory.expire(now);
-        if let Question::SetCoil { .. } = asked.request {
-            memory.forget_coils();
-        }
+        memory.heed(asked.request);
         let mut job = Job {
             asked,
             purpose: Purpose::Answer,
@@ -325,10 +323,8 @@ impl Master {
                 stray.extend(bytes.iter().take(room));
                 let memory = unit.and_then(|unit| Some((unit, self.units.get_mut(&unit)?)));
                 if let Some((unit, memory)) = memory {
-                    let whole = |ask: &Question| {
-                        let said = progress(unit, *ask, stray);
-                        matches!((ask, said), (Question::Read(_), Progress::Whole(_)))
-                    };
+                    let whole =
+                        |ask: &Question| matches!(progress(unit, *ask, stray), Progress::Whole(_));
                     // An answer to another question that came twice settles nothing.
                     let late = memory
                         .owed()
@@ -435,11 +431,10 @@ impl Master {
         let suspicious = data
             && (job.purpose == Purpose::Sync || !job.confirmed)
             && memory.is_suspicious(job.request, &flight.bytes);
-        match (data, job.request) {
-            (true, Question::SetCoil { .. }) => {}
-            (true, Question::Read(_)) if suspicious && job.purpose == Purpose::Sync => {}
-            (true, Question::Read(_)) => memory.settle(),
-            (false, Question::Read(_) | Question::SetCoil { .. }) => memory.settle_oldest(),
+        match data {
+            true if suspicious && job.purpose == Purpose::Sync => {}
+            true => memory.settle(job.request),
+            false => memory.settle_oldest(),
         }
         if data && (!suspicious || job.purpose == Purpose::Sync) {
             memory.see(job.request, &flight.bytes);

@@ -91,9 +91,11 @@ impl Memory {
         self.owed.iter().any(|owed| shape(owed.request) == shape(request))
     }
 
-    /// Requests whose answers are owed, oldest first.
+    /// Readings whose answers are owed, oldest first. Of orders nobody knows which of several equal
+    /// ones is repeated.
     pub(super) fn owed(&self) -> impl Iterator<Item = Question> + '_ {
-        self.owed.iter().map(|owed| owed.request)
+        let asked = self.owed.iter().map(|owed| owed.request);
+        asked.filter(|request| matches!(request, Question::Read(_)))
     }
 
     /// The answer to this came late: it and what came before are settled.
@@ -103,10 +105,13 @@ impl Memory {
         }
     }
 
-    /// Data came to a request whose shape nobody owed: nothing older will come.
-    pub(super) fn settle(&mut self) {
-        self.unsure = None;
-        self.owed.clear();
+    /// Data came to a request whose shape nobody owed: nothing older will come. A repeated order
+    /// says nothing of what is older.
+    pub(super) fn settle(&mut self, request: Question) {
+        if let Question::Read(_) = request {
+            self.unsure = None;
+            self.owed.clear();
+        }
     }
 
     /// A refusal has no length of its own, so it settles no more than one.
@@ -147,7 +152,8 @@ impl Memory {
     }
 
     /// An order is given: what coils said before it tells nothing apart any more.
-    pub(super) fn forget_coils(&mut self) {
+    pub(super) fn heed(&mut self, request: Question) {
+        let Question::SetCoil { .. } = request else { return };
         let is_coil = |question: &Question| {
             matches!(question, Question::Read(ReadRequest { function: Function::Coil, .. }))
         };

@@ -33,8 +33,7 @@ impl Master {
     fn late(&self, unit: u8, bytes: &[u8]) -> Option<Late> {
         let memory = self.units.get(&unit)?;
         let mut coming = None;
-        let is_read = |request: &Question| matches!(request, Question::Read(_));
-        for request in memory.owed().filter(is_read) {
+        for request in memory.owed() {
             match progress(unit, request, bytes) {
                 Progress::Whole(_) if !memory.is_suspicious(request, bytes) => {
                     return Some(Late::Whole(request));
