@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use crate::alarm::hears_of_limits;
 use crate::config::{Config, ConfigFault, SiteFiles};
+use crate::outputs::config::OutputPlan;
 use crate::reach::{self, Reach};
 use crate::spreadsheet;
 
@@ -122,23 +123,26 @@ pub fn check(path: &Path) -> Report {
         hints: Vec::new(),
     };
     let files = if is_site(path) {
-        SiteFiles::load(path, &mut spreadsheet::bytes)
-            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, true))
+        let outputs = OutputPlan::default();
+        SiteFiles::load(path, &mut spreadsheet::bytes, &outputs)
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, (true, outputs)))
     } else {
         Config::load(path).map(|config| {
             let hears = hears_of_limits(&config);
-            (config.plan(), config.site, config.limits, config.alarmed, hears)
+            let rest = (hears, config.outputs.clone());
+            (config.plan(), config.site, config.limits, config.alarmed, rest)
         })
     };
     match files {
-        Ok((plan, site, limits, alarmed, hears)) => {
+        Ok((plan, site, limits, alarmed, (hears, outputs))) => {
             let (by_exception, resting) = exceptions::of(&site, &plan, hears);
             report.by_exception = by_exception;
             let hints = hints::hints(&site, &limits).into_iter().chain(resting);
             report.hints = hints.map(ConfigFault::Site).map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
-            report.reaches = reach::reaches("", &site, &plan, &alarmed).0;
+            report.reaches =
+                reach::reaches("", &site, &plan, &alarmed, &|line| outputs.on_line(line)).0;
             report.buses =
                 site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             let endpoints: Vec<_> = budget::endpoints(&site).collect();
@@ -165,7 +169,8 @@ pub fn check(path: &Path) -> Report {
 /// The site of a gateway's own file or of a site file, whichever it is.
 pub(crate) fn site_of(path: &Path) -> Result<Site, Vec<ConfigFault>> {
     if is_site(path) {
-        SiteFiles::load(path, &mut spreadsheet::bytes).map(|files| files.site)
+        SiteFiles::load(path, &mut spreadsheet::bytes, &OutputPlan::default())
+            .map(|files| files.site)
     } else {
         Config::load(path).map(|config| config.site)
     }

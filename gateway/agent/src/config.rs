@@ -129,7 +129,7 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         let data = own.data.as_ref().map(|data| base.join(data));
         let files = match &own.site {
-            Some(site) => SiteFiles::load(&base.join(site), bytes),
+            Some(site) => SiteFiles::load(&base.join(site), bytes, &own.outputs),
             None => Err(Vec::new()),
         };
         if let Ok(SiteFiles { site, .. }) = &files {
@@ -137,8 +137,8 @@ impl Config {
             let unknown = own.tags.iter().filter(|(_, tag)| !known(tag));
             wrong.extend(unknown.map(|(row, tag)| no_such_tag(&file, *row, tag)));
             let forbidden = own.outputs.forbidden(site).into_iter();
-            wrong.extend(forbidden.map(|(place, coil, problem)| {
-                let (column, value) = (Some("output.coil".to_owned()), Some(coil.to_string()));
+            wrong.extend(forbidden.map(|(place, (column, value), problem)| {
+                let (column, value) = (Some(format!("output.{column}")), Some(value));
                 let row = own.output_rows.get(place).copied();
                 SiteFault { row, column, value, ..SiteFault::of_file(&file, problem) }
             }));
@@ -239,8 +239,12 @@ pub fn check_own(file: &str, text: &str) -> Result<(), Vec<SiteFault>> {
 }
 
 impl SiteFiles {
-    /// Reads a site file, its points and its limits.
-    pub(crate) fn load(path: &Path, bytes: &mut Reading<'_>) -> Result<Self, Vec<ConfigFault>> {
+    /// Reads a site file, its points and its limits, for a gateway with these outputs.
+    pub(crate) fn load(
+        path: &Path,
+        bytes: &mut Reading<'_>,
+        outputs: &OutputPlan,
+    ) -> Result<Self, Vec<ConfigFault>> {
         let text = read(path, bytes).map_err(|fault| vec![fault])?;
         let base = path.parent().unwrap_or(Path::new("."));
         let name = path.display().to_string();
@@ -262,7 +266,7 @@ impl SiteFiles {
         let plan = files.plan();
         files.alarmed = Arc::new(reach::alarmed(&plan, &files.site.valves));
         let Self { site, alarmed, .. } = &files;
-        let (_, slow) = reach::reaches(&name, site, &plan, alarmed);
+        let (_, slow) = reach::reaches(&name, site, &plan, alarmed, &|line| outputs.on_line(line));
         if !slow.is_empty() {
             return Err(slow.into_iter().map(ConfigFault::Site).collect());
         }

@@ -69,14 +69,15 @@ pub(crate) fn alarmed(plan: &Plan, valves: &[Valve]) -> PointSet {
 }
 
 /// The bounds of all limit alarms of a plan that numbers points as the catalogue does, the longest
-/// first; and those that are longer than their device allows.
+/// first; and those that are longer than their device allows. `outputs`: how many hang on a line.
 pub(crate) fn reaches(
     file: &str,
     site: &Site,
     plan: &Plan,
     alarmed: &PointSet,
+    outputs: &dyn Fn(&str) -> u64,
 ) -> (Vec<Reach>, Vec<SiteFault>) {
-    let cases = worst_cases(site, alarmed);
+    let cases = worst_cases(site, alarmed, outputs);
     let cases: BTreeMap<u32, _> = cases.iter().map(|case| (case.point, case)).collect();
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for spec in &plan.alarms {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fengsui_alerting::Engine;
-use fengsui_scan::{Function, Link, ReadRequest, Site, Timing};
+use fengsui_scan::{COMMAND_PATIENCE_US, Function, Link, ReadRequest, Site, Timing};
 use fengsui_telemetry::wire::DeviceHealth;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::alarm::{AlarmLoop, LoopState, Outputs, Valves, parted, reporter_of};
+use crate::bus::orders::Ways;
 use crate::bus::shared::{Member, Shared, SharedBus};
 use crate::bus::{Bus, First, Memories, SCANS_MAX};
 use crate::clock::Clock;
@@ -79,6 +80,7 @@ pub(crate) async fn run_with(
         }
     };
     let outputs = lasting.outputs.take();
+    let _serving = serve_last(&mut lasting);
     // Everything that follows the alarm loop ends with these.
     drop(lasting);
     if let Some(mut outputs) = outputs
@@ -88,6 +90,20 @@ pub(crate) async fn run_with(
     }
     info!("gateway ended");
     ended
+}
+
+/// The lines of outputs, without devices: what an output is told at the end goes by them. They end
+/// when this is dropped.
+fn serve_last(lasting: &mut Lasting) -> (JoinSet<Memories>, watch::Sender<bool>) {
+    let (end, stop) = watch::channel(false);
+    // Nobody is read, and nobody listens.
+    let (scans, _) = mpsc::channel(1);
+    let mut serving = JoinSet::new();
+    for line in std::mem::take(&mut lasting.lines) {
+        let before = lasting.remembered.of_line(line.on.line(), &line.members);
+        serving.spawn(line.run(scans.clone(), stop.clone(), before));
+    }
+    (serving, end)
 }
 
 /// What a reload does not touch.
@@ -105,6 +121,10 @@ struct Lasting {
     /// Of the present spool.
     spool: Option<watch::Sender<SpoolState>>,
     outputs: Option<JoinSet<()>>,
+    /// From outputs to the present readers of their lines.
+    ways: Ways,
+    /// On which outputs hang, without their devices.
+    lines: Vec<SharedBus>,
     /// What the points said until the reload.
     remembered: Memories,
     /// When the readers were stopped for a reload, monotonic ms.
@@ -127,6 +147,8 @@ impl Lasting {
             button: Some(button),
             spool: None,
             outputs: None,
+            ways: Ways::default(),
+            lines: Vec::new(),
             remembered: Memories::default(),
             blind_since: None,
         }
@@ -140,7 +162,8 @@ impl Lasting {
         let (alarms, turns, alone) =
             (self.siren.subscribe(), self.state.subscribe(), self.alone.subscribe());
         if let Some(report) = self.report.take() {
-            let senses = Senses { alarms, turns, alone, spool: shown.subscribe() };
+            let senses =
+                Senses { alarms, turns, alone, spool: shown.subscribe(), ways: self.ways.clone() };
             let (clock, pressed) = (self.clock, self.pressed.clone());
             self.outputs = Some(surroundings(config, clock, senses, pressed, report));
         }
@@ -205,7 +228,10 @@ async fn once(
     let (stop_buses, stop) = watch::channel(false);
     let mut buses = JoinSet::new();
     let mut remembered = std::mem::take(&mut lasting.remembered);
-    let (alone, shared) = readers_of(&config, &read_first, clock);
+    let (alone, shared) = readers_of(&config, &read_first, clock, &lasting.ways);
+    let of_outputs = shared.iter().filter(|bus| bus.ways.is_some());
+    lasting.lines =
+        of_outputs.map(|bus| SharedBus { members: Vec::new(), ..bus.clone() }).collect();
     for bus in alone {
         let before = remembered.recall(None, &bus.device);
         buses.spawn(bus.run(scans.clone(), stop.clone(), before));
@@ -267,6 +293,7 @@ fn handover_max(config: &Config) -> Duration {
     let waits = devices.iter().map(|device| device.timeout_ms);
     let frames = buses.iter().map(|bus| Timing::new(&bus.settings).exchange_us(LONGEST));
     let most = Duration::from_millis(waits.max().unwrap_or_default().into());
+    let most = most.max(Duration::from_micros(COMMAND_PATIENCE_US));
     most * 2 + Duration::from_micros(frames.max().unwrap_or_default()) + HANDOVER_MORE
 }
 
@@ -399,7 +426,12 @@ fn new_engine(plan: fengsui_alerting::Plan) -> anyhow::Result<Engine> {
 
 /// Readers of devices that have a connection of their own, and of lines and addresses that several
 /// share.
-fn readers_of(config: &Config, first: &First, clock: Clock) -> (Vec<Bus>, Vec<SharedBus>) {
+fn readers_of(
+    config: &Config,
+    first: &First,
+    clock: Clock,
+    ways: &Ways,
+) -> (Vec<Bus>, Vec<SharedBus>) {
     let site = &config.site;
     let member = |index: usize| {
         let device = site.devices.get(index).cloned().expect("an index of the site");
@@ -419,15 +451,16 @@ fn readers_of(config: &Config, first: &First, clock: Clock) -> (Vec<Bus>, Vec<Sh
             }
             last => {
                 members.extend(last);
-                shared.push(SharedBus { on, members, first: first.clone(), clock });
+                shared.push(SharedBus { on, members, first: first.clone(), clock, ways: None });
             }
         }
     }
     for (bus, spec) in site.buses.iter().enumerate() {
         let members: Vec<Member> = site.devices_on(bus).into_iter().map(member).collect();
-        if members.iter().any(|member| !member.mappings.is_empty()) {
+        let ways = (config.outputs.on_line(&spec.name) > 0).then(|| ways.clone());
+        if ways.is_some() || members.iter().any(|member| !member.mappings.is_empty()) {
             let on = Shared::Bus(spec.clone());
-            shared.push(SharedBus { on, members, first: first.clone(), clock });
+            shared.push(SharedBus { on, members, first: first.clone(), clock, ways });
         }
     }
     (alone, shared)
@@ -445,7 +478,7 @@ fn surroundings(
     let mut tasks =
         outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
     tasks.spawn(notify::run(senses.turns.clone(), senses.alarms.clone(), clock));
-    let Senses { alarms, turns, alone, spool } = senses;
+    let Senses { alarms, turns, alone, spool, ways: _ } = senses;
     let (complaint, siren_fault) = watch::channel(String::new());
     if let Some(listen) = config.health {
         let (alarms, alone, spool) = (alarms.clone(), alone.clone(), spool.clone());

@@ -5,6 +5,7 @@
 mod centre;
 #[expect(dead_code, reason = "the other test program uses the rest")]
 mod plant;
+mod relay;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -275,6 +276,69 @@ async fn a_horn_that_sounds_goes_on_through_a_reload() {
     let letters = transitions(&spool(folder.path()));
     let letters: Vec<&str> = letters.iter().filter_map(|t| t.rsplit(' ').next()).collect();
     assert_eq!(letters, ["AB", "BD", "DA"]);
+}
+
+const ON_THE_LINE: &str = r#"[[output]]
+name = "siren"
+kind = "coil"
+bus = "A"
+unit = 9
+coil = 2
+follows = "siren"
+[[output]]
+name = "trouble"
+kind = "coil"
+bus = "A"
+unit = 9
+coil = 3
+follows = "trouble"
+[spool]"#;
+
+/// The relays hang on the line of the transmitter: its one reader gives their orders, whichever
+/// configuration it belongs to, and after the last one somebody still does.
+#[tokio::test]
+async fn a_horn_on_the_line_of_a_transmitter_goes_on_through_a_reload() {
+    let (line, gas) = (relay::Line::start().await, Device::start().await);
+    line.set(50.0);
+    let folder = TempDir::new().unwrap();
+    write_site(folder.path(), 1, gas.port);
+    let bus = format!(
+        "[[bus]]\nname='A'\nkind='modbus-rtu-tcp'\nhost='127.0.0.1'\nport={}\nbaud=115200\n\
+         parity='none'\n[[device]]\nname='plc'",
+        line.port
+    );
+    edit(folder.path(), "site.toml", "[[device]]\nname='plc'", &bus);
+    let tcp = "kind='modbus-tcp'\nhost='127.0.0.1'\nport=1\n";
+    edit(folder.path(), "site.toml", tcp, "kind='modbus-rtu'\nbus='A'\nunit=1\n");
+    edit(folder.path(), "gateway.toml", "[spool]", ON_THE_LINE);
+    let running = Running::start(folder.path());
+    until("scans, and no trouble", || line.asked() > 5 && line.coil(3) == Some(true)).await;
+    assert_eq!(line.coil(2), Some(false));
+    line.set(90.0);
+    until("the horn", || line.coil(2) == Some(true)).await;
+    line.set(50.0);
+    for round in 1..3 {
+        edit(folder.path(), "points.csv", GAS_NAME[round - 1], GAS_NAME[round]);
+        running.signal("-HUP").await;
+        until("reload", || running.said("reloaded").len() == round).await;
+        let before = line.asked();
+        until("scans", || line.asked() > before + 5).await;
+    }
+    // A line that an output hangs on cannot be taken away.
+    edit(folder.path(), "site.toml", "name='A'", "name='B'");
+    edit(folder.path(), "site.toml", "bus='A'", "bus='B'");
+    running.signal("-HUP").await;
+    until("refusal", || !running.said("the old configuration stays").is_empty()).await;
+    let refused = running.said("reload is refused");
+    assert!(refused.len() == 2 && refused[0].to_string().contains("[output.bus]"), "{refused:?}");
+    let first = line.told(2).iter().position(|on| *on).unwrap();
+    assert!(line.told(2)[first..].iter().all(|on| *on), "it fell silent");
+    std::fs::write(folder.path().join("data/siren.ack"), "").unwrap();
+    until("silence", || line.coil(2) == Some(false)).await;
+    assert_eq!(line.coil(3), Some(true));
+    assert!(running.said("output does not work").is_empty());
+    running.stop().await;
+    assert_eq!(line.coil(3), Some(false), "nobody watches any more");
 }
 
 const GAS_NAME: [&str; 4] = ["可燃气体", "可燃气体一", "可燃气体二", "可燃气体三"];

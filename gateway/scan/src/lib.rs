@@ -26,8 +26,11 @@ pub use condition::{
     Rules, Status, Table, TableFault, UnitCode, Verdict,
 };
 pub use decode::{Raw, Scaling, decode_bit, decode_words};
-pub use line::{Heard, Line, Tally, Turn, WorstCase, start_ms, worst_cases};
-pub use pdu::{FrameFault, Payload, ReadRequest, Reply, check, parse_reply, request_pdu};
+pub use line::{
+    COMMAND_PATIENCE_US, COMMANDS_MAX, Command, CommandTally, Heard, Line, Tally, Turn, WorstCase,
+    start_ms, worst_cases,
+};
+pub use pdu::{FrameFault, Payload, Question, ReadRequest, Reply, check, parse_reply, request_pdu};
 pub use plan::{Block, Item, plan, split};
 pub use point_set::PointSet;
 pub use profile::{BUILTIN, Profile, ProfilePoint};

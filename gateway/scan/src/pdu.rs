@@ -3,6 +3,8 @@
 //! - Independent of any Modbus library: libraries check lengths in debug builds only, or not at all.
 //! - A reply is taken only if its function, byte count and length are those of the request. A
 //!   Modbus reply does not say which addresses it holds, so nothing less will do.
+//! - An order is done when it is repeated byte for byte; whether the coil has moved only a reading
+//!   of it says.
 
 use thiserror::Error;
 
@@ -17,6 +19,39 @@ pub struct ReadRequest {
     pub first: u16,
     /// How many registers or bits; 1 to 125 or 2,000.
     pub count: u16,
+}
+
+/// The function that sets one coil.
+const SET_COIL: u8 = 5;
+
+/// Whatever is asked of a device: it is read, or told to set a coil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// Read this.
+    Read(ReadRequest),
+    /// Set one coil. Repeated, its answer is data: the one bit that was ordered.
+    SetCoil {
+        /// 0-based address as on the wire.
+        coil: u16,
+        /// Energised.
+        on: bool,
+    },
+}
+
+impl From<ReadRequest> for Question {
+    fn from(request: ReadRequest) -> Self {
+        Self::Read(request)
+    }
+}
+
+impl Question {
+    /// Its function code on the wire.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Read(request) => request.function.code(),
+            Self::SetCoil { .. } => SET_COIL,
+        }
+    }
 }
 
 /// What a reply carries.
@@ -70,6 +105,9 @@ pub enum FrameFault {
     /// Bits for registers or the other way round.
     #[error("reply holds bits where registers belong, or the reverse")]
     Kind,
+    /// An order came back as another.
+    #[error("reply does not repeat the order")]
+    Repeat,
 }
 
 /// Bytes of data in the answer to a request.
@@ -83,21 +121,26 @@ pub(crate) fn reply_data_bytes(request: ReadRequest) -> usize {
 
 /// The bytes of a request, from the function code on.
 #[must_use]
-pub fn request_pdu(request: ReadRequest) -> [u8; 5] {
-    let [a, b] = request.first.to_be_bytes();
-    let [c, d] = request.count.to_be_bytes();
-    [request.function.code(), a, b, c, d]
+pub fn request_pdu(question: impl Into<Question>) -> [u8; 5] {
+    let question = question.into();
+    let (at, what) = match question {
+        Question::Read(ReadRequest { first, count, .. }) => (first, count),
+        Question::SetCoil { coil, on } => (coil, if on { 0xff00 } else { 0 }),
+    };
+    let ([a, b], [c, d]) = (at.to_be_bytes(), what.to_be_bytes());
+    [question.code(), a, b, c, d]
 }
 
 /// Takes the bytes of a reply, from the function code on.
 ///
 /// # Errors
 /// Whatever is not exactly the answer to this request.
-pub fn parse_reply(request: ReadRequest, pdu: &[u8]) -> Result<Reply, FrameFault> {
+pub fn parse_reply(question: impl Into<Question>, pdu: &[u8]) -> Result<Reply, FrameFault> {
+    let question = question.into();
     let [got, second, data @ ..] = pdu else {
         return Err(FrameFault::Short(pdu.len()));
     };
-    let asked = request.function.code();
+    let asked = question.code();
     if *got == asked | 0x80 {
         return match data {
             [] => Ok(Reply::Exception(*second)),
@@ -107,6 +150,13 @@ pub fn parse_reply(request: ReadRequest, pdu: &[u8]) -> Result<Reply, FrameFault
     if *got != asked {
         return Err(FrameFault::Function { asked, got: *got });
     }
+    let request = match question {
+        Question::Read(request) => request,
+        Question::SetCoil { on, .. } if request_pdu(question) == *pdu => {
+            return Ok(Reply::Data(Payload::Bits(vec![on])));
+        }
+        Question::SetCoil { .. } => return Err(FrameFault::Repeat),
+    };
     let want = reply_data_bytes(request);
     if usize::from(*second) != want {
         return Err(FrameFault::ByteCount { asked: want, got: usize::from(*second) });
@@ -178,6 +228,26 @@ mod tests {
         ] {
             assert!(parse_reply(ASK, bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_order_is_done_only_when_it_is_repeated_byte_for_byte() {
+        let on = Question::SetCoil { coil: 0x1234, on: true };
+        assert_eq!(request_pdu(on), [5, 0x12, 0x34, 0xff, 0]);
+        let done = parse_reply(on, &[5, 0x12, 0x34, 0xff, 0]);
+        assert_eq!(done, Ok(Reply::Data(Payload::Bits(vec![true]))));
+        assert_eq!(parse_reply(on, &[0x85, 4]), Ok(Reply::Exception(4)));
+        for bad in [
+            &[5, 0x12, 0x34, 0, 0][..],
+            &[5, 0x12, 0x35, 0xff, 0],
+            &[5, 0x12, 0x34, 0xff],
+            &[5, 0x12, 0x34, 0xff, 0, 0],
+            &[1, 1, 1],
+            &[0x81, 2],
+        ] {
+            assert!(parse_reply(on, bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_reply(ASK, &request_pdu(on)).is_err());
     }
 
     #[test]

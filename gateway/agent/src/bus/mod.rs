@@ -7,6 +7,7 @@
 
 mod guard;
 pub(crate) mod mbap;
+pub(crate) mod orders;
 mod serial;
 pub(crate) mod shared;
 pub(crate) mod source;

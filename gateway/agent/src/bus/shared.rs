@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fengsui_scan::{
-    Arrears, BusKind, BusSpec, Device, Heard, Line, Mapping, Scanner, SourceClock, Tally, Timing,
-    Turn,
+    Arrears, BusKind, BusSpec, COMMAND_PATIENCE_US, Command, Device, Heard, Line, Mapping, Outcome,
+    Scanner, SourceClock, Tally, Timing, Turn,
 };
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use super::orders::{Orders, Said, Ways};
 use super::source::Source;
 use super::wire::{Exchange, Wire};
 use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
@@ -70,6 +71,8 @@ pub(crate) struct SharedBus {
     pub(crate) members: Vec<Member>,
     pub(crate) first: First,
     pub(crate) clock: Clock,
+    /// By which orders come; none where no output hangs on it.
+    pub(crate) ways: Option<Ways>,
 }
 
 impl SharedBus {
@@ -111,6 +114,8 @@ impl SharedBus {
         let before = remembered.lines.pop().map(|(_, master)| master);
         let patience = self.members.iter().map(|member| member.device.timeout_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default().into());
+        let orders = self.ways.as_ref().map(|_| Duration::from_micros(COMMAND_PATIENCE_US));
+        let patience = patience.max(orders.unwrap_or_default());
         let (wire, strange) = match &self.on {
             Shared::Bus(spec) => {
                 let strange = before.is_none();
@@ -160,20 +165,32 @@ impl SharedBus {
             vec![(TimeMs::MIN, Behind::default(), Source::default()); self.members.len()];
         let mut first = self.first.clone();
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
+        let mut orders = Orders::new(self.ways.as_ref().map(|ways| ways.own(&name)));
         while !*stop.borrow() {
             report.say(&name, line, clock.mono_ms());
             if first.has_changed().unwrap_or(false) {
                 line.set_alarms(&first.borrow_and_update());
             }
+            orders.take(line, clock.mono_ms());
             let (place, unit, request, patience) = match line.next(clock.mono_ms()) {
                 Turn::Ask { device, unit, request, patience_us } => {
                     (device, unit, request, Duration::from_micros(patience_us))
+                }
+                Turn::Obey(command) => {
+                    if self.obey(command, wire, line, &mut orders, &mut stop).await.is_none() {
+                        return;
+                    }
+                    continue;
                 }
                 Turn::Sleep(until) => {
                     let ms = until.saturating_sub(clock.mono_ms()).min(SLEEP_MAX_MS);
                     tokio::select! {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => return,
+                        order = orders.come() => {
+                            orders.give(order, line, clock.mono_ms());
+                            continue;
+                        }
                         () = sleep(Duration::from_millis(ms)) => continue,
                     }
                 }
@@ -203,6 +220,33 @@ impl SharedBus {
                 wire.close();
             }
         }
+    }
+
+    /// Gives one order; none when told to stop before it was begun.
+    async fn obey(
+        &self,
+        Command { id, unit, question, .. }: Command,
+        wire: &mut Wire,
+        line: &mut Line,
+        orders: &mut Orders,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<()> {
+        let (answer, began) = (orders.begun(id), self.clock.line_us());
+        let patience = Duration::from_micros(COMMAND_PATIENCE_US);
+        let Exchange { outcome, fault, rtt, .. } =
+            wire.transact_until(stop, unit, question, patience).await?;
+        let answered = matches!(outcome, Outcome::Data(_) | Outcome::Exception(_));
+        if !answered {
+            debug!(bus = self.on.name(), unit, ?outcome, ?fault, ?rtt, "order without answer");
+        }
+        if let Some(answer) = answer {
+            // Whoever no longer waits has given it up.
+            drop(answer.try_send(Said { outcome, fault }));
+        }
+        wire.settle(stop).await;
+        let busy_us = self.clock.line_us().saturating_sub(began);
+        line.obeyed(unit, answered, busy_us, self.clock.mono_ms());
+        Some(())
     }
 }
 
@@ -277,6 +321,12 @@ impl Report {
                     "device on the line"
                 );
             }
+        }
+        let orders = line.orders();
+        all.busy_us += orders.busy_us;
+        if orders.unanswered > 0 {
+            let (asked, unanswered) = (orders.asked, orders.unanswered);
+            info!(bus, asked, unanswered, "orders on the line");
         }
         let used = (all.busy_us - self.busy_us) / passed / 10;
         info!(bus, used_percent = used, "line");

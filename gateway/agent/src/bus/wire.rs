@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fengsui_scan::{
-    Asked, BusKind, BusSpec, Direction, Echo, Master, Outcome, ReadRequest, RtuFault,
+    Asked, BusKind, BusSpec, Direction, Echo, Master, Outcome, Question, ReadRequest, RtuFault,
     SerialSettings,
 };
 use tokio::sync::watch;
@@ -114,13 +114,18 @@ impl Wire {
         &mut self,
         stop: &mut watch::Receiver<bool>,
         unit: u8,
-        request: ReadRequest,
+        question: impl Into<Question>,
         patience: Duration,
     ) -> Option<Exchange> {
+        let request = question.into();
         match self {
             Self::Tcp(tcp, clock) => {
                 let began = clock.line_us();
-                let outcome = tcp.transact(unit, request, patience).await;
+                let outcome = match request {
+                    Question::Read(request) => tcp.transact(unit, request, patience).await,
+                    // An output over Modbus TCP has a connection of its own.
+                    Question::SetCoil { .. } => Outcome::Unreachable,
+                };
                 let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
                 Some(Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None })
             }

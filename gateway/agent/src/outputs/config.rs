@@ -24,9 +24,28 @@ const LINE_MAX: i64 = 1_023;
 /// What is driven, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wiring {
-    Gpio { line: Line, active_low: bool, read_back: Option<Line> },
-    Rpi { pin: u8, active_low: bool, read_back: Option<u8> },
-    Coil { host: String, port: u16, unit: u8, coil: u16 },
+    Gpio {
+        line: Line,
+        active_low: bool,
+        read_back: Option<Line>,
+    },
+    Rpi {
+        pin: u8,
+        active_low: bool,
+        read_back: Option<u8>,
+    },
+    Coil {
+        host: String,
+        port: u16,
+        unit: u8,
+        coil: u16,
+    },
+    /// On a line of the site, by its name.
+    LineCoil {
+        bus: String,
+        unit: u8,
+        coil: u16,
+    },
     Sim,
 }
 
@@ -65,6 +84,17 @@ pub(crate) struct Button {
 pub struct OutputPlan {
     pub(crate) outputs: Vec<Output>,
     pub(crate) buttons: Vec<Button>,
+}
+
+impl OutputPlan {
+    /// How many outputs hang on the line of this name.
+    pub(crate) fn on_line(&self, name: &str) -> u64 {
+        let here = |output: &&Output| match &output.wiring {
+            Wiring::LineCoil { bus, .. } => bus == name,
+            Wiring::Gpio { .. } | Wiring::Rpi { .. } | Wiring::Coil { .. } | Wiring::Sim => false,
+        };
+        u64::try_from(self.outputs.iter().filter(here).count()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Reads `[[output]]` and `[[button]]`; what is faulty is left out and was reported. Tags that
@@ -196,6 +226,15 @@ impl Door<'_, '_> {
         let fail_safe = match followed {
             Some("watchdog") => {
                 self.idle(&mut section, &["fail_safe"], "follows = \"watchdog\"");
+                if let Some(Wiring::LineCoil { bus, .. }) = &wiring {
+                    let problem = said(
+                        "看门狗不能接在总线上：每秒一次会占用采集时间，且随总线延迟；请改用 gpio，\
+                         或用 host 的继电器模块",
+                        "a watchdog does not hang on a line: every second it would take the time of \
+                         reads, and wait for them; use a gpio line, or a module with a host",
+                    );
+                    section.refuse::<()>(self.at, "bus", Some(bus.clone()), problem);
+                }
                 None
             }
             Some(_) | None => section.flagged(self.at, "fail_safe"),
@@ -222,7 +261,7 @@ impl Door<'_, '_> {
 
     fn wiring(&mut self, section: &mut Section<'_, '_>) -> Option<Wiring> {
         const OF_LINES: [&str; 3] = ["line", "readback_line", "active_low"];
-        const OF_COILS: [&str; 4] = ["host", "port", "unit", "coil"];
+        const OF_COILS: [&str; 5] = ["host", "port", "bus", "unit", "coil"];
         match section.word(self.at, "kind", None, &["gpio", "rpi", "coil", "sim"]) {
             Some("gpio") => {
                 self.idle(section, &OF_COILS, "kind = \"gpio\"");
@@ -236,12 +275,7 @@ impl Door<'_, '_> {
             Some("coil") => {
                 self.idle(section, &["chip"], "kind = \"coil\"");
                 self.idle(section, &OF_LINES, "kind = \"coil\"");
-                let host = section.text(self.at, "host");
-                let port = section.whole(self.at, "port", (1, 65_535), Some(502));
-                let unit = section.whole(self.at, "unit", (0, 255), Some(1));
-                let coil = section.whole(self.at, "coil", (0, 65_535), None);
-                let (port, coil) = (u16::try_from(port?).ok()?, u16::try_from(coil?).ok()?);
-                Some(Wiring::Coil { host: host?, port, unit: u8::try_from(unit?).ok()?, coil })
+                if section.has("bus") { self.line_coil(section) } else { self.coil(section) }
             }
             Some(_) => {
                 self.idle(section, &["chip"], "kind = \"sim\"");
@@ -256,6 +290,26 @@ impl Door<'_, '_> {
                 None
             }
         }
+    }
+
+    fn coil(&mut self, section: &mut Section<'_, '_>) -> Option<Wiring> {
+        section.allow(&["bus"]);
+        let host = section.text(self.at, "host");
+        let port = section.whole(self.at, "port", (1, 65_535), Some(502));
+        let unit = section.whole(self.at, "unit", (0, 255), Some(1));
+        let coil = section.whole(self.at, "coil", (0, 65_535), None);
+        let (port, coil) = (u16::try_from(port?).ok()?, u16::try_from(coil?).ok()?);
+        Some(Wiring::Coil { host: host?, port, unit: u8::try_from(unit?).ok()?, coil })
+    }
+
+    /// Whether the line exists, the site says.
+    fn line_coil(&mut self, section: &mut Section<'_, '_>) -> Option<Wiring> {
+        self.idle(section, &["host", "port"], "bus");
+        let bus = section.text(self.at, "bus");
+        let unit = section.whole(self.at, "unit", (1, 247), None);
+        let coil = section.whole(self.at, "coil", (0, 65_535), None);
+        let (unit, coil) = (u8::try_from(unit?).ok()?, u16::try_from(coil?).ok()?);
+        Some(Wiring::LineCoil { bus: bus?, unit, coil })
     }
 
     fn chip(&mut self, section: &mut Section<'_, '_>) -> Option<PathBuf> {
@@ -398,6 +452,33 @@ does = "acknowledge"
         let filter = Filter { priorities: vec![1], tags: vec![] };
         assert_eq!(plan.outputs[2].follows, Follows::Beacon(filter));
         assert!(plan.buttons[0].active_low);
+    }
+
+    #[test]
+    fn a_coil_hangs_on_a_line_or_behind_an_address() {
+        let read = |keys: &str, follows: &str| {
+            plan_of(&format!(
+                "[[output]]\nname='horn'\nkind='coil'\n{keys}\ncoil=2\nfollows='{follows}'\n"
+            ))
+        };
+        let plan = read("bus='A'\nunit=9", "siren").unwrap();
+        let wiring = Wiring::LineCoil { bus: "A".to_owned(), unit: 9, coil: 2 };
+        assert_eq!(plan.outputs[0].wiring, wiring);
+        assert_eq!((plan.on_line("A"), plan.on_line("B")), (1, 0));
+        for (keys, follows, part) in [
+            ("bus='A'\nhost='h'\nunit=9", "siren", ":5 [output.host] \"'h'\"：不适用于 bus"),
+            ("bus='A'\nport=502\nunit=9", "siren", ":5 [output.port] \"502\"：不适用于 bus"),
+            ("unit=9", "siren", ":1 [output.host]：缺少"),
+            ("bus='A'", "siren", ":1 [output.unit]：缺少"),
+            ("bus='A'\nunit=0", "siren", ":5 [output.unit] \"0\""),
+            ("bus='A'\nunit=248", "siren", ":5 [output.unit] \"248\""),
+            ("bus='A'\nunit=9", "watchdog", "[output.bus] \"A\"：看门狗不能接在总线上"),
+        ] {
+            let faults = read(keys, follows).unwrap_err();
+            let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert!(said.len() == 1 && said[0].contains(part), "{part}: {said:#?}");
+            assert!(said[0].contains("  |  "), "{said:?}");
+        }
     }
 
     #[test]

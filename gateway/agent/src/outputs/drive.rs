@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Longest wait for one write or reading. A relay module on a slow line answers well below it.
+/// Longest wait for one write or reading, where an output says no other.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Orders on their way to the thread: the one in hand. A second is refused, since the first hangs.
 const ORDERS_MAX: usize = 1;
@@ -46,6 +46,10 @@ impl DriveFault {
 pub(crate) trait Drive: Send {
     /// Energises or releases it.
     fn set(&mut self, energised: bool) -> Result<(), DriveFault>;
+    /// How long one of these may take before it hangs.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
     /// What the read-back says; none where there is none.
     fn read(&mut self) -> Result<Option<bool>, DriveFault>;
 }
@@ -58,6 +62,7 @@ enum Order {
 /// The way to the thread.
 pub(crate) struct Hand {
     orders: SyncSender<Order>,
+    patience: Duration,
 }
 
 impl Hand {
@@ -67,11 +72,12 @@ impl Hand {
     /// No thread can be had.
     pub(crate) fn new(name: &str, drive: Box<dyn Drive>) -> std::io::Result<Self> {
         let (orders, inbox) = sync_channel(ORDERS_MAX);
+        let patience = drive.patience();
         std::thread::Builder::new()
             .name(format!("out-{name}"))
             .stack_size(STACK_BYTES)
             .spawn(move || obey(drive, &inbox))?;
-        Ok(Self { orders })
+        Ok(Self { orders, patience })
     }
 
     pub(crate) async fn set(&self, energised: bool) -> Result<(), DriveFault> {
@@ -94,7 +100,7 @@ impl Hand {
             Err(TrySendError::Full(_)) => return Err(DriveFault::Hangs),
             Err(TrySendError::Disconnected(_)) => return Err(ended()),
         }
-        match timeout(PATIENCE, answer).await {
+        match timeout(self.patience, answer).await {
             Ok(Ok(said)) => said,
             Ok(Err(_)) => Err(ended()),
             Err(_) => Err(DriveFault::Hangs),

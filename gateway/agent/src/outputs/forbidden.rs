@@ -1,10 +1,11 @@
-//! Coils that must not be written to: those of a device whose profile says `never_write`, however
-//! its address is spelt.
+//! Coils that cannot be written to, since the site has no such line, or must not be: those of a
+//! device whose profile says `never_write`, however its address is spelt.
 //!
 //! - Addresses are compared as they resolve when the files are read. A name that does not resolve
 //!   then is compared as text; all addresses of this machine count as one.
 //! - Behind one address any unit may be that device: a coil there needs a configured device of just
 //!   its unit that may be written to, and never unit 0, which is meant for all.
+//! - On a line every slave has a unit of its own: only that of such a device is kept.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
@@ -19,10 +20,17 @@ const BROADCAST: u8 = 0;
 const ANY: u8 = 255;
 
 impl OutputPlan {
-    /// Which output, its coil, and why not.
-    pub(crate) fn forbidden(&self, site: &Site) -> Vec<(usize, u16, Problem)> {
+    /// Which output, its key and value, and why not.
+    pub(crate) fn forbidden(&self, site: &Site) -> Vec<(usize, (&'static str, String), Problem)> {
         let of = |(place, output): (usize, &Output)| {
-            let Wiring::Coil { host, port, unit, coil } = &output.wiring else { return None };
+            let (host, port, unit, coil) = match &output.wiring {
+                Wiring::Coil { host, port, unit, coil } => (host, port, unit, coil),
+                Wiring::LineCoil { bus, unit, .. } => {
+                    let (at, problem) = on_line(site, bus, *unit)?;
+                    return Some((place, at, problem));
+                }
+                Wiring::Gpio { .. } | Wiring::Rpi { .. } | Wiring::Sim => return None,
+            };
             let device = endangered(site, (host, *port), *unit)?;
             let problem = said(
                 format!(
@@ -36,10 +44,37 @@ impl OutputPlan {
                     device.name
                 ),
             );
-            Some((place, *coil, problem))
+            Some((place, ("coil", coil.to_string()), problem))
         };
         self.outputs.iter().enumerate().filter_map(of).collect()
     }
+}
+
+/// What is wrong with a coil of this unit on this line.
+fn on_line(site: &Site, bus: &str, unit: u8) -> Option<((&'static str, String), Problem)> {
+    let Some(line) = site.buses.iter().position(|spec| spec.name == bus) else {
+        let problem = said(
+            "站点文件中没有该 [[bus]]；请改正名称，或添加该总线，或改用 host",
+            "is no [[bus]] of the site; mend the name, add the bus, or use host",
+        );
+        return Some((("bus", bus.to_owned()), problem));
+    };
+    let here = |device: &&Device| {
+        device.never_write && device.unit == unit && device.link == Link::Rtu { bus: line }
+    };
+    let device = site.devices.iter().find(here)?;
+    let problem = said(
+        format!(
+            "总线 {bus} 上的设备 {} 就是 unit {unit}，其型号库写明不可写入（never_write）；请改用继电器模块或 gpio",
+            device.name
+        ),
+        format!(
+            "unit {unit} of bus {bus} is device {}, whose profile says never_write; use a relay \
+             module or a gpio line",
+            device.name
+        ),
+    );
+    Some((("unit", unit.to_string()), problem))
 }
 
 /// The device that must not be written to and that this coil may belong to.
@@ -129,7 +164,8 @@ mod tests {
         let refused = plan_of(&text).unwrap().forbidden(site);
         match refused.as_slice() {
             [] => false,
-            [(0, 4, problem)] => {
+            [(0, ("coil", coil), problem)] => {
+                assert_eq!(coil, "4");
                 let (zh, en) = (problem.zh(), problem.en());
                 assert!(zh.contains("e3") && en.contains("relay module"), "{problem:?}");
                 true
@@ -151,6 +187,30 @@ mod tests {
         }
         let named = site("e3.invalid", 3, "");
         assert!(refused(&named, "E3.invalid.", 3), "a name that nobody resolves");
+    }
+
+    #[test]
+    fn on_a_line_only_the_unit_of_the_device_itself_is_kept_and_the_line_must_exist() {
+        let line = "[[bus]]\nname='A'\nkind='modbus-rtu'\npath='/dev/x'\nbaud=9600\n\
+                    parity='even'\n[[bus]]\nname='B'\nkind='modbus-rtu'\npath='/dev/y'\n\
+                    baud=9600\nparity='even'\n";
+        let mut site = site("10.0.0.9", 3, line);
+        site.devices[0].link = Link::Rtu { bus: 0 };
+        let said = |bus: &str, unit: u8| {
+            let text = format!(
+                "[[output]]\nname='siren'\nkind='coil'\nbus='{bus}'\nunit={unit}\ncoil=4\n\
+                 follows='siren'\n"
+            );
+            let refused = plan_of(&text).unwrap().forbidden(&site);
+            refused.first().map(|(_, at, problem)| (at.clone(), problem.zh()))
+        };
+        let ((key, value), why) = said("A", 3).unwrap();
+        assert_eq!((key, value.as_str()), ("unit", "3"));
+        assert!(why.contains("e3") && why.contains("never_write"), "{why}");
+        assert_eq!((said("A", 4), said("B", 3)), (None, None));
+        let ((key, value), why) = said("C", 4).unwrap();
+        assert_eq!((key, value.as_str()), ("bus", "C"));
+        assert!(why.contains("[[bus]]"), "{why}");
     }
 
     #[test]

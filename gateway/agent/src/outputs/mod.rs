@@ -14,6 +14,7 @@ pub(crate) mod config;
 mod drive;
 mod forbidden;
 mod gpio;
+mod line_coil;
 #[cfg(feature = "rpi")]
 mod rpi;
 mod sim;
@@ -32,6 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use crate::alarm::LoopState;
+use crate::bus::orders::Ways;
 use crate::clock::Clock;
 use crate::spool::SpoolState;
 use config::{Button, Does, Output, OutputPlan, Wiring};
@@ -57,6 +59,8 @@ pub(crate) struct Senses {
     pub(crate) alone: watch::Receiver<bool>,
     /// The disk.
     pub(crate) spool: watch::Receiver<SpoolState>,
+    /// To the lines, for what hangs on one.
+    pub(crate) ways: Ways,
 }
 
 /// How each output does, for the heartbeat.
@@ -79,7 +83,7 @@ pub(crate) fn start(
     let (test, tested) = watch::channel(0);
     for (place, output) in plan.outputs.iter().enumerate() {
         let report = Report { place, healths: Arc::clone(&healths), clock, fault: None };
-        match Hand::new(&output.name, drive(output, folder)) {
+        match Hand::new(&output.name, drive(output, folder, (&senses.ways, clock))) {
             Ok(hand) => {
                 let (output, senses) = (output.clone(), senses.clone());
                 let task = Task { output, hand, clock, senses, tested: tested.clone(), report };
@@ -100,7 +104,7 @@ fn health(name: String) -> DeviceHealth {
     DeviceHealth { name, last_good: TimeMs(0), fault: String::new() }
 }
 
-fn drive(output: &Output, folder: &Path) -> Box<dyn Drive> {
+fn drive(output: &Output, folder: &Path, (ways, clock): (&Ways, Clock)) -> Box<dyn Drive> {
     match &output.wiring {
         Wiring::Gpio { line, active_low, read_back } => {
             Box::new(gpio::GpioOut::new(line.clone(), *active_low, read_back.clone()))
@@ -111,6 +115,9 @@ fn drive(output: &Output, folder: &Path) -> Box<dyn Drive> {
         }
         Wiring::Coil { host, port, unit, coil } => {
             Box::new(coil::Coil::new(host, *port, *unit, *coil))
+        }
+        Wiring::LineCoil { bus, unit, coil } => {
+            Box::new(line_coil::LineCoil::new(ways, bus, (*unit, *coil), clock))
         }
         #[cfg(not(feature = "rpi"))]
         Wiring::Rpi { .. } => Box::new(sim::Sim::new(sim_file(folder, &output.name))),

@@ -18,6 +18,10 @@ struct Bench {
 }
 
 fn bench(text: &str) -> Bench {
+    bench_by(text, Ways::default())
+}
+
+fn bench_by(text: &str, ways: Ways) -> Bench {
     let plan = config::tests::plan_of(text).unwrap();
     let folder = TempDir::new().unwrap();
     let (alarms, seen) = watch::channel(SirenState::default());
@@ -26,7 +30,7 @@ fn bench(text: &str) -> Bench {
     let (healths, health) = watch::channel(Vec::new());
     let (press, pressed) = mpsc::channel(1);
     let (disk, spool) = watch::channel(SpoolHandle::double(1).0.state().borrow().clone());
-    let senses = Senses { alarms: seen, turns: turned, alone: is_alone, spool };
+    let senses = Senses { alarms: seen, turns: turned, alone: is_alone, spool, ways };
     let tasks = start(&plan, folder.path(), Clock::start(), &senses, &press, healths);
     Bench { folder, alarms, turns, alone, disk, healths: health, tasks, pressed }
 }
@@ -226,3 +230,5 @@ async fn a_line_that_hangs_is_reported_and_not_waited_for() {
     assert_eq!(hand.set(true).await, Err(DriveFault::Hangs));
     assert_eq!(hand.set(true).await, Err(DriveFault::Hangs));
 }
+
+mod line;

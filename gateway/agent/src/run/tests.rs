@@ -37,7 +37,7 @@ fn line(name: &str, port: u16) -> SharedBus {
         mappings: site.mappings_of(0).into(),
     };
     let on = Shared::Bus(site.buses.first().unwrap().clone());
-    SharedBus { on, members: vec![member], first, clock: Clock::start() }
+    SharedBus { on, members: vec![member], first, clock: Clock::start(), ways: None }
 }
 
 /// Registers that each of its requests asked for, and what it remembers when it is told to end.

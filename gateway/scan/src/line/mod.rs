@@ -1,6 +1,6 @@
 //! One line, many devices: whose turn it is.
 //!
-//! - Reads that carry an alarm before the others; among equals the one whose next turn is nearest.
+//! - Reads that carry an alarm before orders ([`command`]), these before the other reads; among equals the one whose next turn is nearest.
 //!   A line that is asked for more than it can carry starves telemetry, never alarms.
 //! - Dead devices together get at most a twentieth of the line's time ([`ration`]). A probe goes
 //!   where it delays nobody if it can.
@@ -10,18 +10,20 @@
 //!   first and every fourth probe waits the whole `timeout_ms`, for a device that has become slower.
 //! - Where nobody lives, probes cost nobody anything and go as often as each device's growing pause
 //!   says. The first answer has all the others asked at once.
-//! - Not here: writing. The gateway gives no commands over a line yet.
 
+mod command;
 mod patience;
 mod ration;
 mod worst;
 
+pub use command::{COMMAND_PATIENCE_US, COMMANDS_MAX, Command, CommandTally};
 pub use worst::{WorstCase, start_ms, worst_cases};
 
 use crate::pdu::ReadRequest;
 use crate::point_set::PointSet;
 use crate::rtu::{OWED_US, RtuFault, Timing};
 use crate::schedule::{Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
+use command::Commands;
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
 
@@ -52,6 +54,8 @@ pub enum Turn {
         /// How long it may take before it answers.
         patience_us: u64,
     },
+    /// Do this, then [`Line::obeyed`].
+    Obey(Command),
     /// Nothing before this time, ms.
     Sleep(u64),
 }
@@ -144,6 +148,7 @@ struct Urgency {
 pub struct Line {
     timing: Timing,
     lanes: Vec<Lane>,
+    commands: Commands,
     ration: Ration,
     turn: Option<Taken>,
     reopen_at: u64,
@@ -181,8 +186,8 @@ impl Line {
             doubt: Doubt::Over,
         };
         let lanes = scanners.into_iter().enumerate().map(lane).collect();
-        let ration = Ration::new(now);
-        Self { timing, lanes, ration, turn: None, reopen_at: now + SILENT_MS }
+        let (commands, ration) = (Commands::default(), Ration::new(now));
+        Self { timing, lanes, commands, ration, turn: None, reopen_at: now + SILENT_MS }
     }
 
     /// The same, on a line that another program may have used just before.
@@ -234,12 +239,37 @@ impl Line {
                 best = Some((urgency, place, due));
             }
         }
+        match self.commands.next(best.map(|(urgency, ..)| urgency.class), now) {
+            Ok(command) => return Turn::Obey(command),
+            Err(until) => wake = wake.min(until),
+        }
         let (probe, probe_wake) = self.probe(now, (best.is_some(), wake), neighbours_us);
         match (probe, best) {
             (Some((place, probe)), _) => self.take(place, Some(probe), None, now),
-            (None, Some((_, place, due))) => self.take(place, None, due, now),
+            (None, Some((urgency, place, due))) => {
+                if urgency.class == Class::Alarm {
+                    self.commands.pass();
+                }
+                self.take(place, None, due, now)
+            }
             (None, None) => Turn::Sleep(wake.min(probe_wake).min(doubt_ends).max(now + 1)),
         }
+    }
+
+    /// Something to do for an output. False: too much waits already, and it is not taken.
+    pub fn order(&mut self, command: Command, now: u64) -> bool {
+        self.commands.add(command, now)
+    }
+
+    /// An order to this unit was given, and took so long; whether the module answered.
+    pub fn obeyed(&mut self, unit: u8, answered: bool, busy_us: u64, now: u64) {
+        self.commands.obeyed(unit, answered, busy_us, now);
+    }
+
+    /// What was counted of orders.
+    #[must_use]
+    pub fn orders(&self) -> CommandTally {
+        self.commands.tally
     }
 
     /// The dead device to ask now, and when there may be one. It waits for a gap in which it delays

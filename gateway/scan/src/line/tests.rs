@@ -58,7 +58,7 @@ fn a_device_that_was_doubted_is_asked_as_soon_as_the_doubt_ends() {
                 now_us = now_us.max(until * 1_000);
                 continue;
             }
-            turn @ Turn::Ask { .. } => turn,
+            turn @ (Turn::Ask { .. } | Turn::Obey(_)) => turn,
         }) else {
             continue;
         };
@@ -118,6 +118,7 @@ fn run(site: &Site, dead: &[usize], seconds: u64) -> Run {
                 continue;
             }
             Turn::Ask { device, request, patience_us, .. } => (device, request, patience_us),
+            Turn::Obey(_) => unreachable!(),
         };
         let counts = run.now_us >= warm;
         let (outcome, busy_us) = if dead.contains(&device) {
@@ -183,6 +184,7 @@ fn points_that_carry_an_alarm_go_first_and_a_full_line_starves_the_others() {
     while now_us < 60_000_000 {
         match line.next(now_us / 1_000) {
             Turn::Sleep(until) => now_us = until * 1_000,
+            Turn::Obey(_) => unreachable!(),
             Turn::Ask { device, request, .. } => {
                 asked.push((now_us / 1_000, device));
                 let busy_us = timing.exchange_us(request) + TURNAROUND_US;
@@ -212,6 +214,7 @@ fn probes_double_and_a_line_where_nobody_answers_is_opened_anew() {
     while now < 200_000 {
         match line.next(now) {
             Turn::Sleep(until) => now = until,
+            Turn::Obey(_) => unreachable!(),
             Turn::Ask { .. } => {
                 asked.push(now);
                 now += 400;
@@ -233,7 +236,7 @@ fn probes_double_and_a_line_where_nobody_answers_is_opened_anew() {
 fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
     let mut site = site(9_600, 50, 1_000);
     let all: PointSet = (0..64).collect();
-    let cases = worst_cases(&site, &all);
+    let cases = worst_cases(&site, &all, &|_| 0);
     assert_eq!(cases.len(), 64);
     let block = Timing::new(&settings(9_600)).exchange_us(ReadRequest {
         function: crate::Function::Holding,
@@ -244,12 +247,13 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
     let read = cases[0].read_ms;
     assert!(cases.iter().all(|case| case.read_ms == read));
     assert!(read > least && read < least * 5 / 4, "{read}, at least {least}");
-    let few = worst_cases(&site, &(0..2).collect());
+    let few = worst_cases(&site, &(0..2).collect(), &|_| 0);
     assert!(few.len() == 2 && few[0].read_ms < 3_000, "{few:?}");
     // Over TCP: the period and the patience with every request of the device.
     site.set_endpoint("s1", "h", 1);
-    assert_eq!(worst_cases(&site, &(0..2).collect())[0].read_ms, 1_100);
+    assert_eq!(worst_cases(&site, &(0..2).collect(), &|_| 0)[0].read_ms, 1_100);
 }
 
 mod dead;
+mod orders;
 mod slower;

@@ -3,7 +3,7 @@
 //! Bound for one block with period T, all quantities from the configuration:
 //!
 //! ```text
-//! T + 20/19 · (B + F + Σ n·C)
+//! T + 20/19 · (B + F + O + Σ n·C)
 //! ```
 //!
 //! - T: it changed just after it was read.
@@ -14,14 +14,16 @@
 //! - B: what cannot be interrupted when it becomes due: the longest block without alarm, or a probe.
 //! - F: one device of the line fails meanwhile: two requests without answer, each waited for twice
 //!   as long as its patience.
+//! - O: two exchanges for each output on the line, its order and the reading back, each with the
+//!   whole patience with a relay module. They may go before a block that waits.
 //! - 20/19: dead devices take a twentieth.
 //!
 //! Not in it: a reading that is lost to noise. It is `Bad` at once, and the next scan decides.
 
 use std::sync::Arc;
 
-use super::{DEAD_SHARE, DOUBT_MS};
-use crate::pdu::ReadRequest;
+use super::{COMMAND_PATIENCE_US, DEAD_SHARE, DOUBT_MS};
+use crate::pdu::{Question, ReadRequest};
 use crate::point_set::PointSet;
 use crate::rtu::Timing;
 use crate::schedule::{Class, Scanner};
@@ -59,26 +61,32 @@ struct Job {
     class: Class,
 }
 
-/// The bounds of all points that carry an alarm, in the order of the catalogue.
+/// The bounds of all points that carry an alarm, in the order of the catalogue. `outputs` says how
+/// many outputs hang on the line of that name.
 #[must_use]
-pub fn worst_cases(site: &Site, alarms: &PointSet) -> Vec<WorstCase> {
+pub fn worst_cases(
+    site: &Site,
+    alarms: &PointSet,
+    outputs: &dyn Fn(&str) -> u64,
+) -> Vec<WorstCase> {
     let mut found = Vec::new();
     for devices in site.endpoints() {
-        of_line(site, &devices, &Timing::of_network(), alarms, &mut found);
+        of_line((site, alarms), &devices, &Timing::of_network(), 0, &mut found);
     }
     for (bus, spec) in site.buses.iter().enumerate() {
         let timing = Timing::new(&spec.settings);
-        of_line(site, &site.devices_on(bus), &timing, alarms, &mut found);
+        let orders = outputs(&spec.name) * 2 * order_us(&timing);
+        of_line((site, alarms), &site.devices_on(bus), &timing, orders, &mut found);
     }
     found.sort_by_key(|case| case.point);
     found
 }
 
 fn of_line(
-    site: &Site,
+    (site, alarms): (&Site, &PointSet),
     devices: &[usize],
     timing: &Timing,
-    alarms: &PointSet,
+    orders_us: u64,
     found: &mut Vec<WorstCase>,
 ) {
     let all = devices.iter().flat_map(|index| jobs(site, *index, timing, alarms));
@@ -91,7 +99,7 @@ fn of_line(
     let urgent = || jobs.iter().filter(|job| job.class == Class::Alarm);
     for job in urgent() {
         let before: u64 = urgent().map(|other| turns(job, other) * other.cost_us).sum();
-        let busy = blocked + 2 * probe + before;
+        let busy = blocked + 2 * probe + orders_us + before;
         let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
         let read_ms = (job.period_us + wait).div_ceil(1_000);
         let cases = job.points.iter().filter(|point| alarms.contains(**point));
@@ -120,6 +128,12 @@ fn jobs(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Vec<Jo
 
 fn cost_us(device: &Device, request: ReadRequest, timing: &Timing) -> u64 {
     timing.exchange_us(request) + u64::from(device.timeout_ms) * 1_000
+}
+
+/// An order, or the reading back of its coil, which is shorter. The patience is long enough for the
+/// readings that tell late answers apart, and for a module that is silent and left alone.
+fn order_us(timing: &Timing) -> u64 {
+    timing.exchange_us(Question::SetCoil { coil: 0, on: true }) + COMMAND_PATIENCE_US
 }
 
 /// A small request to a device that does not answer, and the wait for what it might still say.

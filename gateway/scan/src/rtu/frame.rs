@@ -6,9 +6,9 @@
 use thiserror::Error;
 
 use super::crc::crc16;
-use crate::pdu::{FrameFault, ReadRequest, Reply, parse_reply, reply_data_bytes, request_pdu};
+use crate::pdu::{FrameFault, Question, Reply, parse_reply, reply_data_bytes, request_pdu};
 
-/// Bytes of a read request.
+/// Bytes of a request, and of an order that is repeated.
 pub(super) const REQUEST_BYTES: usize = 8;
 /// Bytes of a refusal: unit, function, code, check.
 const REFUSAL_BYTES: usize = 5;
@@ -71,23 +71,28 @@ pub enum Progress {
 
 /// The bytes of a request.
 #[must_use]
-pub fn request_frame(unit: u8, request: ReadRequest) -> [u8; REQUEST_BYTES] {
-    let [function, a, b, c, d] = request_pdu(request);
+pub fn request_frame(unit: u8, question: impl Into<Question>) -> [u8; REQUEST_BYTES] {
+    let [function, a, b, c, d] = request_pdu(question);
     let [low, high] = crc16(&[unit, function, a, b, c, d]).to_le_bytes();
     [unit, function, a, b, c, d, low, high]
 }
 
 /// Bytes of the complete answer.
 #[must_use]
-pub fn reply_bytes(request: ReadRequest) -> usize {
-    FRAME_BYTES + reply_data_bytes(request)
+pub fn reply_bytes(question: impl Into<Question>) -> usize {
+    match question.into() {
+        Question::Read(request) => FRAME_BYTES + reply_data_bytes(request),
+        Question::SetCoil { .. } => REQUEST_BYTES,
+    }
 }
 
-/// How far these bytes are the answer to this request.
+/// How far these bytes are the answer to this request. The echo of an order looks like its answer:
+/// only a reading of the coil tells them apart.
 #[must_use]
-pub fn progress(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
-    match judged(unit, request, bytes) {
-        Progress::Wrong(fault) => {
+pub fn progress(unit: u8, question: impl Into<Question>, bytes: &[u8]) -> Progress {
+    let question = question.into();
+    match (judged(unit, question, bytes), question) {
+        (Progress::Wrong(fault), Question::Read(request)) => {
             let own = request_frame(unit, request);
             if bytes.starts_with(&own) {
                 Progress::Wrong(RtuFault::Echo)
@@ -97,12 +102,12 @@ pub fn progress(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
                 Progress::Wrong(fault)
             }
         }
-        right @ (Progress::More | Progress::Whole(_)) => right,
+        (judged, Question::Read(_) | Question::SetCoil { .. }) => judged,
     }
 }
 
-fn judged(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
-    let asked = request.function.code();
+fn judged(unit: u8, question: Question, bytes: &[u8]) -> Progress {
+    let asked = question.code();
     let wrong = |fault: FrameFault| Progress::Wrong(RtuFault::Pdu(fault));
     let want = match bytes {
         [] => return Progress::More,
@@ -116,18 +121,20 @@ fn judged(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
         }
         [_, _] => return Progress::More,
         [_, _, count, ..] => {
-            let (asked, got) = (reply_data_bytes(request), usize::from(*count));
-            if got != asked {
-                return wrong(FrameFault::ByteCount { asked, got });
+            if let Question::Read(request) = question {
+                let (asked, got) = (reply_data_bytes(request), usize::from(*count));
+                if got != asked {
+                    return wrong(FrameFault::ByteCount { asked, got });
+                }
             }
-            FRAME_BYTES + asked
+            reply_bytes(question)
         }
     };
     match bytes.len() {
         got if got < want => Progress::More,
         got if got > want => Progress::Wrong(RtuFault::Long),
         _ if crc16(bytes) != 0 => Progress::Wrong(RtuFault::Crc),
-        _ => match parse_reply(request, bytes.get(1..want - 2).unwrap_or_default()) {
+        _ => match parse_reply(question, bytes.get(1..want - 2).unwrap_or_default()) {
             Ok(reply) => Progress::Whole(reply),
             Err(fault) => wrong(fault),
         },
@@ -137,7 +144,7 @@ fn judged(unit: u8, request: ReadRequest, bytes: &[u8]) -> Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pdu::Payload;
+    use crate::pdu::{Payload, ReadRequest};
     use crate::register::Function;
     use proptest::prelude::*;
 
@@ -215,6 +222,41 @@ mod tests {
                 && reply_data_bytes(request) == reply_data_bytes(other);
             let taken = matches!(progress(unit, request, &bytes), Progress::Whole(_));
             prop_assert_eq!(taken, same);
+        }
+    }
+
+    fn orders() -> impl Strategy<Value = (u8, Question)> {
+        (1..=247_u8, any::<u16>(), any::<bool>())
+            .prop_map(|(unit, coil, on)| (unit, Question::SetCoil { coil, on }))
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_taken_as_done_by_its_own_bytes_and_by_no_others(
+            (unit, order) in orders(),
+            (other_unit, other) in orders(),
+            (read_unit, read) in asked(),
+            bytes in prop::collection::vec(any::<u8>(), 0..12),
+            (at, flip) in (any::<prop::sample::Index>(), 1..=255_u8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let good = request_frame(unit, order);
+            let done = progress(unit, order, &good);
+            prop_assert!(matches!(done, Progress::Whole(Reply::Data(_))), "{done:?}");
+            prop_assert_eq!(progress(unit, order, &good[..cut.index(8)]), Progress::More);
+            let twice = [good, good].concat();
+            prop_assert_eq!(progress(unit, order, &twice), Progress::Wrong(RtuFault::Long));
+            let mut bad = good;
+            bad[at.index(8)] ^= flip;
+            for bytes in [&sealed(bytes)[..], &bad, &request_frame(other_unit, other)] {
+                if let Progress::Whole(Reply::Data(_)) = progress(unit, order, bytes) {
+                    prop_assert_eq!(bytes, &good[..]);
+                }
+            }
+            // Nor is it the answer to a reading, nor a reading's answer its own.
+            let is_data = |said| matches!(said, Progress::Whole(Reply::Data(_)));
+            prop_assert!(!is_data(progress(unit, read, &good)));
+            prop_assert!(!is_data(progress(unit, order, &answer(read_unit, read, &[flip]))));
         }
     }
 

@@ -6,7 +6,7 @@
 //! - After a fault the line is in quarantine: it is read and thrown away until it is silent for
 //!   3.5 characters and 50 ms, and until the owed answer has come or can hardly come any more. If
 //!   it comes all the same, [`super::memory`] has made its length another than the awaited one: a
-//!   slow slave's whole late answer is taken off, and its next one awaited.
+//!   slow slave's whole late answer is taken off. An order that is repeated late settles nothing.
 //! - A line that does not become quiet within the question's patience is not asked: the question
 //!   ends as [`RtuFault::Noise`], and the quarantine is there for the next one.
 //! - Silence inside a frame ends it only after 50 ms: drivers hand bytes over in pieces.
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use super::frame::{Progress, REQUEST_BYTES, RtuFault, progress, request_frame};
 use super::memory::Memory;
 use super::timing::Timing;
-use crate::pdu::{ReadRequest, Reply};
+use crate::pdu::{Question, Reply};
 use crate::schedule::Outcome;
 
 /// Silence that ends a quarantine and a frame that stopped. USB adapters deliver every 16 ms by
@@ -46,7 +46,7 @@ pub struct Asked {
     /// Of whom.
     pub unit: u8,
     /// What.
-    pub request: ReadRequest,
+    pub request: Question,
     /// How long the slave may take before it answers. The time on the wire comes on top.
     pub patience_us: u64,
 }
@@ -91,7 +91,7 @@ struct Job {
     asked: Asked,
     purpose: Purpose,
     /// What is on the wire for it.
-    request: ReadRequest,
+    request: Question,
     legs: u32,
     confirmed: bool,
     /// Until when the line must have become quiet for the next request of it.
@@ -186,6 +186,7 @@ impl Master {
         let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
         let memory = self.units.entry(asked.unit).or_insert_with(stranger);
         memory.expire(now);
+        memory.heed(asked.request);
         let mut job = Job {
             asked,
             purpose: Purpose::Answer,
@@ -322,9 +323,8 @@ impl Master {
                 stray.extend(bytes.iter().take(room));
                 let memory = unit.and_then(|unit| Some((unit, self.units.get_mut(&unit)?)));
                 if let Some((unit, memory)) = memory {
-                    let whole = |ask: &ReadRequest| {
-                        matches!(progress(unit, *ask, stray), Progress::Whole(_))
-                    };
+                    let whole =
+                        |ask: &Question| matches!(progress(unit, *ask, stray), Progress::Whole(_));
                     // An answer to another question that came twice settles nothing.
                     let late = memory
                         .owed()
@@ -433,7 +433,7 @@ impl Master {
             && memory.is_suspicious(job.request, &flight.bytes);
         match data {
             true if suspicious && job.purpose == Purpose::Sync => {}
-            true => memory.settle(),
+            true => memory.settle(job.request),
             false => memory.settle_oldest(),
         }
         if data && (!suspicious || job.purpose == Purpose::Sync) {

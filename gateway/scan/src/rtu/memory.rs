@@ -9,8 +9,11 @@
 //! - A converter may deliver an answer twice. An answer that is byte for byte that of another
 //!   question of equal shape, and not this question's own last one, is *suspicious*: it is asked
 //!   for again behind a request of another length.
+//! - An order is repeated in the same bytes whenever it was given. So an order that is owed is given
+//!   again only behind a reading of its coil, and a repeated order settles nothing.
 
-use crate::pdu::{ReadRequest, reply_data_bytes};
+use crate::pdu::{Question, ReadRequest, reply_data_bytes};
+use crate::register::Function;
 
 /// No answer comes so long after its question: the time-outs of converters are shorter. Only then
 /// may a slave that never answers other lengths be asked the same again.
@@ -24,7 +27,7 @@ const SEEN_MAX: usize = 128;
 
 #[derive(Clone, Copy, Debug)]
 struct Owed {
-    request: ReadRequest,
+    request: Question,
     asked_at: u64,
 }
 
@@ -34,12 +37,23 @@ pub(super) struct Memory {
     owed: Vec<Owed>,
     /// Nobody knows what was owed then.
     unsure: Option<u64>,
-    seen: Vec<(ReadRequest, u64)>,
+    seen: Vec<(Question, u64)>,
 }
 
-/// What tells answers apart: function and bytes of data.
-fn shape(request: ReadRequest) -> (u8, usize) {
-    (request.function.code(), reply_data_bytes(request))
+/// What tells answers apart.
+#[derive(PartialEq, Eq)]
+enum Shape {
+    /// Function and bytes of data.
+    Data(u8, usize),
+    /// Coil and state.
+    Repeat(u16, bool),
+}
+
+fn shape(question: Question) -> Shape {
+    match question {
+        Question::Read(request) => Shape::Data(question.code(), reply_data_bytes(request)),
+        Question::SetCoil { coil, on } => Shape::Repeat(coil, on),
+    }
 }
 
 impl Memory {
@@ -48,13 +62,18 @@ impl Memory {
         Self { unsure: Some(now), ..Self::default() }
     }
 
+    /// Anything may be owed.
+    fn is_unsure(&self) -> bool {
+        self.unsure.is_some()
+    }
+
     /// What is owed may look like the answer to this.
-    pub(super) fn may_owe_shape_of(&self, request: ReadRequest) -> bool {
+    pub(super) fn may_owe_shape_of(&self, request: Question) -> bool {
         self.unsure.is_some() || self.owes_shape_of(request)
     }
 
     /// No answer, or no right one, came to this.
-    pub(super) fn owe(&mut self, request: ReadRequest, asked_at: u64) {
+    pub(super) fn owe(&mut self, request: Question, asked_at: u64) {
         if self.owed.len() == OWED_MAX {
             self.owed.remove(0);
         }
@@ -68,26 +87,31 @@ impl Memory {
     }
 
     /// An owed answer looks like the answer to this.
-    pub(super) fn owes_shape_of(&self, request: ReadRequest) -> bool {
+    pub(super) fn owes_shape_of(&self, request: Question) -> bool {
         self.owed.iter().any(|owed| shape(owed.request) == shape(request))
     }
 
-    /// Requests whose answers are owed, oldest first.
-    pub(super) fn owed(&self) -> impl Iterator<Item = ReadRequest> + '_ {
-        self.owed.iter().map(|owed| owed.request)
+    /// Readings whose answers are owed, oldest first. Of orders nobody knows which of several equal
+    /// ones is repeated.
+    pub(super) fn owed(&self) -> impl Iterator<Item = Question> + '_ {
+        let asked = self.owed.iter().map(|owed| owed.request);
+        asked.filter(|request| matches!(request, Question::Read(_)))
     }
 
     /// The answer to this came late: it and what came before are settled.
-    pub(super) fn came_late(&mut self, request: ReadRequest) {
+    pub(super) fn came_late(&mut self, request: Question) {
         if let Some(place) = self.owed.iter().position(|owed| owed.request == request) {
             self.owed.drain(..=place);
         }
     }
 
-    /// Data came to a request whose shape nobody owed: nothing older will come.
-    pub(super) fn settle(&mut self) {
-        self.unsure = None;
-        self.owed.clear();
+    /// Data came to a request whose shape nobody owed: nothing older will come. A repeated order
+    /// says nothing of what is older.
+    pub(super) fn settle(&mut self, request: Question) {
+        if let Question::Read(_) = request {
+            self.unsure = None;
+            self.owed.clear();
+        }
     }
 
     /// A refusal has no length of its own, so it settles no more than one.
@@ -99,31 +123,45 @@ impl Memory {
     }
 
     /// A request at the same place whose answer looks like none that is owed and not like that of
-    /// `request`.
-    pub(super) fn other_shape(&self, request: ReadRequest) -> ReadRequest {
-        let step = if request.function.is_bits() { 8 } else { 1 };
+    /// `request`. Of an order: a reading of its coil, of another length than its read-back has where
+    /// nobody knows what is owed.
+    pub(super) fn other_shape(&self, request: Question) -> Question {
+        let (function, at, least) = match request {
+            Question::Read(ReadRequest { function, first, .. }) => (function, first, 0),
+            Question::SetCoil { coil, .. } => (Function::Coil, coil, u16::from(self.is_unsure())),
+        };
+        let step = if function.is_bits() { 8 } else { 1 };
         let wanted = |k: u16| {
             let count = 1 + k * step;
-            let first = request.first.min(u16::MAX - (count - 1));
-            ReadRequest { function: request.function, first, count }
+            let first = at.min(u16::MAX - (count - 1));
+            Question::Read(ReadRequest { function, first, count })
         };
-        let tries = u16::try_from(OWED_MAX + 2).unwrap_or(u16::MAX);
-        let free = |ask: &ReadRequest| shape(*ask) != shape(request) && !self.owes_shape_of(*ask);
-        (0..tries).map(wanted).find(free).unwrap_or(wanted(tries))
+        let tries = u16::try_from(OWED_MAX + 3).unwrap_or(u16::MAX);
+        let free = |ask: &Question| shape(*ask) != shape(request) && !self.owes_shape_of(*ask);
+        (least..tries).map(wanted).find(free).unwrap_or(wanted(tries))
     }
 
     /// The frame looks like the answer to another question, and not like this one's own last.
-    pub(super) fn is_suspicious(&self, request: ReadRequest, frame: &[u8]) -> bool {
+    pub(super) fn is_suspicious(&self, request: Question, frame: &[u8]) -> bool {
         let mark = mark(frame);
         let own = self.seen.iter().any(|(asked, seen)| *asked == request && *seen == mark);
-        let of_another = |(asked, seen): &(ReadRequest, u64)| {
+        let of_another = |(asked, seen): &(Question, u64)| {
             *asked != request && shape(*asked) == shape(request) && *seen == mark
         };
         !own && self.seen.iter().any(of_another)
     }
 
+    /// An order is given: what coils said before it tells nothing apart any more.
+    pub(super) fn heed(&mut self, request: Question) {
+        let Question::SetCoil { .. } = request else { return };
+        let is_coil = |question: &Question| {
+            matches!(question, Question::Read(ReadRequest { function: Function::Coil, .. }))
+        };
+        self.seen.retain(|(question, _)| !is_coil(question));
+    }
+
     /// Keeps what the answer to this looked like.
-    pub(super) fn see(&mut self, request: ReadRequest, frame: &[u8]) {
+    pub(super) fn see(&mut self, request: Question, frame: &[u8]) {
         let mark = mark(frame);
         if let Some(known) = self.seen.iter_mut().find(|(asked, _)| *asked == request) {
             known.1 = mark;
@@ -146,10 +184,9 @@ fn mark(frame: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register::Function;
 
-    fn ask(first: u16, count: u16) -> ReadRequest {
-        ReadRequest { function: Function::Holding, first, count }
+    fn ask(first: u16, count: u16) -> Question {
+        Question::Read(ReadRequest { function: Function::Holding, first, count })
     }
 
     #[test]
@@ -160,8 +197,9 @@ mod tests {
         assert_eq!(memory.other_shape(ask(100, 1)), ask(100, 2));
         for n in 0..100 {
             let other = memory.other_shape(ask(65_535, 4));
-            assert!(!memory.owes_shape_of(other) && other.count != 4, "{n}");
-            assert!(u32::from(other.first) + u32::from(other.count) <= 65_536);
+            let Question::Read(ReadRequest { first, count, .. }) = other else { panic!() };
+            assert!(!memory.owes_shape_of(other) && count != 4, "{n}");
+            assert!(u32::from(first) + u32::from(count) <= 65_536);
             memory.owe(other, n);
         }
         memory.expire(OWED_US + 99);
@@ -171,10 +209,25 @@ mod tests {
     #[test]
     fn bits_differ_by_whole_bytes() {
         let mut memory = Memory::default();
-        let coils = ReadRequest { function: Function::Coil, first: 0, count: 3 };
-        memory.owe(coils, 0);
-        assert!(memory.owes_shape_of(ReadRequest { count: 8, ..coils }));
-        assert_eq!(memory.other_shape(coils).count, 9);
+        let coils =
+            |count| Question::Read(ReadRequest { function: Function::Coil, first: 0, count });
+        memory.owe(coils(3), 0);
+        assert!(memory.owes_shape_of(coils(8)));
+        assert_eq!(memory.other_shape(coils(3)), coils(9));
+    }
+
+    #[test]
+    fn an_order_that_is_owed_is_parted_from_itself_by_a_reading_of_its_coil() {
+        let order = |on| Question::SetCoil { coil: 6, on };
+        let coils =
+            |count| Question::Read(ReadRequest { function: Function::Coil, first: 6, count });
+        let mut memory = Memory::default();
+        memory.owe(order(true), 0);
+        assert!(memory.may_owe_shape_of(order(true)) && !memory.may_owe_shape_of(order(false)));
+        assert_eq!(memory.other_shape(order(true)), coils(1));
+        memory.owe(coils(1), 0);
+        assert_eq!(memory.other_shape(order(true)), coils(9));
+        assert_eq!(Memory::unsure(0).other_shape(order(true)), coils(9));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! frame is not enforced: drivers and USB adapters hand bytes over in pieces, up to 16 ms apart,
 //! and the length is known from the request.
 
-use crate::pdu::ReadRequest;
+use crate::pdu::Question;
 
 use super::frame::{REQUEST_BYTES, reply_bytes};
 
@@ -117,20 +117,21 @@ impl Timing {
 
     /// Its complete answer on the line.
     #[must_use]
-    pub fn reply_us(&self, request: ReadRequest) -> u64 {
-        self.chars_us(reply_bytes(request))
+    pub fn reply_us(&self, question: impl Into<Question>) -> u64 {
+        self.chars_us(reply_bytes(question))
     }
 
     /// Request, both silences and answer; the device's own turnaround comes on top.
     #[must_use]
-    pub fn exchange_us(&self, request: ReadRequest) -> u64 {
-        self.request_us() + self.reply_us(request) + 2 * self.t35_us
+    pub fn exchange_us(&self, question: impl Into<Question>) -> u64 {
+        self.request_us() + self.reply_us(question) + 2 * self.t35_us
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pdu::ReadRequest;
     use crate::register::Function;
 
     fn timing(baud: u32, parity: Parity, stop_bits: StopBits) -> Timing {

@@ -181,6 +181,7 @@ fn bus(baud: u32) -> SharedBus {
         members: (0..UNITS.len()).map(member).collect(),
         first: watch::channel(Arc::default()).1,
         clock: Clock::start(),
+        ways: None,
     }
 }
 

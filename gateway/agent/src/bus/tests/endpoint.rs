@@ -38,6 +38,7 @@ fn bus(port: u16) -> SharedBus {
         members: (0..UNITS.len()).map(member).collect(),
         first: watch::channel(Arc::default()).1,
         clock: Clock::start(),
+        ways: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn found_after(site: &Site) -> u64 {
                 continue;
             }
             Turn::Ask { device, request, patience_us, .. } => (device, request, patience_us),
+            Turn::Obey(_) => unreachable!(),
         };
         let turnaround_us = if device == 7 { 400_000 } else { TURNAROUND_US };
         let answers = (device != 7 || now_us > 60_000_000) && turnaround_us < patience_us;
@@ -104,6 +105,7 @@ fn a_line_that_comes_back_whole_is_read_whole_as_soon_as_one_device_answers() {
                 continue;
             }
             Turn::Ask { device, request, patience_us, .. } => (device, request, patience_us),
+            Turn::Obey(_) => unreachable!(),
         };
         let answers = !off.contains(&now_us);
         let took_us = if answers { TURNAROUND_US } else { 2 * patience_us };

@@ -63,13 +63,14 @@ impl Bench {
 
     /// One turn; the device and what it said.
     fn turn(&mut self, turnaround_us: &dyn Fn(usize) -> u64) -> Option<(usize, Vec<Reading>)> {
-        let (device, asked) = match self.line.next(self.now / 1_000) {
+        let (device, request, asked) = match self.line.next(self.now / 1_000) {
+            Turn::Obey(_) => unreachable!(),
             Turn::Sleep(until) => {
                 self.listen(self.now.max(until * 1_000));
                 return None;
             }
             Turn::Ask { device, unit, request, patience_us } => {
-                (device, Asked { unit, request, patience_us })
+                (device, request, Asked { unit, request: request.into(), patience_us })
             }
         };
         let began = self.now;
@@ -82,7 +83,7 @@ impl Bench {
                     self.master.sent(self.now);
                     let sent = self.now + self.master.timing().request_us();
                     let [_, _, _, _, _, count, ..] = frame;
-                    let request = ReadRequest { count: count.into(), ..asked.request };
+                    let request = ReadRequest { count: count.into(), ..request };
                     let reply_us = self.master.timing().reply_us(request);
                     self.wires.hear(&frame, sent, turnaround_us(device) + reply_us);
                 }

@@ -1,10 +1,12 @@
 //! The late answer of a slave that has become slow, while it is asked again: its length tells it from
 //! the awaited one ([`super::super::memory`]), so it is taken off and the next one awaited. Without
 //! this such a slave would be dead for as long as it is asked anew before it has answered.
+//!
+//! Not of orders: which of several equal ones is repeated late, nobody knows.
 
 use super::super::frame::{Progress, RtuFault, progress};
 use super::{Flight, LATE_FACTOR, Master, Phase};
-use crate::pdu::ReadRequest;
+use crate::pdu::Question;
 
 /// The answer to an earlier question, while another is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +14,7 @@ enum Late {
     /// The beginning of it.
     Coming,
     /// All of it, to this.
-    Whole(ReadRequest),
+    Whole(Question),
 }
 
 impl Master {
@@ -45,7 +47,7 @@ impl Master {
 
     /// What was owed is settled. The slave turns to the question that is awaited only now, and gets
     /// its patience anew, as far as anybody waits for a late answer.
-    fn came_late(&mut self, unit: u8, request: ReadRequest, bytes: &[u8], now: u64) {
+    fn came_late(&mut self, unit: u8, request: Question, bytes: &[u8], now: u64) {
         let (Phase::Awaiting(flight), Some(job)) = (&mut self.phase, &self.job) else { return };
         self.orphans += 1;
         flight.bytes.truncate(flight.bytes.len() - bytes.len());

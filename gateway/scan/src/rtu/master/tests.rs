@@ -1,7 +1,7 @@
 //! Stories of one line: bytes and times are moved by hand.
 
 use super::*;
-use crate::pdu::Payload;
+use crate::pdu::{Payload, ReadRequest};
 use crate::register::Function;
 use std::collections::VecDeque;
 
@@ -50,7 +50,8 @@ impl Line {
     }
 
     fn read(&mut self, request: ReadRequest, slave: Slave<'_>) -> Done {
-        self.master.ask(Asked { unit: 1, request, patience_us: PATIENCE }, self.now);
+        let asked = Asked { unit: 1, request: request.into(), patience_us: PATIENCE };
+        self.master.ask(asked, self.now);
         loop {
             match self.master.step(self.now) {
                 Move::Done(done) => return done,
@@ -331,7 +332,7 @@ fn what_is_owed_stays_owed_through_noise_and_through_a_question_that_is_withdraw
         line.asked.clear();
         babbling(&mut line, gap_ms);
         assert_eq!(line.read(ask(300, 1), &|_| Vec::new()).fault, Some(RtuFault::Noise));
-        let request = ask(300, 1);
+        let request = ask(300, 1).into();
         line.master.ask(Asked { unit: 1, request, patience_us: PATIENCE }, line.now);
         assert!(matches!(line.master.step(line.now), Move::Listen(_)));
         assert!(!line.master.is_asking());
@@ -341,3 +342,5 @@ fn what_is_owed_stays_owed_through_noise_and_through_a_question_that_is_withdraw
         assert_eq!(line.asked, [ask(300, 2), ask(300, 1)], "an answer of one word is still owed");
     }
 }
+
+mod orders;
