@@ -213,14 +213,13 @@ impl AlarmLoop {
         }
     }
 
-    /// Begins, runs until no reader is left, and gives the button back.
+    /// Runs until no reader is left, and gives the button back.
     pub(crate) async fn live(
-        mut self,
+        self,
         scans: mpsc::Receiver<Scanned>,
         mut button: mpsc::Receiver<()>,
         limits: mpsc::Receiver<Plan>,
     ) -> mpsc::Receiver<()> {
-        self.begin();
         self.run(scans, &mut button, limits).await;
         button
     }

@@ -2,16 +2,30 @@
 //!
 //! - Wall time is a stamp, with how far it can be trusted. Waiting is done on monotonic time.
 //! - A board whose clock was never set takes the centre's word for the time until its own time
-//!   server answers.
+//!   server answers. Two words must agree, and a later pair is followed: after a power cut the
+//!   centre may know the time no sooner than the board.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fengsui_telemetry::{ClockQuality, TimeMs};
 
 /// A wall clock before 2025-01-01 was never set: this program is younger.
 const PROGRAM_BORN: TimeMs = TimeMs(1_735_689_600_000);
+/// Nor is it 2100: a centre that says so has no time.
+const CENTURY_ENDS: TimeMs = TimeMs(4_102_444_800_000);
+/// Two words of the centre agree that differ from the time between them by less than this: what a
+/// broker delays one more than the other.
+const AGREE_MS: i64 = 1_000;
+/// And that are so far apart: one that is delivered twice is no second word. The centre speaks
+/// every two seconds.
+const APART_MS: u64 = 1_500;
+/// A clock that goes by the centre's word is not moved for less.
+const FOLLOW_MS: i64 = 2_000;
+/// A mark that is further ahead was made before the clock was set back, and proves nothing.
+const MARK_AHEAD_MS: i64 = 10_000;
 /// Where systemd-timesyncd says that it has synchronised.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
@@ -25,6 +39,8 @@ struct Trust {
     /// Added to the machine's clock: what the centre has told.
     offset_ms: AtomicI64,
     told: AtomicBool,
+    /// The centre's last word, and when it came, monotonic ms. Only the uplink's task takes it.
+    word: Mutex<Option<(TimeMs, u64)>>,
     /// The board keeps the time while it is without power.
     battery: AtomicBool,
 }
@@ -55,6 +71,7 @@ impl Clock {
             trust: Box::leak(Box::new(Trust {
                 offset_ms: AtomicI64::new(0),
                 told: AtomicBool::new(false),
+                word: Mutex::new(None),
                 battery: AtomicBool::new(true),
             })),
         }
@@ -65,11 +82,37 @@ impl Clock {
         self.trust.battery.store(false, Ordering::Relaxed);
     }
 
-    /// The centre's time, heard just now. It counts where there is none of our own.
+    /// The centre's time, heard just now. It counts where there is none of our own, and where the
+    /// word before said the same.
     pub(crate) fn told(&self, centre: TimeMs) {
-        if self.quality() == ClockQuality::Unset && PROGRAM_BORN < centre {
-            let offset = centre.since(machine());
-            self.trust.offset_ms.store(offset, Ordering::Relaxed);
+        self.told_at(centre, self.mono_ms());
+    }
+
+    pub(crate) fn told_at(&self, centre: TimeMs, now: u64) {
+        if !(PROGRAM_BORN..CENTURY_ENDS).contains(&centre) {
+            return;
+        }
+        let mut word = self.trust.word.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((before, then)) = *word else {
+            *word = Some((centre, now));
+            return;
+        };
+        let apart = now.saturating_sub(then);
+        if apart < APART_MS {
+            return;
+        }
+        *word = Some((centre, now));
+        let passed = i64::try_from(apart).unwrap_or(i64::MAX);
+        if (centre.since(before) - passed).abs() <= AGREE_MS {
+            self.believe(centre);
+        }
+    }
+
+    fn believe(&self, centre: TimeMs) {
+        let told = self.trust.told.load(Ordering::Relaxed) && synchronised_for().is_none();
+        let off = centre.since(self.wall()).abs() > FOLLOW_MS;
+        if self.quality() == ClockQuality::Unset || (told && off) {
+            self.trust.offset_ms.store(centre.since(machine()), Ordering::Relaxed);
             self.trust.told.store(true, Ordering::Relaxed);
         }
     }
@@ -155,7 +198,12 @@ fn of(time: SystemTime) -> TimeMs {
 /// at each synchronisation, and /run is empty after a start.
 fn synchronised_for() -> Option<i64> {
     let touched = fs::metadata(SYNCHRONISED).and_then(|file| file.modified()).ok()?;
-    Some(machine().since(of(touched)).max(0))
+    age_of_mark(machine(), of(touched))
+}
+
+fn age_of_mark(now: TimeMs, touched: TimeMs) -> Option<i64> {
+    let age = now.since(touched);
+    (age >= -MARK_AHEAD_MS).then_some(age.max(0))
 }
 
 /// One word for people.
@@ -165,5 +213,59 @@ pub(crate) fn word(quality: ClockQuality) -> &'static str {
         ClockQuality::Rtc => "rtc",
         ClockQuality::Synchronised => "synchronised",
         ClockQuality::Holdover => "holdover",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUTH: TimeMs = TimeMs(1_800_000_000_000);
+
+    fn unset() -> Clock {
+        let clock = Clock::start();
+        clock.without_battery();
+        clock
+    }
+
+    #[test]
+    fn one_word_of_the_centre_is_no_time_and_one_that_comes_twice_is_one() {
+        let clock = unset();
+        for now in [10, 20, 1_000, 1_900, 3_900] {
+            clock.told_at(TRUTH, now);
+            assert_eq!(clock.quality(), ClockQuality::Unset, "{now}");
+        }
+        clock.told_at(TRUTH + 2_050, 5_900);
+        assert_eq!(clock.quality(), ClockQuality::Holdover);
+        assert!(clock.wall().since(TRUTH + 2_050).abs() < 1_000);
+    }
+
+    #[test]
+    fn a_centre_that_learns_the_time_later_is_followed() {
+        let (clock, wrong) = (unset(), TRUTH + -200 * 86_400_000);
+        clock.told_at(wrong, 0);
+        clock.told_at(wrong + 2_000, 2_000);
+        assert!(clock.wall().since(wrong).abs() < 4_000);
+        clock.told_at(TRUTH, 4_000);
+        assert!(clock.wall().since(wrong).abs() < 4_000, "one word moves nothing");
+        clock.told_at(TRUTH + 2_000, 6_000);
+        assert!(clock.wall().since(TRUTH).abs() < 4_000);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_no_word() {
+        let clock = unset();
+        for centre in [TimeMs(0), TimeMs(i64::MAX - 10_000), TimeMs(i64::MIN), CENTURY_ENDS] {
+            clock.told_at(centre, 0);
+            clock.told_at(centre + 2_000, 2_000);
+            assert_eq!(clock.quality(), ClockQuality::Unset, "{centre}");
+        }
+    }
+
+    #[test]
+    fn a_mark_of_a_time_to_come_proves_nothing() {
+        assert_eq!(age_of_mark(TRUTH, TRUTH + -60_000), Some(60_000));
+        assert_eq!(age_of_mark(TRUTH, TRUTH + MARK_AHEAD_MS), Some(0));
+        assert_eq!(age_of_mark(TRUTH, TRUTH + 300 * 86_400_000), None);
     }
 }

@@ -203,7 +203,9 @@ async fn once(
     let begin = move || (begin(&config, clock, out), config.begun());
     let (parts, config) = tokio::task::spawn_blocking(begin).await.context("start")?;
     let (alarm_loop, spool, thread, begun) = parts?;
-    let alarm_loop = alarm_loop.laid_anew();
+    let mut alarm_loop = alarm_loop.laid_anew();
+    // Before the outputs: they must not let a horn fall silent that sounded before.
+    alarm_loop.begin();
     let Begun { identity, numbers, in_memory } = begun;
     let points = numbers.len();
     let (to_loop, limits) = mpsc::channel(1);

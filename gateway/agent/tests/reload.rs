@@ -297,7 +297,7 @@ follows = "trouble"
 /// The relays hang on the line of the transmitter: its one reader gives their orders, whichever
 /// configuration it belongs to, and after the last one somebody still does.
 #[tokio::test]
-async fn a_horn_on_the_line_of_a_transmitter_goes_on_through_a_reload() {
+async fn a_horn_on_the_line_of_a_transmitter_goes_on_through_a_reload_and_a_restart() {
     let (line, gas) = (relay::Line::start().await, Device::start().await);
     line.set(50.0);
     let folder = TempDir::new().unwrap();
@@ -324,6 +324,12 @@ async fn a_horn_on_the_line_of_a_transmitter_goes_on_through_a_reload() {
         let before = line.asked();
         until("scans", || line.asked() > before + 5).await;
     }
+    // Nor does a restart let it fall silent for a moment.
+    running.stop().await;
+    let running = Running::start(folder.path());
+    let before = line.asked();
+    until("scans after the restart", || line.asked() > before + 20).await;
+    until("no trouble", || line.coil(3) == Some(true)).await;
     // A line that an output hangs on cannot be taken away.
     edit(folder.path(), "site.toml", "name='A'", "name='B'");
     edit(folder.path(), "site.toml", "bus='A'", "bus='B'");

@@ -1,9 +1,10 @@
 //! A coil of a relay module, over a Modbus TCP connection of its own.
 //!
 //! - Written means: the module has repeated the order byte for byte. Then the coil is read back.
-//! - After anything else the connection is dropped and made anew.
+//! - After anything else the connection is dropped and made anew. A module that hung up meanwhile
+//!   (it restarted, or closes after each reply) is asked once more at once.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -52,29 +53,67 @@ impl Coil {
         begin().map_err(|fault: std::io::Error| missing(fault.to_string()))
     }
 
-    /// Asks once. The connection survives only an answer to just this question.
+    /// Asks once, and once more where the connection turns out to have ended.
     fn ask<const N: usize>(&mut self, function: u8, value: u16) -> Result<[u8; N], DriveFault> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.connect()?,
-        };
+        if let Some(stream) = self.stream.take() {
+            match self.ask_on(stream, function, value) {
+                Err(Unasked::HungUp) => {}
+                Err(Unasked::Fault(fault)) => return Err(fault),
+                Ok(reply) => return Ok(reply),
+            }
+        }
+        let stream = self.connect()?;
+        self.ask_on(stream, function, value).map_err(|fault| match fault {
+            Unasked::HungUp => DriveFault::Refused("the module hangs up".to_owned()),
+            Unasked::Fault(fault) => fault,
+        })
+    }
+
+    /// The connection survives only an answer to just this question.
+    fn ask_on<const N: usize>(
+        &mut self,
+        mut stream: TcpStream,
+        function: u8,
+        value: u16,
+    ) -> Result<[u8; N], Unasked> {
         self.transaction = self.transaction.wrapping_add(1);
         let request = frame(self.transaction, self.unit, function, self.coil, value);
         let mut reply = [0; N];
-        let refused = |fault: std::io::Error| DriveFault::Refused(fault.to_string());
+        let refused = |fault: std::io::Error| {
+            let hung_up = matches!(
+                fault.kind(),
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+            );
+            match hung_up {
+                true => Unasked::HungUp,
+                false => Unasked::Fault(DriveFault::Refused(fault.to_string())),
+            }
+        };
         let (head, rest) = reply.split_at_mut(HEAD.min(N));
         stream.write_all(&request).map_err(refused)?;
         stream.read_exact(head).map_err(refused)?;
         if head.get(7) == Some(&(function | 0x80)) {
-            return Err(DriveFault::Refused("the module answers with an exception".to_owned()));
+            let why = "the module answers with an exception".to_owned();
+            return Err(Unasked::Fault(DriveFault::Refused(why)));
         }
         stream.read_exact(rest).map_err(refused)?;
         if (reply.get(..4), reply.get(6..8)) != (request.get(..4), request.get(6..8)) {
-            return Err(DriveFault::Refused(format!("foreign reply {reply:02x?}")));
+            let why = format!("foreign reply {reply:02x?}");
+            return Err(Unasked::Fault(DriveFault::Refused(why)));
         }
         self.stream = Some(stream);
         Ok(reply)
     }
+}
+
+/// Why there is no answer.
+enum Unasked {
+    /// The module had ended the connection, or does so now.
+    HungUp,
+    Fault(DriveFault),
 }
 
 fn frame(transaction: u16, unit: u8, function: u8, coil: u16, value: u16) -> [u8; WRITE_REPLY] {
@@ -171,6 +210,27 @@ mod tests {
         let mut coil = Coil::new("127.0.0.1", module(exception), 3, 16);
         let refused = coil.set(true).unwrap_err();
         assert!(refused.to_string().contains("exception"), "{refused}");
+    }
+
+    #[test]
+    fn a_module_that_hangs_up_after_each_reply_is_driven_all_the_same() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut on = false;
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 12];
+                stream.read_exact(&mut request).unwrap();
+                on = if request[7] == WRITE_COIL { request[10] == 0xff } else { on };
+                stream.write_all(&honest(&request, on)).unwrap();
+            }
+        });
+        let mut coil = Coil::new("127.0.0.1", port, 3, 16);
+        for on in [true, false, true] {
+            coil.set(on).unwrap();
+            assert_eq!(coil.read(), Ok(Some(on)));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Coils that cannot be written to, since the site has no such line, or must not be: those of a
-//! device whose profile says `never_write`, however its address is spelt.
+//! device whose profile says `never_write`, however its address is spelt, and those that another
+//! output drives already.
 //!
 //! - Addresses are compared as they resolve when the files are read. A name that does not resolve
 //!   then is compared as text; all addresses of this machine count as one.
@@ -46,7 +47,53 @@ impl OutputPlan {
             );
             Some((place, ("coil", coil.to_string()), problem))
         };
-        self.outputs.iter().enumerate().filter_map(of).collect()
+        let forbidden = self.outputs.iter().enumerate().filter_map(of);
+        forbidden.chain(self.driven_twice()).collect()
+    }
+
+    /// Two outputs on one coil would switch each other off.
+    fn driven_twice(&self) -> impl Iterator<Item = (usize, (&'static str, String), Problem)> {
+        let late = |(place, output): (usize, &Output)| {
+            let coil = match &output.wiring {
+                Wiring::Coil { coil, .. } | Wiring::LineCoil { coil, .. } => *coil,
+                Wiring::Gpio { .. } | Wiring::Rpi { .. } | Wiring::Sim => return None,
+            };
+            let mut before = self.outputs.iter().take(place);
+            let first = before.find(|early| same_coil(&early.wiring, &output.wiring))?;
+            let problem = said(
+                format!("输出 {} 已驱动这个线圈，两者会互相关断；请换一个线圈", first.name),
+                format!(
+                    "output {} drives this coil already and they would switch each other off; \
+                     choose another coil",
+                    first.name
+                ),
+            );
+            Some((place, ("coil", coil.to_string()), problem))
+        };
+        self.outputs.iter().enumerate().filter_map(late)
+    }
+}
+
+fn same_coil(one: &Wiring, other: &Wiring) -> bool {
+    match (one, other) {
+        (
+            Wiring::Coil { host, port, unit, coil },
+            Wiring::Coil { host: its_host, port: its_port, unit: its_unit, coil: its_coil },
+        ) => {
+            let any = [BROADCAST, ANY];
+            let unit = unit == its_unit || any.contains(unit) || any.contains(its_unit);
+            unit && (port, coil) == (its_port, its_coil)
+                && Place::of(host, *port).is(&Place::of(its_host, *its_port))
+        }
+        (Wiring::LineCoil { .. }, Wiring::LineCoil { .. }) => one == other,
+        (
+            Wiring::Coil { .. }
+            | Wiring::LineCoil { .. }
+            | Wiring::Gpio { .. }
+            | Wiring::Rpi { .. }
+            | Wiring::Sim,
+            _,
+        ) => false,
     }
 }
 
@@ -154,6 +201,35 @@ mod tests {
         assert!(site.devices[0].never_write);
         site.devices[0].unit = unit;
         site
+    }
+
+    #[test]
+    fn a_coil_is_driven_by_one_output() {
+        let site = site(
+            "192.0.2.9",
+            1,
+            "[[bus]]\nname='A'\nkind='modbus-rtu-tcp'\nhost='192.0.2.8'\nport=1",
+        );
+        let coil = |name: &str, at: &str| {
+            format!("[[output]]\nname='{name}'\nkind='coil'\n{at}\nfollows='siren'\n")
+        };
+        for (first, second, twice) in [
+            ("host='127.0.0.1'\ncoil=4", "host='localhost'\ncoil=4", true),
+            ("host='127.0.0.1'\ncoil=4", "host='127.0.0.1'\nunit=255\ncoil=4", true),
+            ("host='127.0.0.1'\ncoil=4", "host='127.0.0.1'\nunit=2\ncoil=4", false),
+            ("host='127.0.0.1'\ncoil=4", "host='127.0.0.1'\ncoil=5", false),
+            ("host='127.0.0.1'\ncoil=4", "host='127.0.0.1'\nport=503\ncoil=4", false),
+            ("bus='A'\nunit=3\ncoil=4", "bus='A'\nunit=3\ncoil=4", true),
+            ("bus='A'\nunit=3\ncoil=4", "bus='A'\nunit=4\ncoil=4", false),
+        ] {
+            let plan = plan_of(&(coil("siren", first) + &coil("relay", second))).unwrap();
+            let told = plan.forbidden(&site);
+            assert_eq!(told.len(), usize::from(twice), "{first} {second}: {told:?}");
+            if let [(place, (column, value), problem)] = told.as_slice() {
+                assert_eq!((*place, *column, value.as_str()), (1, "coil", "4"));
+                assert!(problem.zh().contains("siren") && problem.en().contains("siren"));
+            }
+        }
     }
 
     fn refused(site: &Site, host: &str, unit: u8) -> bool {

@@ -450,7 +450,9 @@ impl Task {
             }
         };
         self.notice_return();
-        self.clock.told(ack.clock);
+        if ack.durable.epoch == self.machine.epoch() {
+            self.clock.told(ack.clock);
+        }
         if ack.birth_wanted {
             self.greeting = true;
         }

@@ -121,6 +121,19 @@ fn valve(
         proved_at,
     };
     let (demand, open, closed) = (demand?, open?, closed?);
+    let roles = [("demand", demand), ("open", open), ("closed", closed)];
+    for (place, (role, point)) in roles.iter().enumerate() {
+        if let Some((first, _)) = roles.iter().take(place).find(|(_, early)| early == point) {
+            let problem = Problem::Said(
+                format!("与 {first} 是同一个测点；命令、开到位、关到位各须一个测点"),
+                format!(
+                    "is the point of {first} as well; each of the three needs a point of its own"
+                ),
+            );
+            at.fault(row, &format!("shutoff.{role}"), None, problem);
+            return None;
+        }
+    }
     let period_ms = period(points, [demand, open, closed]);
     let own = Own { tag: tag?, name: name?, installation: installation?, row: tag_row, period_ms };
     let first = own.points(at, &settings, points)?;
@@ -317,6 +330,24 @@ mod tests {
         let two = valve("ESV-101", "ESV-101.ZSO").repeat(2);
         let told: Vec<String> = load(&two).unwrap_err().iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|one| one.contains("is the tag of another point")), "{told:?}");
+    }
+
+    #[test]
+    fn one_point_is_not_two_signals_of_a_valve() {
+        let valve = |demand: &str, open: &str| {
+            let head = "[[shutoff]]\ntag = \"ESV-101\"\nname = \"x\"\ninstallation = \"a\"\n";
+            format!(
+                "{head}demand = \"{demand}\"\nopen = \"{open}\"\nclosed = \"ESV-101.ZSC\"\ntravel_s = 10\n"
+            )
+        };
+        for (demand, open, told) in [
+            ("ESV-101.ZSO", "ESV-101.ZSO", "[shutoff.open]：与 demand 是同一个测点"),
+            ("ESV-101.CMD", "ESV-101.ZSC", "[shutoff.closed]：与 open 是同一个测点"),
+        ] {
+            let faults = load(&valve(demand, open)).unwrap_err();
+            let [fault] = &faults[..] else { panic!("{faults:?}") };
+            assert!(fault.to_string().contains(told), "{fault}");
+        }
     }
 
     #[test]
