@@ -220,6 +220,7 @@ async fn the_devices_own_time_stamps_the_record_and_is_recorded_once() {
     let folder = TempDir::new().unwrap();
     let mut config = site(folder.path(), plc.port, gas.port);
     config.site.devices[0].time_register = Some(20);
+    config.site.devices[0].time_late_s = u32::MAX;
     let data = config.data.clone();
     let running = Running::start(config);
     until("scans", || plc.asked() > 5).await;
@@ -247,6 +248,7 @@ async fn a_device_that_is_hours_ahead_writes_nothing_into_the_future() {
     let folder = TempDir::new().unwrap();
     let mut config = site(folder.path(), plc.port, gas.port);
     config.site.devices[0].time_register = Some(20);
+    config.site.devices[0].time_late_s = u32::MAX;
     let data = config.data.clone();
     let running = Running::start(config);
     until("scans", || plc.asked() > 5).await;

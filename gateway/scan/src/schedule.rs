@@ -101,7 +101,14 @@ pub enum Stamp {
     /// The reply's arrival.
     Arrival,
     /// The device's own time.
-    Source(TimeMs),
+    Source {
+        /// That.
+        te: TimeMs,
+        /// It has not moved for long, though what it dates has.
+        stands: bool,
+        /// How far behind it may be and be believed, ms.
+        late_ms: i64,
+    },
 }
 
 /// What an outcome says about points. May hold none: a refused block about to be split, or a
@@ -119,6 +126,19 @@ impl Answer {
         Self { readings: Vec::new(), stamp: Stamp::Arrival }
     }
 }
+
+/// The time that a device said last, when that was first seen, and what it dated.
+#[derive(Clone, Debug)]
+struct LastTime {
+    seconds: u32,
+    seen: u64,
+    dated: Payload,
+}
+
+/// A device tells whole seconds, and some tell the time of their last measurement: as long as this
+/// after its second was first seen, other data are later by what has passed. After that the clock
+/// stands still.
+const SECOND_MAX_MS: u64 = 10_000;
 
 /// How a device does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +194,7 @@ pub struct Scanner {
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
     relearn_at: Option<u64>,
-    last_time: Option<u32>,
+    last_time: Option<LastTime>,
     missed: u64,
 }
 
@@ -450,21 +470,47 @@ impl Scanner {
         };
         let stamp = match time {
             None | Some(0) => Stamp::Arrival,
-            Some(time) if self.last_time == Some(time) => return Answer::none(),
-            Some(time) => {
-                self.last_time = Some(time);
-                Stamp::Source(TimeMs(i64::from(time) * 1_000))
-            }
+            Some(time) => match self.source(time, payload, now) {
+                Some(stamp) => stamp,
+                None => return Answer::none(),
+            },
+        };
+        let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
+            return Answer::none();
         };
         let at = match stamp {
             Stamp::Arrival => Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX)),
-            Stamp::Source(te) => Moment::Source(te.0),
+            Stamp::Source { te, .. } => Moment::Source(te.0),
         };
         let mut readings = read_block(&mut self.conditions, &self.places, block, payload, at);
         if time == Some(0) {
             doubt_time(&mut readings);
         }
         Answer { readings, stamp }
+    }
+}
+
+impl Scanner {
+    /// The time of data that the device dates itself; none where neither has moved.
+    fn source(&mut self, seconds: u32, payload: &Payload, now: u64) -> Option<Stamp> {
+        let late_ms = i64::from(self.device.time_late_s) * 1_000;
+        let te = TimeMs(i64::from(seconds) * 1_000);
+        match &mut self.last_time {
+            Some(last) if last.seconds == seconds => {
+                if last.dated == *payload {
+                    return None;
+                }
+                last.dated = payload.clone();
+                let passed = now.saturating_sub(last.seen);
+                let stands = passed > SECOND_MAX_MS;
+                let te = te + i64::try_from(passed).unwrap_or(i64::MAX);
+                Some(Stamp::Source { te, stands, late_ms })
+            }
+            Some(_) | None => {
+                self.last_time = Some(LastTime { seconds, seen: now, dated: payload.clone() });
+                Some(Stamp::Source { te, stands: false, late_ms })
+            }
+        }
     }
 }
 

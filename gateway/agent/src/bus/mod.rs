@@ -197,7 +197,7 @@ impl Bus {
             let fault = fault_of(health);
             let arrears = scanner.arrears(clock.mono_ms());
             behind.say(&self.device.name, arrears);
-            let dated = answer.dated(arrival, clock.quality());
+            let dated = source.date(answer, arrival, clock.quality());
             let scanned = Scanned {
                 device: self.index,
                 te: dated.te,

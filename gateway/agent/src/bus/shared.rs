@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fengsui_scan::{
     Arrears, BusKind, BusSpec, COMMAND_PATIENCE_US, Command, Device, Heard, Line, Mapping, Outcome,
-    Scanner, SourceClock, Tally, Timing, Turn,
+    Scanner, Tally, Timing, Turn,
 };
 use fengsui_telemetry::{Fault, TimeMs};
 use tokio::sync::{mpsc, watch};
@@ -208,9 +208,8 @@ impl SharedBus {
             // Bytes of a device that was given up belong to its turn, not to the next device's.
             wire.settle(&mut stop).await;
             let busy_us = clock.line_us().saturating_sub(began);
-            let (mut scanned, said) =
-                take(line, place, member, exchange, arrival, (busy_us, clock));
-            scanned.clock_off_ms = source.take(&member.device.name, said);
+            let exchange = (exchange, &mut *source);
+            let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
             behind.say(&member.device.name, scanned.arrears);
             if scans.send(scanned).await.is_err() {
                 return;
@@ -255,10 +254,10 @@ fn take(
     line: &mut Line,
     place: usize,
     member: &Member,
-    exchange: Exchange,
+    (exchange, source): (Exchange, &mut Source),
     arrival: TimeMs,
     (busy_us, clock): (u64, Clock),
-) -> (Scanned, SourceClock) {
+) -> Scanned {
     let before = line.health(place);
     if let Some(fault) = &exchange.fault {
         let rtt_us = exchange.rtt.as_micros();
@@ -279,17 +278,16 @@ fn take(
         say(&member.device.name, before, health);
     }
     let fault = health.and_then(fault_of);
-    let dated = answer.dated(arrival, clock.quality());
-    let scanned = Scanned {
+    let dated = source.date(answer, arrival, clock.quality());
+    Scanned {
         device: member.index,
         te: dated.te,
         readings: dated.readings,
         answered: fault.is_none().then_some(arrival),
         fault,
         arrears: line.arrears(place, clock.mono_ms()),
-        clock_off_ms: None,
-    };
-    (scanned, dated.source)
+        clock_off_ms: source.take(&member.device.name, dated.source),
+    }
 }
 
 struct Report {

@@ -2,16 +2,34 @@
 
 use std::time::Duration;
 
-use fengsui_scan::SourceClock;
+use fengsui_scan::{Answer, Dated, SourceClock};
+use fengsui_telemetry::{ClockQuality, TimeMs};
 use tracing::{info, warn};
 
 /// What is known of one device's clock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     off_ms: Option<i64>,
+    /// What its readings bore last.
+    last: TimeMs,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self { off_ms: None, last: TimeMs::MIN }
+    }
 }
 
 impl Source {
+    /// Which time an answer of it bears.
+    pub(super) fn date(&mut self, answer: Answer, arrival: TimeMs, clock: ClockQuality) -> Dated {
+        let dated = answer.dated(arrival, clock, self.last);
+        if !dated.readings.is_empty() {
+            self.last = dated.te;
+        }
+        dated
+    }
+
     /// Takes what an answer said; how far ahead the clock is now where it is not believed, ms.
     pub(super) fn take(&mut self, device: &str, said: SourceClock) -> Option<i64> {
         match (self.off_ms, said) {

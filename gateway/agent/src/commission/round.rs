@@ -12,7 +12,7 @@ use fengsui_scan::{
     Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site,
     SourceClock, Step,
 };
-use fengsui_telemetry::{Fault, Reading};
+use fengsui_telemetry::{Fault, Reading, TimeMs};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -182,7 +182,7 @@ impl Asked {
         // A single round stands at time 0.
         let now = if now == 0 { 0 } else { clock.mono_ms() };
         let answer = self.scanner.answer(heard.outcome.clone(), now);
-        let dated = answer.dated(clock.wall(), clock.quality());
+        let dated = answer.dated(clock.wall(), clock.quality(), TimeMs::MIN);
         let points = dated.readings.into_iter().map(|(point, reading)| {
             let mapping = self.mappings.get(&point);
             let raw = mapping.map(|m| raw_of(m, request, &heard.outcome)).unwrap_or_default();

@@ -16,11 +16,12 @@ fn dated(time: u32) -> Unit {
     words(0, &[LEVEL[0], LEVEL[1], 215, 0, high, low])
 }
 
-async fn timed_site(folder: &Path, time: u32) -> (Device, String) {
+async fn timed_site(folder: &Path, time: u32, more: &str) -> (Device, String) {
     let plc = Device::start([(1, dated(time))]).await;
     let file = site(folder, [plc.port, plc.port], "");
     let text = std::fs::read_to_string(&file).unwrap();
-    let timed = text.replacen("timeout_ms=150\n", "timeout_ms=150\ntime_register=4\n", 1);
+    let timed =
+        text.replacen("timeout_ms=150\n", &format!("timeout_ms=150\ntime_register=4\n{more}"), 1);
     std::fs::write(&file, timed).unwrap();
     (plc, file)
 }
@@ -28,7 +29,7 @@ async fn timed_site(folder: &Path, time: u32) -> (Device, String) {
 #[tokio::test]
 async fn a_device_whose_clock_is_hours_ahead_is_named_by_read_and_watch() {
     let folder = TempDir::new().unwrap();
-    let (plc, file) = timed_site(folder.path(), unix_s() + AHEAD_S).await;
+    let (plc, file) = timed_site(folder.path(), unix_s() + AHEAD_S, "").await;
     let text = run(&["read", "--config", &file]).await;
     for part in ["设备时钟快 8.0 h", "device clock is 8.0 h ahead", "UTC", "61.2", "存疑"] {
         assert!(text.out.contains(part), "{part}: {}", text.out);
@@ -45,10 +46,10 @@ async fn a_device_whose_clock_is_hours_ahead_is_named_by_read_and_watch() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_right_or_tells_late_is_believed() {
-    for behind_s in [0, 3 * 86_400] {
+async fn a_clock_that_is_right_or_may_tell_late_is_believed() {
+    for (behind_s, more) in [(0, ""), (3 * 86_400, "time_late_s=604800\n")] {
         let folder = TempDir::new().unwrap();
-        let (_plc, file) = timed_site(folder.path(), unix_s() - behind_s).await;
+        let (_plc, file) = timed_site(folder.path(), unix_s() - behind_s, more).await;
         let json = run(&["read", "--config", &file, "--json"]).await.json();
         assert_eq!(json["points"][0]["reason"], "good", "{json}");
         assert_eq!(json["devices"][0]["clock_off_ms"], Value::Null);

@@ -17,6 +17,7 @@ fn device(max_registers: u16, gap_registers: u16, read_singly: bool) -> Device {
         gap_registers,
         read_singly,
         time_register: None,
+        time_late_s: 60,
         response: None,
         never_write: false,
     }

@@ -3,17 +3,18 @@
 //!
 //! - A device whose clock was set to local time as if it were UTC is hours ahead, east of Greenwich.
 //!   Nothing was measured in the future: such readings bear the time of their arrival, and a doubt.
-//! - Behind is legal, for it may be true: a logger tells late what it has kept.
+//! - What was just read is judged as live, or a siren would wait for it: a clock that is behind by
+//!   more than the device may be (`time_late_s`), that stands still or that is set back is not
+//!   believed either. Where a logger tells late what it has kept, the site says how late.
 //! - A gateway whose own clock was never set judges nobody's.
 
 use fengsui_telemetry::{ClockQuality, Reading, TimeMs};
 
 use super::{Answer, Stamp, doubt_time};
 
-/// A device that is further ahead has a wrong clock. Clocks drift by minutes at most where anybody
-/// sets them, and the nearest wrong time zone is fifteen minutes away. A smaller lead is the alarm
-/// engine's, which judges stamps from the future by their arrival.
-const AHEAD_MAX_MS: i64 = 5 * 60_000;
+/// A device that is further ahead has a wrong clock. Up to here its readings bear the time of their
+/// arrival, for nothing was measured later.
+const AHEAD_MAX_MS: i64 = 60_000;
 /// 2010-01-01. A device that says less has lost its time: clocks without it begin in 1970, 1980 or
 /// 2000.
 const LOST_BEFORE: TimeMs = TimeMs(1_262_304_000_000);
@@ -41,29 +42,29 @@ pub struct Dated {
 }
 
 impl Answer {
-    /// The answer that arrived at `arrival` by a clock of this quality. The only place that decides
-    /// which time readings bear.
+    /// The answer that arrived at `arrival` by a clock of this quality, from a device whose readings
+    /// bore `last` before. The only place that decides which time readings bear.
     #[must_use]
-    pub fn dated(self, arrival: TimeMs, clock: ClockQuality) -> Dated {
+    pub fn dated(self, arrival: TimeMs, clock: ClockQuality, last: TimeMs) -> Dated {
         let Self { mut readings, stamp } = self;
         let (te, source) = match stamp {
             Stamp::Arrival => (arrival, SourceClock::Unsaid),
-            Stamp::Source(te) if is_credible(te, arrival, clock) => (te, SourceClock::Right),
-            Stamp::Source(te) => {
-                doubt_time(&mut readings);
-                (arrival, SourceClock::Off(te.since(arrival)))
+            // Nobody can tell.
+            Stamp::Source { te, .. } if clock == ClockQuality::Unset => (te, SourceClock::Right),
+            Stamp::Source { te, stands, late_ms } => {
+                let earliest = LOST_BEFORE.max(TimeMs(arrival.0.saturating_sub(late_ms)));
+                let credible = (earliest..=arrival + AHEAD_MAX_MS).contains(&te);
+                if credible && !stands {
+                    // What was told since then, a fault for instance, must not lie after it.
+                    let te = if te <= last && last <= arrival { arrival } else { te.min(arrival) };
+                    (te, SourceClock::Right)
+                } else {
+                    doubt_time(&mut readings);
+                    (arrival, SourceClock::Off(te.since(arrival)))
+                }
             }
         };
         Dated { te, readings, source }
-    }
-}
-
-fn is_credible(te: TimeMs, arrival: TimeMs, clock: ClockQuality) -> bool {
-    match clock {
-        ClockQuality::Unset => true,
-        ClockQuality::Rtc | ClockQuality::Synchronised | ClockQuality::Holdover => {
-            (LOST_BEFORE..=arrival + AHEAD_MAX_MS).contains(&te)
-        }
     }
 }
 
@@ -75,32 +76,66 @@ mod tests {
     const NOW: TimeMs = TimeMs(1_700_000_000_000);
     const HOUR_MS: i64 = 3_600_000;
 
-    fn dated(ahead_ms: i64, clock: ClockQuality) -> Dated {
+    const LATE_MS: i64 = 60_000;
+
+    fn source(ahead_ms: i64, late_ms: i64, stands: bool) -> Answer {
         let readings = vec![(0, Reading::Good(1.0)), (1, Reading::Bad(Fault::Sentinel))];
-        Answer { readings, stamp: Stamp::Source(NOW + ahead_ms) }.dated(NOW, clock)
+        Answer { readings, stamp: Stamp::Source { te: NOW + ahead_ms, stands, late_ms } }
+    }
+
+    fn dated(ahead_ms: i64, clock: ClockQuality) -> Dated {
+        source(ahead_ms, LATE_MS, false).dated(NOW, clock, TimeMs::MIN)
+    }
+
+    fn is_doubted(got: &Dated, ahead_ms: i64) {
+        assert_eq!((got.te, got.source), (NOW, SourceClock::Off(ahead_ms)), "{ahead_ms}");
+        let doubted = Reading::Uncertain(1.0, Doubt::EstimatedTime);
+        assert_eq!(got.readings, [(0, doubted), (1, Reading::Bad(Fault::Sentinel))]);
     }
 
     #[test]
-    fn a_device_that_is_hours_ahead_is_dated_by_arrival_and_doubted() {
+    fn a_device_that_is_far_ahead_or_behind_is_dated_by_arrival_and_doubted() {
         use ClockQuality::{Holdover, Rtc, Synchronised};
         for clock in [Synchronised, Holdover, Rtc] {
-            for ahead in [8 * HOUR_MS, AHEAD_MAX_MS + 1, LOST_BEFORE.since(NOW) - 1, -NOW.0 + 1_000]
+            for ahead in
+                [8 * HOUR_MS, AHEAD_MAX_MS + 1, -LATE_MS - 1, LOST_BEFORE.since(NOW) - 1, -NOW.0]
             {
-                let got = dated(ahead, clock);
-                assert_eq!((got.te, got.source), (NOW, SourceClock::Off(ahead)), "{ahead}");
-                let doubted = Reading::Uncertain(1.0, Doubt::EstimatedTime);
-                assert_eq!(got.readings, [(0, doubted), (1, Reading::Bad(Fault::Sentinel))]);
+                is_doubted(&dated(ahead, clock), ahead);
             }
         }
     }
 
     #[test]
-    fn what_a_logger_tells_late_keeps_its_time() {
-        for ahead in [0, AHEAD_MAX_MS, -HOUR_MS, -800 * 24 * HOUR_MS, LOST_BEFORE.since(NOW)] {
+    fn a_little_ahead_is_now_and_a_little_behind_is_then() {
+        for (ahead, te) in [(0, 0), (AHEAD_MAX_MS, 0), (-900, -900), (-LATE_MS, -LATE_MS)] {
             let got = dated(ahead, ClockQuality::Synchronised);
-            assert_eq!((got.te, got.source), (NOW + ahead, SourceClock::Right), "{ahead}");
+            assert_eq!((got.te, got.source), (NOW + te, SourceClock::Right), "{ahead}");
             assert_eq!(got.readings.first(), Some(&(0, Reading::Good(1.0))));
         }
+    }
+
+    #[test]
+    fn what_a_logger_tells_late_keeps_its_time_where_the_site_allows_it() {
+        for ahead in [-HOUR_MS, -800 * 24 * HOUR_MS, LOST_BEFORE.since(NOW)] {
+            let answer = source(ahead, i64::MAX, false);
+            let got = answer.dated(NOW, ClockQuality::Synchronised, TimeMs::MIN);
+            assert_eq!((got.te, got.source), (NOW + ahead, SourceClock::Right), "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_is_not_believed_and_none_dates_behind_what_was_told() {
+        let (back, clock) = (|| source(-10_000, LATE_MS, false), ClockQuality::Rtc);
+        for last in [-10_000, -1_000, 0] {
+            let got = back().dated(NOW, clock, NOW + last);
+            assert_eq!((got.te, got.source), (NOW, SourceClock::Right), "{last}");
+        }
+        let set_back = back().dated(NOW, clock, NOW + HOUR_MS);
+        assert_eq!(set_back.te, NOW + -10_000, "the gateway's own clock was set back");
+        is_doubted(
+            &source(-9_000, LATE_MS, true).dated(NOW, ClockQuality::Rtc, TimeMs::MIN),
+            -9_000,
+        );
     }
 
     #[test]

@@ -32,6 +32,8 @@ struct Plant {
     fault: Option<Outcome>,
     log: Vec<String>,
     time: Option<(u16, u32)>,
+    /// Added to each register.
+    more: u16,
 }
 
 impl Plant {
@@ -43,7 +45,15 @@ impl Plant {
         let sheet = format!("{HEAD}{}\n", rows.join("\n"));
         let site = Site::load("s", &format!("{SITE}{extra}"), &mut |_| Ok(sheet.clone())).unwrap();
         let scanner = Scanner::new(site.devices[0].clone(), site.mappings_of(0), 0);
-        Self { now: 0, scanner, holes: BTreeSet::new(), fault: None, log: vec![], time: None }
+        Self {
+            now: 0,
+            scanner,
+            holes: BTreeSet::new(),
+            fault: None,
+            log: vec![],
+            time: None,
+            more: 0,
+        }
     }
 
     fn reply(&self, ask: ReadRequest) -> Outcome {
@@ -57,7 +67,7 @@ impl Plant {
         let word = |a: u16| match self.time {
             Some((at, time)) if a == at => u16::try_from(time >> 16).unwrap(),
             Some((at, time)) if a == at + 1 => u16::try_from(time & 0xffff).unwrap(),
-            Some(_) | None => a,
+            Some(_) | None => a + self.more,
         };
         Outcome::Data(Payload::Words(range.map(word).collect()))
     }
@@ -86,7 +96,7 @@ impl Plant {
                         .collect();
                     let stamp = match answer.stamp {
                         Stamp::Arrival => String::new(),
-                        Stamp::Source(te) => format!(" @{te}"),
+                        Stamp::Source { te, .. } => format!(" @{te}"),
                     };
                     self.log.push(format!(
                         "{began} {}+{} {}{stamp}",
@@ -243,9 +253,28 @@ fn the_device_time_stamps_the_scan_and_an_old_time_says_nothing_new() {
     plant.run(5_900);
     let Step::Read(ask) = plant.scanner.next(6_000) else { panic!("due") };
     let answer = plant.scanner.answer(plant.reply(ask), 6_001);
-    let dated = answer.dated(TimeMs(5), fengsui_telemetry::ClockQuality::Synchronised);
+    let dated = answer.dated(TimeMs(5), fengsui_telemetry::ClockQuality::Synchronised, TimeMs::MIN);
     assert_eq!(dated.readings[1].1, Reading::Uncertain(1.0, Doubt::EstimatedTime));
     assert_eq!((dated.te, dated.source), (TimeMs(5), SourceClock::Unsaid));
+}
+
+/// A device tells whole seconds and is asked more often; then its clock stops.
+#[test]
+fn other_data_under_one_second_are_later_and_a_clock_that_stands_is_named() {
+    let mut plant = Plant::new("time_register = 10\n", &[(0, 500)]);
+    plant.time = Some((10, 1_700_000_000));
+    assert_eq!(plant.run(400), ["0 0+12 0=0 @1700000000000"]);
+    plant.more = 7;
+    assert_eq!(plant.run(900), ["500 0+12 0=7 @1700000000500"]);
+    assert_eq!(plant.run(1_400), ["1000 0+12 "], "neither has moved");
+    for _ in 0..22 {
+        plant.more += 1;
+        plant.run(plant.now + 500);
+    }
+    plant.more += 1;
+    let Step::Read(ask) = plant.scanner.next(plant.now + 500) else { panic!("due") };
+    let answer = plant.scanner.answer(plant.reply(ask), plant.now + 501);
+    assert!(matches!(answer.stamp, Stamp::Source { stands: true, .. }), "{answer:?}");
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub struct Device {
     /// Where the device keeps the time of its values: two registers, seconds since 1970, ABCD.
     /// All its points are then read together with it, in one request.
     pub time_register: Option<u16>,
+    /// How far behind its time may be and be believed, s: 60 unless a logger tells late.
+    pub time_late_s: u32,
     /// How fast each of its alarms must be; none: no requirement.
     pub response: Option<Required>,
     /// Its profile says that writing to it is dangerous.

@@ -16,6 +16,10 @@ const DEVICES_MAX: usize = 1_000;
 /// Lines of one gateway: more than USB adapters on one board.
 const BUSES_MAX: usize = 64;
 const TIMEOUT_MS: i64 = 500;
+/// A device that dates its readings has measured them within a minute, unless the site says more.
+const LATE_S: u32 = 60;
+/// A year: what a logger may tell late.
+const LATE_S_MAX: i64 = 31_536_000;
 const REGISTERS_MAX: i64 = 125;
 
 /// What stands in a site file; absent where it was faulty.
@@ -181,6 +185,17 @@ fn device(
     let register =
         |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_534), None);
     let time_register = section.optional(at, "time_register", register);
+    let late =
+        |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (1, LATE_S_MAX), None);
+    let time_late_s = section.optional(at, "time_late_s", late);
+    if let (Some(None), Some(Some(late))) = (time_register, time_late_s) {
+        let column = "device.time_late_s";
+        let problem = Problem::Said(
+            "需要与 time_register 同时填写".to_owned(),
+            "needs time_register beside it; add it, or remove this".to_owned(),
+        );
+        at.fault(section.value_row, column, Some(late.to_string()), problem);
+    }
     let profile = section.optional(at, "profile", Section::text);
     let base =
         |s: &mut Section<'_, '_>, at: &mut Text<'_>, key| s.whole(at, key, (0, 65_535), None);
@@ -189,6 +204,7 @@ fn device(
     section.finish(at);
     // Only now: a fault of one key hides none of another.
     let (time_register, profile, profile_base) = (time_register?, profile?, profile_base?);
+    let time_late_s = time_late_s?.and_then(|seconds| u32::try_from(seconds).ok());
     let profile_base = profile_base.and_then(|address| u16::try_from(address).ok());
     let device = Device {
         name: name?,
@@ -199,6 +215,7 @@ fn device(
         gap_registers: u16::try_from(gap_registers?).ok()?,
         read_singly,
         time_register: time_register.and_then(|address| u16::try_from(address).ok()),
+        time_late_s: time_late_s.unwrap_or(LATE_S),
         response,
         never_write: false,
     };
