@@ -177,6 +177,43 @@ async fn after_a_power_cut_the_siren_sounds_again_and_nothing_is_written_twice()
     assert_eq!(transitions(&spool(&image)), ["GW-01/TK-101.LT/H AB 1", "GW-01/TK-101.LT/H BD 1"]);
 }
 
+/// A sheet without the point, which a running gateway refuses to load while the alarm stands, is
+/// what a start finds after a power cut.
+#[tokio::test]
+async fn an_alarm_of_a_point_that_is_gone_sounds_after_a_power_cut_until_somebody_answers() {
+    let plc = Device::start().await;
+    let gas = Device::start().await;
+    plc.set_f32(0, 90.0);
+    let folder = TempDir::new().unwrap();
+    let config = site(folder.path(), plc.port, gas.port);
+    let data = config.data.clone();
+    let running = Running::start(config);
+    until("siren", || siren(&data).0).await;
+    plc.set_f32(0, 50.0);
+    let before = plc.asked();
+    until("more scans", || plc.asked() > before + 10).await;
+    let image = folder.path().join("image");
+    std::fs::create_dir_all(&image).unwrap();
+    for name in ["spool.db", "spool.db-wal"] {
+        std::fs::copy(data.join(name), image.join(name)).unwrap();
+    }
+    running.stop().await;
+    for name in ["points.csv", "limits.csv"] {
+        let file = folder.path().join(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("TK-101.LT"), "{text}");
+        std::fs::write(&file, text.replace("TK-101.LT", "TK-109.LT")).unwrap();
+    }
+    let mut config = Config::load(&folder.path().join("gateway.toml")).unwrap();
+    config.data.clone_from(&image);
+    let running = Running::start(config);
+    until("siren", || siren(&image).0).await;
+    assert_eq!(siren(&image).1, ["GW-01/TK-101.LT/H"]);
+    std::fs::write(image.join("siren.ack"), "").unwrap();
+    until("silence", || !siren(&image).0).await;
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_damaged_spool_does_not_stop_the_siren() {
     let plc = Device::start().await;
