@@ -5,12 +5,15 @@
 //! - One failed request makes the device suspect and is followed by one small read at once. If that
 //!   fails too the device is dead: all its points are `Bad`, and one small read a visit asks again,
 //!   after 2 s doubling to 30 s.
-//! - Exceptions 2 and 3 split a block until the refused point stands alone; it is `Bad` and left
-//!   out. All that was learnt is forgotten after ten minutes, and after a dead device came back,
-//!   so that a device that was rebuilt is read whole again.
+//! - Exceptions 2 and 3 split a block until the refused point stands alone; it is `Bad` and asked
+//!   ever more rarely: after 2 s doubling to 30 s where it carries an alarm, else to ten minutes. A
+//!   device that refuses everything is at fault.
+//! - All that was learnt is forgotten after ten minutes, after a dead device came back, and when
+//!   nothing is refused any more, so that a device that was rebuilt is read whole again.
 
 mod arrears;
 mod dated;
+mod refused;
 mod remembered;
 mod urgency;
 
@@ -25,6 +28,7 @@ use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use arrears::Arrears;
 pub use dated::{Dated, SourceClock};
+use refused::Refused;
 pub use remembered::Remembered;
 use urgency::class_of;
 
@@ -32,7 +36,7 @@ use urgency::class_of;
 const PROBE_FIRST_MS: u64 = 2_000;
 /// Longest wait: a device that was switched on again is seen within half a minute.
 const PROBE_MAX_MS: u64 = 30_000;
-/// How long a refused register is left alone.
+/// How long what was learnt of a device's registers counts.
 const RELEARN_MS: u64 = 600_000;
 
 /// What to do now.
@@ -171,7 +175,7 @@ struct Slot {
     block: Block,
     class: Class,
     due: u64,
-    refused: bool,
+    refused: Option<Refused>,
     /// Its last read failed.
     failed: bool,
 }
@@ -243,7 +247,7 @@ impl Scanner {
                     deadline: slot.due + u64::from(slot.block.period_ms),
                 },
                 Some((_, slot)) => Offer::Nothing(slot.due),
-                None => Offer::Nothing(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
+                None => Offer::Nothing(now + PROBE_MAX_MS),
             },
             Health::Suspect(_) => {
                 let most = self.slots.iter().map(|slot| slot.class).min();
@@ -256,12 +260,11 @@ impl Scanner {
     /// The slot to read first: of those due the most urgent whose next turn is nearest, else the
     /// next to become due.
     fn first_slot(&self, now: u64) -> Option<(usize, &Slot)> {
-        let waiting = self.slots.iter().enumerate().filter(|(_, slot)| !slot.refused);
         let urgency = |(_, slot): &(usize, &Slot)| match slot.due <= now {
             true => (0, Some(slot.class), slot.due + u64::from(slot.block.period_ms)),
             false => (1, None, slot.due),
         };
-        waiting.min_by_key(urgency)
+        self.slots.iter().enumerate().min_by_key(urgency)
     }
 
     /// How the device does.
@@ -302,7 +305,7 @@ impl Scanner {
 
     fn next_slot(&mut self, now: u64) -> Step {
         if self.relearn_at.is_some_and(|at| at <= now) {
-            let due = self.slots.iter().filter(|s| !s.refused).map(|s| s.due).min();
+            let due = self.slots.iter().filter(|s| s.refused.is_none()).map(|s| s.due).min();
             self.replan(due.unwrap_or(now));
         }
         match self.first_slot(now) {
@@ -312,7 +315,7 @@ impl Scanner {
                 Step::Read(request)
             }
             Some((_, slot)) => Step::Sleep(self.relearn_at.map_or(slot.due, |at| at.min(slot.due))),
-            None => Step::Sleep(self.relearn_at.unwrap_or(now + PROBE_MAX_MS)),
+            None => Step::Sleep(now + PROBE_MAX_MS),
         }
     }
 
@@ -412,6 +415,7 @@ impl Scanner {
                 if let Some(slot) = self.slots.get_mut(place) {
                     slot.failed = false;
                 }
+                self.accepted(place, now);
                 self.reschedule(place, now);
                 self.decode(place, &payload, now)
             }
@@ -431,22 +435,12 @@ impl Scanner {
             class: class_of(&block, alarms),
             block,
             due,
-            refused: false,
+            refused: None,
             failed: false,
         };
         self.slots.splice(place..=place, [half(low), half(high)]);
         self.relearn_at.get_or_insert(now + RELEARN_MS);
         true
-    }
-
-    /// A single point whose register the device does not have is left alone until all is learnt
-    /// anew. A block with a time register is asked again: there is nothing else to ask.
-    fn refuse_alone(&mut self, place: usize, code: u8, now: u64) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        if matches!(code, 2 | 3) && slot.block.time_at.is_none() {
-            slot.refused = true;
-            self.relearn_at.get_or_insert(now + RELEARN_MS);
-        }
     }
 
     fn reschedule(&mut self, place: usize, now: u64) {
@@ -556,7 +550,7 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
 
 fn slots(device: &Device, places: &Places, alarms: &PointSet, due: u64) -> Vec<Slot> {
     let slot =
-        |block| Slot { class: class_of(&block, alarms), block, due, refused: false, failed: false };
+        |block| Slot { class: class_of(&block, alarms), block, due, refused: None, failed: false };
     let mut blocks = places.plan(device);
     // What others depend on is read before them.
     blocks.sort_by_key(|b| !b.items.iter().any(|i| places.is_auxiliary(*i)));

@@ -194,7 +194,7 @@ impl Bus {
                 say(&self.device.name, health, scanner.health());
                 health = scanner.health();
             }
-            let fault = fault_of(health);
+            let fault = scanner.fault();
             let arrears = scanner.arrears(clock.mono_ms());
             behind.say(&self.device.name, arrears);
             let dated = source.date(answer, arrival, clock.quality());
@@ -287,13 +287,6 @@ impl Behind {
                 info!(device, missed, "has caught up: no point is overdue");
             }
         }
-    }
-}
-
-fn fault_of(health: Health) -> Option<Fault> {
-    match health {
-        Health::Healthy => None,
-        Health::Suspect(fault) | Health::Dead { fault, .. } => Some(fault),
     }
 }
 

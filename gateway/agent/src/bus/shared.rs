@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::orders::{Orders, Said, Ways};
 use super::source::Source;
 use super::wire::{Exchange, Wire};
-use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, fault_of, keep, say};
+use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, keep, say};
 use crate::clock::Clock;
 
 /// How often a line says in the log how it does.
@@ -277,7 +277,7 @@ fn take(
     {
         say(&member.device.name, before, health);
     }
-    let fault = health.and_then(fault_of);
+    let fault = line.fault(place);
     let dated = source.date(answer, arrival, clock.quality());
     Scanned {
         device: member.index,

@@ -24,6 +24,7 @@ use crate::point_set::PointSet;
 use crate::rtu::{OWED_US, RtuFault, Timing};
 use crate::schedule::{Answer, Arrears, Class, Health, Offer, Outcome, Remembered, Scanner, Step};
 use command::Commands;
+use fengsui_telemetry::Fault;
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
 
@@ -423,6 +424,12 @@ impl Line {
     #[must_use]
     pub fn health(&self, device: usize) -> Option<Health> {
         self.lanes.get(device).map(|lane| lane.scanner.health())
+    }
+
+    /// Why nothing of a device can be read.
+    #[must_use]
+    pub fn fault(&self, device: usize) -> Option<Fault> {
+        self.lanes.get(device).and_then(|lane| lane.scanner.fault())
     }
 
     /// Other points carry an alarm from now on.

@@ -195,10 +195,36 @@ fn a_refused_register_is_bad_alone_and_its_block_goes_on() {
         ["0 0+4 ", "1 0+2 0=0 1=1", "2 2+2 ", "3 2+1 2:illegal_address", "4 3+1 3=3",]
     );
     assert_eq!(plant.run(1_900), ["1000 0+2 0=0 1=1", "1001 3+1 3=3"]);
-    plant.run(598_500);
+    let asked = plant.run(598_500).iter().filter(|said| said.contains(" 2+1 ")).count();
+    assert!((7..=9).contains(&asked), "after 2 s doubling to ten minutes: {asked}");
     plant.holes.clear();
-    let said = plant.run(601_000);
+    let said = plant.run(606_000);
     assert!(said.last().unwrap().ends_with("0+4 0=0 1=1 2=2 3=3"), "{said:?}");
+}
+
+/// A controller that is loaded anew refuses everything for some seconds.
+#[test]
+fn alarm_points_that_were_refused_for_seconds_are_read_within_seconds_and_soon_whole() {
+    let mut plant = Plant::new("", &[(0, 500), (1, 500), (2, 500)]);
+    plant.scanner.set_alarms(&(0..3).collect());
+    plant.run(900);
+    plant.fault = Some(Outcome::Exception(2));
+    plant.run(3_000);
+    assert_eq!(plant.scanner.fault(), Some(Fault::IllegalAddress));
+    assert_eq!(plant.scanner.arrears(plant.now).overdue, 3);
+    plant.fault = None;
+    let said = plant.run(12_000);
+    assert!(said[0].split_once(' ').unwrap().1.ends_with("=0") && plant.now <= 12_500, "{said:?}");
+    assert!(said.last().unwrap().ends_with("0+3 0=0 1=1 2=2"), "{said:?}");
+    assert_eq!((plant.scanner.fault(), plant.scanner.arrears(12_000).overdue), (None, 0));
+    // For as long as it takes: at most half a minute after the registers are there again.
+    plant.fault = Some(Outcome::Exception(2));
+    plant.run(600_000);
+    plant.fault = None;
+    let said = plant.run(600_000 + 31_000);
+    for point in ["0=0", "1=1", "2=2"] {
+        assert!(said.iter().any(|line| line.contains(point)), "{point}: {said:?}");
+    }
 }
 
 #[test]
