@@ -32,6 +32,8 @@ const CONNECTIONS_MAX: usize = 32;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Pause after the listener refused: descriptors may be short.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries to have a port that somebody else has.
+const AGAIN: Duration = Duration::from_secs(5);
 /// The loop turns once a second at least.
 const STALLED_MS: u64 = 5_000;
 
@@ -91,12 +93,17 @@ struct Part {
 
 /// Answers until the program ends.
 pub(crate) async fn run(listen: SocketAddr, vitals: Vitals) {
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(fault) => {
-            error!(%listen, %fault, "health endpoint cannot listen; the gateway goes on without it");
-            return;
+    let mut told = false;
+    let listener = loop {
+        match TcpListener::bind(listen).await {
+            Ok(listener) => break listener,
+            Err(fault) if !told => {
+                told = true;
+                error!(%listen, %fault, "health endpoint cannot listen; tried again and again");
+            }
+            Err(_) => {}
         }
+        tokio::time::sleep(AGAIN).await;
     };
     info!(%listen, "health endpoint");
     serve(listener, vitals).await;
@@ -375,6 +382,32 @@ mod tests {
         assert!(said.contains("fengsui_gateway_alarms_lit 2\n"), "{said}");
         let overdue = "fengsui_gateway_device_overdue_points{name=\"gas \\\"2\\\"\"} 30\n";
         assert!(said.contains(overdue), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_was_taken_is_had_as_soon_as_it_is_free() {
+        let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
+        let vitals = Vitals {
+            turns: watch::channel(LoopState::default()).1,
+            alarms: watch::channel(SirenState::default()).1,
+            spool: spool.state(),
+            siren_fault: watch::channel(String::new()).1,
+            alone: watch::channel(false).1,
+            clock: Clock::start(),
+        };
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = taken.local_addr().unwrap();
+        let serving = tokio::spawn(run(at, vitals));
+        tokio::time::sleep(3 * AGAIN).await;
+        assert!(!serving.is_finished());
+        drop(taken);
+        let mut tries = 0;
+        while TcpStream::connect(at).await.is_err() {
+            tries += 1;
+            assert!(tries < 20, "nobody listens");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        serving.abort();
     }
 
     #[tokio::test]

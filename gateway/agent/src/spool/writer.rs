@@ -9,6 +9,7 @@
 //! - While nothing can be written, records wait in memory up to a limit; then the oldest telemetry
 //!   gives way to a Gap.
 
+mod home;
 mod room;
 
 use std::collections::VecDeque;
@@ -90,6 +91,8 @@ pub(super) struct Writer {
     full: Option<u64>,
     /// When the disk is looked at next, monotonic ms.
     look_at: u64,
+    /// When the file's name is looked at next, monotonic ms.
+    home_at: u64,
 }
 
 impl Writer {
@@ -120,6 +123,7 @@ impl Writer {
             ease_at: 0,
             full: None,
             look_at: 0,
+            home_at: 0,
         }
     }
 
@@ -133,6 +137,7 @@ impl Writer {
         loop {
             let now = self.clock.mono_ms();
             self.look_for_room(now);
+            self.look_home(now);
             self.ask_for_room(now);
             self.end_thinning(now);
             let wait = self.commit_at.map_or(IDLE_MS, |at| at.saturating_sub(now));
@@ -150,6 +155,7 @@ impl Writer {
     }
 
     fn end(&mut self) {
+        self.look_home(u64::MAX);
         for _ in 0..LAST_TRIES {
             self.save_at = 0;
             if self.full.is_some() {

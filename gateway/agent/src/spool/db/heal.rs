@@ -68,9 +68,7 @@ pub(super) fn finish(folder: &Path) -> std::io::Result<()> {
 
 fn fill_new(folder: &Path, now: TimeMs, what: What) -> Result<u64, SpoolFault> {
     let path = folder.join(NEW_FILE);
-    for suffix in SUFFIXES {
-        remove(&PathBuf::from(format!("{}{suffix}", path.display())))?;
-    }
+    clear_new(folder)?;
     let mut new = connect(&path)?;
     new.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     let old = open_old(&folder.join(FILE), &path);
@@ -97,7 +95,15 @@ fn remove(path: &Path) -> Result<(), SpoolFault> {
     }
 }
 
-fn set_aside(folder: &Path, now: TimeMs) -> Result<PathBuf, SpoolFault> {
+/// Nothing is left of a copy that was begun before.
+pub(super) fn clear_new(folder: &Path) -> Result<(), SpoolFault> {
+    let path = folder.join(NEW_FILE);
+    SUFFIXES
+        .iter()
+        .try_for_each(|suffix| remove(&PathBuf::from(format!("{}{suffix}", path.display()))))
+}
+
+pub(super) fn set_aside(folder: &Path, now: TimeMs) -> Result<PathBuf, SpoolFault> {
     let aside = folder.join(format!("spool-damaged-{now}.db"));
     for suffix in SUFFIXES {
         let from = folder.join(format!("{FILE}{suffix}"));

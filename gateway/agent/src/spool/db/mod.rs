@@ -9,6 +9,7 @@
 mod evict;
 mod file;
 mod heal;
+mod home;
 mod names;
 mod outside;
 mod owned;
@@ -156,6 +157,8 @@ pub(super) struct Db {
     /// Held for life: the mark that no other process may use this folder. None in memory.
     lock: Option<File>,
     sql: Connection,
+    /// The file that is open; none in memory.
+    inode: Option<home::Inode>,
     epoch: Epoch,
     oldest: Offset,
     next: Offset,
@@ -210,6 +213,7 @@ impl Db {
     fn over(folder: &Path, lock: Option<File>, sql: Connection) -> Result<Self, SpoolFault> {
         let mut db = Self {
             folder: folder.to_owned(),
+            inode: home::inode(folder),
             lock,
             sql,
             epoch: Epoch(0),
@@ -239,6 +243,7 @@ impl Db {
         // The old handle must be gone before its files are moved.
         self.sql = Connection::open_in_memory()?;
         self.sql = heal::heal(&self.folder, now)?;
+        self.inode = home::inode(&self.folder);
         self.load()
     }
 
