@@ -384,20 +384,23 @@ mod tests {
         assert!(said.contains(overdue), "{said}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_port_that_was_taken_is_had_as_soon_as_it_is_free() {
+    fn idle() -> Vitals {
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
-        let vitals = Vitals {
+        Vitals {
             turns: watch::channel(LoopState::default()).1,
             alarms: watch::channel(SirenState::default()).1,
             spool: spool.state(),
             siren_fault: watch::channel(String::new()).1,
             alone: watch::channel(false).1,
             clock: Clock::start(),
-        };
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_was_taken_is_had_as_soon_as_it_is_free() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = taken.local_addr().unwrap();
-        let serving = tokio::spawn(run(at, vitals));
+        let serving = tokio::spawn(run(at, idle()));
         tokio::time::sleep(3 * AGAIN).await;
         assert!(!serving.is_finished());
         drop(taken);
@@ -412,18 +415,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_stranger_gets_little_and_holds_nobody_up() {
-        let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
-        let vitals = Vitals {
-            turns: watch::channel(LoopState::default()).1,
-            alarms: watch::channel(SirenState::default()).1,
-            spool: spool.state(),
-            siren_fault: watch::channel(String::new()).1,
-            alone: watch::channel(false).1,
-            clock: Clock::start(),
-        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, vitals));
+        tokio::spawn(serve(listener, idle()));
         let said = ask(at, &[b'x'; 3 * HEAD_MAX]).await;
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
         assert!(ask(at, b"POST /healthz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405"));

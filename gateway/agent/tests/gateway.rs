@@ -4,7 +4,7 @@
 
 mod plant;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use fengsui_gateway::{Config, check, run};
@@ -147,6 +147,16 @@ async fn a_restart_neither_forgets_nor_repeats_an_alarm() {
 }
 
 /// The image of a power cut: the files as they stand while the gateway runs.
+/// What is on the disk at this moment, in a folder of its own.
+fn power_cut(data: &Path) -> PathBuf {
+    let image = data.with_file_name("image");
+    std::fs::create_dir_all(&image).unwrap();
+    for name in ["spool.db", "spool.db-wal"] {
+        std::fs::copy(data.join(name), image.join(name)).unwrap();
+    }
+    image
+}
+
 #[tokio::test]
 async fn after_a_power_cut_the_siren_sounds_again_and_nothing_is_written_twice() {
     let plc = Device::start().await;
@@ -159,11 +169,7 @@ async fn after_a_power_cut_the_siren_sounds_again_and_nothing_is_written_twice()
     until("siren", || siren(&data).0).await;
     let before = plc.asked();
     until("more scans", || plc.asked() > before + 10).await;
-    let image = folder.path().join("image");
-    std::fs::create_dir_all(&image).unwrap();
-    for name in ["spool.db", "spool.db-wal"] {
-        std::fs::copy(data.join(name), image.join(name)).unwrap();
-    }
+    let image = power_cut(&data);
     running.stop().await;
     // The level has gone down meanwhile: the horn goes on until somebody has answered.
     plc.set_f32(0, 50.0);
@@ -192,11 +198,7 @@ async fn an_alarm_of_a_point_that_is_gone_sounds_after_a_power_cut_until_somebod
     plc.set_f32(0, 50.0);
     let before = plc.asked();
     until("more scans", || plc.asked() > before + 10).await;
-    let image = folder.path().join("image");
-    std::fs::create_dir_all(&image).unwrap();
-    for name in ["spool.db", "spool.db-wal"] {
-        std::fs::copy(data.join(name), image.join(name)).unwrap();
-    }
+    let image = power_cut(&data);
     running.stop().await;
     for name in ["points.csv", "limits.csv"] {
         let file = folder.path().join(name);

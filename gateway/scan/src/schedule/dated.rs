@@ -15,6 +15,8 @@ use super::{Answer, Stamp, doubt_time};
 /// A device that is further ahead has a wrong clock. Up to here its readings bear the time of their
 /// arrival, for nothing was measured later.
 const AHEAD_MAX_MS: i64 = 60_000;
+/// What is dated so long ago at most was measured just now.
+const LIVE_MS: i64 = 60_000;
 /// 2010-01-01. A device that says less has lost its time: clocks without it begin in 1970, 1980 or
 /// 2000.
 const LOST_BEFORE: TimeMs = TimeMs(1_262_304_000_000);
@@ -55,9 +57,10 @@ impl Answer {
                 let earliest = LOST_BEFORE.max(TimeMs(arrival.0.saturating_sub(late_ms)));
                 let credible = (earliest..=arrival + AHEAD_MAX_MS).contains(&te);
                 if credible && !stands {
-                    // What was told since then, a fault for instance, must not lie after it.
-                    let te = if te <= last && last <= arrival { arrival } else { te.min(arrival) };
-                    (te, SourceClock::Right)
+                    // Of a device that dates what it measures now: what was told since then, a
+                    // fault for instance, must not lie after it. What a logger tells late stays.
+                    let overtaken = te <= last && last <= arrival && arrival.since(te) <= LIVE_MS;
+                    (if overtaken { arrival } else { te.min(arrival) }, SourceClock::Right)
                 } else {
                     doubt_time(&mut readings);
                     (arrival, SourceClock::Off(te.since(arrival)))
@@ -120,6 +123,8 @@ mod tests {
             let answer = source(ahead, i64::MAX, false);
             let got = answer.dated(NOW, ClockQuality::Synchronised, TimeMs::MIN);
             assert_eq!((got.te, got.source), (NOW + ahead, SourceClock::Right), "{ahead}");
+            let after_a_fault = source(ahead, i64::MAX, false).dated(NOW, ClockQuality::Rtc, NOW);
+            assert_eq!(after_a_fault.te, NOW + ahead);
         }
     }
 

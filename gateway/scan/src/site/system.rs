@@ -18,8 +18,8 @@ const BUSES_MAX: usize = 64;
 const TIMEOUT_MS: i64 = 500;
 /// A device that dates its readings has measured them within a minute, unless the site says more.
 const LATE_S: u32 = 60;
-/// A year: what a logger may tell late.
-const LATE_S_MAX: i64 = 31_536_000;
+/// Twenty years: what a logger may tell late, and a recording that is played again.
+const LATE_S_MAX: i64 = 631_152_000;
 const REGISTERS_MAX: i64 = 125;
 
 /// What stands in a site file; absent where it was faulty.
