@@ -434,7 +434,7 @@ impl Master {
         match data {
             true if suspicious && job.purpose == Purpose::Sync => {}
             true => memory.settle(job.request),
-            false => memory.settle_oldest(),
+            false => memory.refused(job.request, flight.began),
         }
         if data && (!suspicious || job.purpose == Purpose::Sync) {
             memory.see(job.request, &flight.bytes);

@@ -114,11 +114,15 @@ impl Memory {
         }
     }
 
-    /// A refusal has no length of its own, so it settles no more than one.
-    pub(super) fn settle_oldest(&mut self) {
-        self.unsure = None;
+    /// A refusal has no length of its own: it settles no more than the oldest, and where anything was
+    /// owed it may have been that one's, and the answer to this question is still to come.
+    pub(super) fn refused(&mut self, request: Question, asked_at: u64) {
+        let late = self.unsure.take().is_some() || !self.owed.is_empty();
         if !self.owed.is_empty() {
             self.owed.remove(0);
+        }
+        if late {
+            self.owe(request, asked_at);
         }
     }
 
@@ -238,8 +242,11 @@ mod tests {
         }
         memory.came_late(ask(0, 2));
         assert_eq!(memory.owed().collect::<Vec<_>>(), [ask(0, 3)]);
-        memory.settle_oldest();
-        assert_eq!(memory.owed().count(), 0);
+        memory.refused(ask(0, 4), 0);
+        assert_eq!(memory.owed().collect::<Vec<_>>(), [ask(0, 4)], "whose refusal was it?");
+        memory.settle(ask(0, 5));
+        memory.refused(ask(0, 4), 0);
+        assert_eq!(memory.owed().count(), 0, "nothing was owed: it was its own");
     }
 
     #[test]

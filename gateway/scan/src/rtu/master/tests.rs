@@ -197,6 +197,26 @@ fn the_late_answer_of_a_slow_slave_is_taken_off_and_its_next_one_awaited() {
     }
 }
 
+/// A refusal looks the same whatever was asked: it ends the question that is awaited, whose own
+/// answer is then still to come.
+#[test]
+fn after_a_late_refusal_the_answer_it_was_taken_for_is_still_owed() {
+    let refusal = || sealed(vec![1, 0x83, 2]);
+    let slow = |sent| match sent == ask(7, 1) {
+        true => vec![(450, refusal())],
+        false => vec![(100, answer(1, sent))],
+    };
+    let mut line = Line::new(Echo::None);
+    assert_eq!(line.read(ask(7, 1), &slow).outcome, Outcome::Timeout);
+    assert_eq!(line.read(ask(9, 2), &slow).outcome, Outcome::Exception(2));
+    for first in [20, 30, 40] {
+        let words = Outcome::Data(Payload::Words(vec![first, first + 1]));
+        let said = line.read(ask(first, 2), &slow).outcome;
+        assert!(said == words || !matches!(said, Outcome::Data(_)), "{first}: {said:?}");
+    }
+    line.good(ask(50, 2));
+}
+
 #[test]
 fn a_late_answer_that_comes_twice_is_taken_off_once() {
     let mut line = Line::new(Echo::None);
