@@ -401,14 +401,14 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = taken.local_addr().unwrap();
         let serving = tokio::spawn(run(at, idle()));
-        tokio::time::sleep(3 * AGAIN).await;
+        tokio::time::advance(3 * AGAIN).await;
         assert!(!serving.is_finished());
         drop(taken);
         let mut tries = 0;
         while TcpStream::connect(at).await.is_err() {
             tries += 1;
             assert!(tries < 20, "nobody listens");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::advance(Duration::from_secs(1)).await;
         }
         serving.abort();
     }

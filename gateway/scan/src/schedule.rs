@@ -27,6 +27,7 @@ use crate::plan::{Block, Item, Places, split, time_of};
 use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use arrears::Arrears;
+use dated::LastTime;
 pub use dated::{Dated, SourceClock};
 use refused::Refused;
 pub use remembered::Remembered;
@@ -130,19 +131,6 @@ impl Answer {
         Self { readings: Vec::new(), stamp: Stamp::Arrival }
     }
 }
-
-/// The time that a device said last, when that was first seen, and what it dated.
-#[derive(Clone, Debug)]
-struct LastTime {
-    seconds: u32,
-    seen: u64,
-    dated: Payload,
-}
-
-/// A device tells whole seconds, and some tell the time of their last measurement: as long as this
-/// after its second was first seen, other data are later by what has passed. After that the clock
-/// stands still.
-const SECOND_MAX_MS: u64 = 10_000;
 
 /// How a device does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -481,30 +469,6 @@ impl Scanner {
             doubt_time(&mut readings);
         }
         Answer { readings, stamp }
-    }
-}
-
-impl Scanner {
-    /// The time of data that the device dates itself; none where neither has moved.
-    fn source(&mut self, seconds: u32, payload: &Payload, now: u64) -> Option<Stamp> {
-        let late_ms = i64::from(self.device.time_late_s) * 1_000;
-        let te = TimeMs(i64::from(seconds) * 1_000);
-        match &mut self.last_time {
-            Some(last) if last.seconds == seconds => {
-                if last.dated == *payload {
-                    return None;
-                }
-                last.dated = payload.clone();
-                let passed = now.saturating_sub(last.seen);
-                let stands = passed > SECOND_MAX_MS;
-                let te = te + i64::try_from(passed).unwrap_or(i64::MAX);
-                Some(Stamp::Source { te, stands, late_ms })
-            }
-            Some(_) | None => {
-                self.last_time = Some(LastTime { seconds, seen: now, dated: payload.clone() });
-                Some(Stamp::Source { te, stands: false, late_ms })
-            }
-        }
     }
 }
 

@@ -10,7 +10,8 @@
 
 use fengsui_telemetry::{ClockQuality, Reading, TimeMs};
 
-use super::{Answer, Stamp, doubt_time};
+use super::{Answer, Scanner, Stamp, doubt_time};
+use crate::pdu::Payload;
 
 /// A device that is further ahead has a wrong clock. Up to here its readings bear the time of their
 /// arrival, for nothing was measured later.
@@ -68,6 +69,43 @@ impl Answer {
             }
         };
         Dated { te, readings, source }
+    }
+}
+
+/// The time that a device said last, when that was first seen, and what it dated.
+#[derive(Clone, Debug)]
+pub(super) struct LastTime {
+    seconds: u32,
+    seen: u64,
+    dated: Payload,
+}
+
+/// A device tells whole seconds, and some tell the time of their last measurement: as long as this
+/// after its second was first seen, other data are later by what has passed. After that the clock
+/// stands still.
+const SECOND_MAX_MS: u64 = 10_000;
+
+impl Scanner {
+    /// The time of data that the device dates itself; none where neither has moved.
+    pub(super) fn source(&mut self, seconds: u32, payload: &Payload, now: u64) -> Option<Stamp> {
+        let late_ms = i64::from(self.device.time_late_s) * 1_000;
+        let te = TimeMs(i64::from(seconds) * 1_000);
+        match &mut self.last_time {
+            Some(last) if last.seconds == seconds => {
+                if last.dated == *payload {
+                    return None;
+                }
+                last.dated = payload.clone();
+                let passed = now.saturating_sub(last.seen);
+                let stands = passed > SECOND_MAX_MS;
+                let te = te + i64::try_from(passed).unwrap_or(i64::MAX);
+                Some(Stamp::Source { te, stands, late_ms })
+            }
+            Some(_) | None => {
+                self.last_time = Some(LastTime { seconds, seen: now, dated: payload.clone() });
+                Some(Stamp::Source { te, stands: false, late_ms })
+            }
+        }
     }
 }
 
