@@ -5,6 +5,11 @@
 //!   in the spool and become backlog.
 //! - Whatever was offered and is not acknowledged in time is offered again on the backlog lane.
 //! - The machine holds numbers only; the spool holds the records.
+//! - An old copy of a spool may be put back: then a centre has numbers that are used a second time
+//!   here. It cannot have but what stood in the spool when it was opened and what was published
+//!   since; an acknowledgement of more is not of these records. Until the centre has spoken once,
+//!   nothing newer is published, since it would take the first for a repetition of the other.
+//!   Not seen: a copy that is opened once more between its growing and the centre's first word.
 
 use crate::ledger::{Durable, RangeSet};
 use crate::{Epoch, Lane, Offset, TimeMs};
@@ -21,6 +26,10 @@ const BATCH_RECORDS_MAX: u64 = 500;
 const PATIENCE_MS: i64 = 5_000;
 /// Longest patience.
 const PATIENCE_MAX_MS: i64 = 60_000;
+
+/// Runs of what was published. Each is a connection whose backlog did not get through; beyond it
+/// the lowest hole, which is offered next anyway, counts as published.
+const GIVEN_RUNS_MAX: usize = 1_024;
 
 /// What to read from the spool and publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +51,7 @@ pub enum Acked {
     Nothing,
     /// Less than was acknowledged before: an old word, or the centre has lost data.
     Behind,
-    /// Of another epoch, or beyond what this spool ever held: ignored.
+    /// Of another epoch, or of records that this spool never gave away: ignored.
     Foreign,
 }
 
@@ -59,6 +68,12 @@ pub struct Uplink {
     next: Offset,
     durable: RangeSet,
     durable_next: Offset,
+    /// Committed before this began: an earlier run may have published it.
+    opened: Offset,
+    /// All that the centre can have.
+    given: RangeSet,
+    /// The centre has spoken of this epoch.
+    met: bool,
     connected: bool,
     live_from: Offset,
     offered: RangeSet,
@@ -67,17 +82,23 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// Over a spool that holds records up to `next` and knows that all below `durable_next` are
-    /// durable at the centre.
+    /// Over a spool that was opened with records up to `next` and knows that all below
+    /// `durable_next` are durable at the centre. Begin it when a spool is opened or begins an epoch,
+    /// never over records that were made since: what it finds counts as published.
     #[must_use]
     pub fn new(epoch: Epoch, durable_next: Offset, next: Offset) -> Self {
         let mut durable = RangeSet::default();
         durable.insert(0, durable_next);
+        let mut given = RangeSet::default();
+        given.insert(0, next);
         Self {
             epoch,
             next,
             durable,
             durable_next,
+            opened: next,
+            given,
+            met: false,
             connected: false,
             live_from: next,
             offered: RangeSet::default(),
@@ -90,6 +111,17 @@ impl Uplink {
     pub fn committed(&mut self, next: Offset) {
         assert!(self.next <= next, "the spool went back from {} to {next}", self.next);
         self.next = next;
+    }
+
+    /// The centre has lost data: only what is below `durable_next` counts as durable, and all from
+    /// there on is offered again. What was published stays known.
+    pub fn lost(&mut self, durable_next: Offset) {
+        self.durable = RangeSet::default();
+        self.durable.insert(0, durable_next);
+        self.given.insert(0, durable_next);
+        self.durable_next = durable_next;
+        self.in_flight.clear();
+        self.offered = RangeSet::default();
     }
 
     /// A connection stands. What was in flight may be lost with the old one: all of it is offered
@@ -117,7 +149,7 @@ impl Uplink {
         self.expire(now);
         let in_lane =
             |lane| self.in_flight.iter().filter(|flight| flight.offer.lane == lane).count();
-        if self.live_from < self.next {
+        if self.met && self.live_from < self.next {
             if in_lane(Lane::Live) < LIVE_WINDOW {
                 let to = self.next.min(self.live_from + BATCH_RECORDS_MAX);
                 return Some(Offer { lane: Lane::Live, from: self.live_from, to });
@@ -133,12 +165,13 @@ impl Uplink {
     }
 
     fn first_unoffered(&self) -> Option<(Offset, Offset)> {
+        let old = if self.met { self.live_from } else { self.live_from.min(self.opened) };
         let mut at = self.durable_next;
-        while at < self.live_from {
+        while at < old {
             let free = self.offered.first_missing(at);
             let missing = self.durable.first_missing(free);
-            if missing == free && free < self.live_from {
-                let (_, end) = *self.durable.missing(free, self.live_from).first()?;
+            if missing == free && free < old {
+                let (_, end) = *self.durable.missing(free, old).first()?;
                 let (_, end) = *self.offered.missing(free, end).first()?;
                 return Some((free, end));
             }
@@ -151,22 +184,38 @@ impl Uplink {
     pub fn published(&mut self, offer: Offer, now: TimeMs) {
         assert!(offer.from < offer.to && offer.to <= self.next, "published what is not there");
         self.offered.insert(offer.from, offer.to);
+        self.gave(offer.from, offer.to);
         if offer.lane == Lane::Live {
             self.live_from = self.live_from.max(offer.to);
         }
         self.in_flight.push(InFlight { offer, until: now + self.patience_ms });
     }
 
+    /// `from..to` went out: more than was offered where a gap stands for more.
+    pub fn gave(&mut self, from: Offset, to: Offset) {
+        self.given.insert(from, to);
+        if self.given.runs().len() > GIVEN_RUNS_MAX {
+            let through = self.given.runs().get(1).map_or(0, |(_, end)| *end);
+            self.given.insert(0, through);
+        }
+    }
+
+    fn can_have(&self, ack: &Durable) -> bool {
+        let gave = |(lo, hi): (Offset, Offset)| self.given.missing(lo, hi).is_empty();
+        gave((0, ack.next)) && ack.islands.iter().copied().all(gave)
+    }
+
     /// An acknowledgement came. It alone counts, and nothing that an earlier one said: the centre
     /// may have lost its data in between.
     pub fn acknowledged(&mut self, ack: &Durable) -> Acked {
-        if ack.epoch != self.epoch || ack.next > self.next {
+        if ack.epoch != self.epoch || !self.can_have(ack) {
             return Acked::Foreign;
         }
+        self.met = true;
         let mut durable = RangeSet::default();
         durable.insert(0, ack.next);
-        for (lo, hi) in ack.islands.iter().copied().filter(|(lo, hi)| lo < hi && *hi <= self.next) {
-            durable.insert(lo, hi);
+        for (lo, hi) in &ack.islands {
+            durable.insert(*lo, *hi);
         }
         let through = durable.first_missing(0);
         if through < self.durable_next {
@@ -256,11 +305,18 @@ mod tests {
         Durable { epoch: Epoch(1), next, islands: islands.to_vec() }
     }
 
+    /// Over a spool that was opened with so many records; the centre has said that it has none.
+    fn met(next: Offset) -> Uplink {
+        let mut uplink = Uplink::new(Epoch(1), 0, next);
+        uplink.connected();
+        assert_eq!(uplink.acknowledged(&ack(0, &[])), Acked::Nothing);
+        uplink
+    }
+
     #[test]
     fn live_goes_first_and_the_backlog_beside_it() {
-        let mut uplink = Uplink::new(Epoch(1), 0, 1_200);
-        assert_eq!(sent(&mut uplink, T0), [""; 0]);
-        uplink.connected();
+        assert_eq!(sent(&mut Uplink::new(Epoch(1), 0, 1_200), T0), [""; 0]);
+        let mut uplink = met(1_200);
         uplink.committed(1_203);
         assert_eq!(
             sent(&mut uplink, T0),
@@ -273,8 +329,7 @@ mod tests {
 
     #[test]
     fn what_is_not_acknowledged_is_offered_again() {
-        let mut uplink = Uplink::new(Epoch(1), 0, 0);
-        uplink.connected();
+        let mut uplink = met(0);
         uplink.committed(3);
         assert_eq!(sent(&mut uplink, T0), ["Live 0..3"]);
         assert_eq!(sent(&mut uplink, T0 + (PATIENCE_MS - 1)), [""; 0]);
@@ -307,8 +362,7 @@ mod tests {
 
     #[test]
     fn what_the_centre_had_beyond_a_hole_and_has_no_more_is_offered_again() {
-        let mut uplink = Uplink::new(Epoch(1), 0, 0);
-        uplink.connected();
+        let mut uplink = met(0);
         uplink.committed(5);
         assert_eq!(sent(&mut uplink, T0), ["Live 0..5"]);
         uplink.committed(8);
@@ -323,9 +377,53 @@ mod tests {
     }
 
     #[test]
-    fn a_full_live_window_makes_backlog_and_not_a_queue() {
-        let mut uplink = Uplink::new(Epoch(1), 0, 0);
+    fn a_centre_that_has_what_was_never_given_away_has_other_records() {
+        // An old copy was put back that ended at 61, and grew beyond what the centre has.
+        let mut uplink = Uplink::new(Epoch(1), 50, 61);
+        uplink.committed(312);
         uplink.connected();
+        uplink.committed(313);
+        assert_eq!(sent(&mut uplink, T0), ["Backlog 50..61"], "not before the centre has spoken");
+        assert_eq!(uplink.acknowledged(&ack(183, &[])), Acked::Foreign);
+        assert_eq!(uplink.acknowledged(&ack(61, &[(100, 183)])), Acked::Foreign);
+        assert_eq!(sent(&mut uplink, T0), [""; 0]);
+        assert_eq!((uplink.durable_next(), uplink.next()), (50, 313));
+        // A centre that has less is in order, and may lag behind what is published from now on.
+        assert_eq!(uplink.acknowledged(&ack(61, &[])), Acked::Through(61));
+        assert_eq!(sent(&mut uplink, T0), ["Live 312..313", "Backlog 61..312"]);
+        assert_eq!(uplink.acknowledged(&ack(61, &[(312, 313)])), Acked::Nothing);
+        assert_eq!(uplink.acknowledged(&ack(313, &[])), Acked::Through(313));
+    }
+
+    #[test]
+    fn what_was_published_stays_known_when_the_centre_lost_it() {
+        let mut uplink = met(0);
+        uplink.committed(5);
+        assert_eq!(sent(&mut uplink, T0), ["Live 0..5"]);
+        assert_eq!(uplink.acknowledged(&ack(4, &[])), Acked::Through(4));
+        uplink.committed(9);
+        assert_eq!(uplink.acknowledged(&ack(2, &[])), Acked::Behind);
+        uplink.lost(2);
+        uplink.connected();
+        assert_eq!(uplink.acknowledged(&ack(6, &[])), Acked::Foreign);
+        assert_eq!(uplink.acknowledged(&ack(5, &[])), Acked::Through(5));
+        assert_eq!(sent(&mut uplink, T0), ["Backlog 5..9"]);
+    }
+
+    #[test]
+    fn of_many_holes_the_lowest_is_given_up() {
+        let mut uplink = met(0);
+        let most = GIVEN_RUNS_MAX as Offset;
+        uplink.committed(2 * most + 2);
+        (0..=most).for_each(|n| uplink.gave(2 * n + 1, 2 * n + 2));
+        assert_eq!(uplink.given.runs().len(), GIVEN_RUNS_MAX);
+        assert_eq!(uplink.acknowledged(&ack(5, &[])), Acked::Foreign);
+        assert_eq!(uplink.acknowledged(&ack(4, &[])), Acked::Through(4));
+    }
+
+    #[test]
+    fn a_full_live_window_makes_backlog_and_not_a_queue() {
+        let mut uplink = met(0);
         for next in 1..=64 {
             uplink.committed(next);
             assert_eq!(sent(&mut uplink, T0).len(), 1);

@@ -1,6 +1,7 @@
 //! A gateway, a broker that loses, doubles and reorders, and a centre, in one process and one
 //! seed. Both ends are killed at any moment and keep what they had committed; a centre that lost
-//! its disk is put back from an older copy, and is sent again what came since.
+//! its disk is put back from an older copy, and is sent again what came since. A gateway's disk is
+//! put back as well: it uses numbers again that the centre has, and both records must arrive.
 //!
 //! The oracle is the operator's rule and calls neither machine: every record that the gateway
 //! committed has its effect at the centre once, nothing is freed before that, and when the faults
@@ -39,7 +40,14 @@ enum Planted {
     FreeAtPuback,
     /// The gateway joins what acknowledgements say, over all of them.
     JoinAcks,
+    /// The gateway takes all that it has for published, also what it made since it was opened.
+    TakeAllForPublished,
+    /// The gateway publishes before the centre has said what it has.
+    PublishUnasked,
 }
+
+/// Which of the records that bear one number: a copy that was put back makes others.
+type History = u32;
 
 struct Dice(u64);
 
@@ -60,15 +68,27 @@ impl Dice {
 
 #[derive(Clone, Debug)]
 enum Message {
-    Batch { epoch: Epoch, from: Offset, to: Offset },
+    Batch { epoch: Epoch, from: Offset, records: Vec<History> },
     Ack(Durable),
 }
 
-struct Gateway {
+#[derive(Clone)]
+struct Spool {
     epoch: Epoch,
-    made: Offset,
+    records: Vec<History>,
     freed: Offset,
+}
+
+struct Gateway {
+    spool: Spool,
+    copy: Spool,
+    history: History,
     uplink: Uplink,
+    /// An old copy was put back and the centre has not spoken since. What must not happen
+    /// then is a further restart, or a copy of this: it would hide what is new.
+    returned: bool,
+    /// Until then there is no connection.
+    away: TimeMs,
     /// Acknowledgements in a row that are behind what was acknowledged.
     behind: u32,
     joined: RangeSet,
@@ -77,13 +97,13 @@ struct Gateway {
 #[derive(Clone, Default)]
 struct Disk {
     ledger: BTreeMap<Epoch, Vec<(Offset, Offset)>>,
-    effects: BTreeMap<Epoch, Vec<u32>>,
+    effects: BTreeMap<Epoch, Vec<(u32, History)>>,
 }
 
 #[derive(Default)]
 struct Centre {
     ledger: Ledger,
-    pending: VecDeque<(Epoch, Offset, Offset)>,
+    pending: VecDeque<(Epoch, Offset, Vec<History>)>,
     disk: Disk,
     copy: Disk,
 }
@@ -105,32 +125,69 @@ struct World {
     dice: Dice,
     planted: Planted,
     gateway: Gateway,
-    lost_lives: Vec<(Epoch, Offset)>,
+    epochs: u64,
+    lost_lives: Vec<Epoch>,
     centre: Centre,
     wire: Vec<Message>,
     now: TimeMs,
     rough: bool,
     checked: Offset,
+    /// A new epoch that nothing called for.
+    needless: bool,
 }
 
-fn gateway(epoch: Epoch, freed: Offset, made: Offset) -> Gateway {
-    let mut uplink = Uplink::new(epoch, freed, made);
-    uplink.connected();
-    Gateway { epoch, made, freed, uplink, behind: 0, joined: RangeSet::default() }
+impl Spool {
+    fn made(&self) -> Offset {
+        self.records.len() as Offset
+    }
+
+    fn begun(epoch: Epoch) -> Self {
+        Self { epoch, records: Vec::new(), freed: 0 }
+    }
+}
+
+impl Gateway {
+    fn over(spool: Spool) -> Self {
+        let uplink = Uplink::new(spool.epoch, spool.freed, spool.made());
+        let copy = spool.clone();
+        let (behind, joined, away) = (0, RangeSet::default(), TimeMs(0));
+        Self { spool, copy, history: 0, uplink, returned: false, away, behind, joined }
+    }
+
+    /// The program begins again over what is on its disk.
+    fn open(&mut self) {
+        self.uplink = Uplink::new(self.spool.epoch, self.spool.freed, self.spool.made());
+        (self.behind, self.joined) = (0, RangeSet::default());
+    }
+
+    fn connect(&mut self, planted: Planted) {
+        if planted == Planted::TakeAllForPublished {
+            self.open();
+        }
+        self.uplink.connected();
+        if planted == Planted::PublishUnasked {
+            let (epoch, next) = (self.spool.epoch, self.spool.freed);
+            self.uplink.acknowledged(&Durable { epoch, next, islands: Vec::new() });
+        }
+    }
 }
 
 impl World {
     fn new(seed: u64, planted: Planted) -> Self {
+        let mut gateway = Gateway::over(Spool::begun(Epoch(1)));
+        gateway.connect(planted);
         Self {
             dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             planted,
-            gateway: gateway(Epoch(1), 0, 0),
+            gateway,
+            epochs: 1,
             lost_lives: Vec::new(),
             centre: Centre::default(),
             wire: Vec::new(),
             now: TimeMs(0),
             rough: true,
             checked: 0,
+            needless: false,
         }
     }
 
@@ -149,17 +206,25 @@ impl World {
         if self.rough {
             self.accidents();
             let more = self.dice.below(12);
-            self.gateway.made += more;
-            self.gateway.uplink.committed(self.gateway.made);
+            let gateway = &mut self.gateway;
+            let made = gateway.spool.records.len() + more as usize;
+            gateway.spool.records.resize(made, gateway.history);
+            gateway.uplink.committed(gateway.spool.made());
+        }
+        if self.is_away() && (!self.rough || self.now >= self.gateway.away) {
+            self.gateway.away = TimeMs(0);
+            self.gateway.connect(self.planted);
         }
         while let Some(offer) = self.gateway.uplink.offer(self.now) {
             let to = offer.from + 1 + self.dice.below(offer.to - offer.from);
             self.gateway.uplink.published(Offer { to, ..offer }, self.now);
-            let epoch = self.gateway.epoch;
+            let spool = &mut self.gateway.spool;
             if self.planted == Planted::FreeAtPuback {
-                self.gateway.freed = self.gateway.freed.max(to);
+                spool.freed = spool.freed.max(to);
             }
-            self.send(Message::Batch { epoch, from: offer.from, to });
+            let records = spool.records[offer.from as usize..to as usize].to_vec();
+            let epoch = spool.epoch;
+            self.send(Message::Batch { epoch, from: offer.from, records });
         }
         let due = if self.rough { self.dice.below(self.wire.len() as u64 + 1) } else { u64::MAX };
         for _ in 0..due.min(self.wire.len() as u64) {
@@ -174,18 +239,27 @@ impl World {
         self.check()
     }
 
+    fn is_away(&self) -> bool {
+        self.gateway.away > TimeMs(0)
+    }
+
     fn accidents(&mut self) {
-        if self.dice.one_in(25) {
+        let returned = self.gateway.returned;
+        if self.dice.one_in(25) && !returned {
             // The gateway is killed: what was committed stays, what it knew of acknowledgements
             // may be older than what the centre sent.
-            let freed = self.gateway.freed;
-            self.gateway = gateway(self.gateway.epoch, freed, self.gateway.made);
+            self.gateway.open();
+            self.gateway.connect(self.planted);
         }
-        if self.dice.one_in(300) {
+        if self.dice.one_in(300) && !returned {
             // Its spool is lost: a new life, with numbers from 0 again.
-            self.lost_lives.push((self.gateway.epoch, self.gateway.freed));
-            self.gateway = gateway(Epoch(self.gateway.epoch.0 + 1), 0, 0);
-            self.checked = 0;
+            self.new_epoch(Vec::new());
+        }
+        if self.dice.one_in(50) && !returned {
+            self.gateway.copy = self.gateway.spool.clone();
+        }
+        if self.dice.one_in(150) && !returned {
+            self.put_back();
         }
         if self.dice.one_in(25) {
             self.centre.restart();
@@ -199,29 +273,56 @@ impl World {
             self.centre.restart();
             self.wire.retain(|message| matches!(message, Message::Batch { .. }));
         }
-        if self.dice.one_in(20) {
+        if self.dice.one_in(20) && !self.is_away() {
             self.gateway.uplink.disconnected();
-            self.gateway.uplink.connected();
+            self.gateway.connect(self.planted);
         }
         if self.dice.one_in(30) {
             self.wire.clear();
         }
     }
 
+    /// The gateway's disk becomes an older copy, which grows without a connection. That takes
+    /// longer than anything stays on its way.
+    fn put_back(&mut self) {
+        self.wire.clear();
+        self.centre.restart();
+        let away = self.now + STEP_MS * (self.dice.below(30) as i64 + 1);
+        let gateway = &mut self.gateway;
+        gateway.spool = gateway.copy.clone();
+        gateway.history += 1;
+        gateway.open();
+        (gateway.returned, gateway.away) = (true, away);
+        self.checked = gateway.spool.freed;
+    }
+
+    fn new_epoch(&mut self, records: Vec<History>) {
+        self.epochs += 1;
+        self.lost_lives.push(self.gateway.spool.epoch);
+        let gateway = &mut self.gateway;
+        gateway.spool = Spool { records, ..Spool::begun(Epoch(self.epochs)) };
+        gateway.open();
+        gateway.connect(self.planted);
+        self.checked = 0;
+    }
+
     fn deliver(&mut self, message: Message) {
         match message {
-            Message::Batch { epoch, from, to } => {
+            Message::Batch { epoch, from, records } => {
+                let to = from + records.len() as Offset;
                 let Ok(fresh) = self.centre.ledger.take(epoch, from, to) else { return };
                 for (lo, hi) in fresh {
-                    self.centre.pending.push_back((epoch, lo, hi));
+                    let records = records[(lo - from) as usize..(hi - from) as usize].to_vec();
+                    self.centre.pending.push_back((epoch, lo, records));
                 }
             }
+            Message::Ack(_) if self.is_away() => {}
             Message::Ack(mut durable) => {
                 if self.planted == Planted::SkipEpochCheck {
-                    durable.epoch = self.gateway.epoch;
-                    durable.next = durable.next.min(self.gateway.made);
+                    durable.epoch = self.gateway.spool.epoch;
+                    durable.next = durable.next.min(self.gateway.spool.made());
                 }
-                if self.planted == Planted::JoinAcks && durable.epoch == self.gateway.epoch {
+                if self.planted == Planted::JoinAcks && durable.epoch == self.gateway.spool.epoch {
                     let joined = &mut self.gateway.joined;
                     joined.insert(0, durable.next);
                     durable.islands.iter().for_each(|(lo, hi)| joined.insert(*lo, *hi));
@@ -234,15 +335,24 @@ impl World {
 
     fn acknowledged(&mut self, durable: &Durable) {
         let gateway = &mut self.gateway;
+        let own = durable.epoch == gateway.spool.epoch;
+        let returned = gateway.returned;
+        gateway.returned &= !own;
         match gateway.uplink.acknowledged(durable) {
-            Acked::Through(next) => (gateway.freed, gateway.behind) = (next, 0),
+            Acked::Through(next) => (gateway.spool.freed, gateway.behind) = (next, 0),
             Acked::Nothing => gateway.behind = 0,
             Acked::Behind if gateway.behind > 0 => {
                 // Nothing freed was thrown away yet: all of it can be sent again.
-                let (epoch, made) = (gateway.epoch, gateway.made);
-                self.gateway = self::gateway(epoch, durable.next, made);
+                (gateway.spool.freed, gateway.behind) = (durable.next, 0);
+                gateway.uplink.lost(durable.next);
+                gateway.connect(self.planted);
             }
             Acked::Behind => gateway.behind += 1,
+            Acked::Foreign if own => {
+                self.needless |= !returned;
+                let kept = gateway.spool.records.split_off(gateway.spool.freed as usize);
+                self.new_epoch(kept);
+            }
             Acked::Foreign => {}
         }
     }
@@ -250,7 +360,8 @@ impl World {
     fn centre_commits(&mut self) {
         let mut due = if self.rough { self.dice.below(6) } else { u64::MAX };
         while due > 0 {
-            let Some((epoch, lo, hi)) = self.centre.pending.pop_front() else { return };
+            let Some((epoch, lo, records)) = self.centre.pending.pop_front() else { return };
+            let hi = lo + records.len() as Offset;
             due -= 1;
             if self.rough && self.dice.one_in(10) {
                 if self.planted != Planted::KeepFailedCommit {
@@ -260,23 +371,25 @@ impl World {
             }
             self.centre.disk.ledger.entry(epoch).or_default().push((lo, hi));
             let effects = self.centre.disk.effects.entry(epoch).or_default();
-            effects.resize(effects.len().max(hi as usize), 0);
-            effects[lo as usize..hi as usize].iter_mut().for_each(|times| *times += 1);
+            effects.resize(effects.len().max(hi as usize), (0, 0));
+            for (effect, record) in effects[lo as usize..].iter_mut().zip(records) {
+                *effect = (effect.0 + 1, record);
+            }
             self.centre.ledger.commit(epoch, lo, hi);
         }
     }
 
     fn acknowledge(&mut self) {
-        let mut epochs = vec![self.gateway.epoch];
-        if let Some((lost, _)) = self.lost_lives.last() {
+        let mut epochs = vec![self.gateway.spool.epoch];
+        if let Some(lost) = self.lost_lives.last() {
             epochs.push(*lost);
         }
         for epoch in epochs {
             let mut durable = self.centre.ledger.durable(epoch);
             if self.planted == Planted::AckBeforeCommit {
-                for (of, lo, hi) in &self.centre.pending {
+                for (of, lo, records) in &self.centre.pending {
                     if *of == epoch && *lo <= durable.next {
-                        durable.next = durable.next.max(*hi);
+                        durable.next = durable.next.max(lo + records.len() as Offset);
                     }
                 }
             }
@@ -284,20 +397,24 @@ impl World {
         }
     }
 
-    fn effect(&self, epoch: Epoch, offset: Offset) -> u32 {
-        self.centre
-            .disk
-            .effects
-            .get(&epoch)
-            .and_then(|all| all.get(offset as usize))
-            .copied()
-            .unwrap_or(0)
+    /// The first record of the present spool in a range that had no effect at the centre.
+    fn without_effect(&self, from: Offset, to: Offset) -> Option<Offset> {
+        let spool = &self.gateway.spool;
+        let effects = self.centre.disk.effects.get(&spool.epoch);
+        (from..to).find(|at| {
+            let effect = effects.and_then(|all| all.get(*at as usize));
+            effect
+                .is_none_or(|(times, record)| *times == 0 || *record != spool.records[*at as usize])
+        })
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let (epoch, from) = (self.gateway.epoch, self.checked.min(self.gateway.freed));
-        self.checked = self.gateway.freed;
-        match (from..self.checked).find(|offset| self.effect(epoch, *offset) == 0) {
+        let freed = self.gateway.spool.freed;
+        let from = std::mem::replace(&mut self.checked, freed).min(freed);
+        if self.needless {
+            return Err("a new epoch without need".to_owned());
+        }
+        match self.without_effect(from, freed) {
             Some(offset) => Err(format!("record {offset} was freed and is nowhere")),
             None => Ok(()),
         }
@@ -305,16 +422,16 @@ impl World {
 
     fn check_end(&self) -> Result<(), String> {
         for (epoch, effects) in &self.centre.disk.effects {
-            if let Some(offset) = effects.iter().position(|times| *times > 1) {
+            if let Some(offset) = effects.iter().position(|(times, _)| *times > 1) {
                 return Err(format!("record {offset} of {epoch:?} had its effect twice"));
             }
         }
-        let epoch = self.gateway.epoch;
-        if let Some(offset) = (0..self.gateway.made).find(|o| self.effect(epoch, *o) == 0) {
+        let (freed, made) = (self.gateway.spool.freed, self.gateway.spool.made());
+        if let Some(offset) = self.without_effect(0, made) {
             return Err(format!("record {offset} never arrived"));
         }
-        if self.gateway.freed != self.gateway.made {
-            return Err(format!("wedged: freed {} of {}", self.gateway.freed, self.gateway.made));
+        if freed != made {
+            return Err(format!("wedged: freed {freed} of {made}"));
         }
         Ok(())
     }
@@ -328,12 +445,13 @@ fn run(seed: u64, planted: Planted) -> Result<u64, String> {
     world.rough = false;
     for _ in 0..CALM_STEPS {
         world.step()?;
-        if world.gateway.freed == world.gateway.made && world.wire.is_empty() {
+        let spool = &world.gateway.spool;
+        if spool.freed == spool.made() && world.wire.is_empty() {
             break;
         }
     }
     world.check_end()?;
-    Ok(world.centre.disk.effects.values().flatten().map(|times| u64::from(*times)).sum())
+    Ok(world.centre.disk.effects.values().flatten().map(|(times, _)| u64::from(*times)).sum())
 }
 
 fn runs() -> u64 {
@@ -361,6 +479,8 @@ fn every_planted_bug_is_caught() {
         Planted::KeepFailedCommit,
         Planted::FreeAtPuback,
         Planted::JoinAcks,
+        Planted::TakeAllForPublished,
+        Planted::PublishUnasked,
     ] {
         let caught = (1..=2_000).find_map(|seed| run(seed, planted).err().map(|why| (seed, why)));
         let (seed, why) = caught.unwrap_or_else(|| panic!("{planted:?} went unnoticed"));

@@ -12,6 +12,7 @@ mod pump;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fengsui_telemetry::ledger::Durable;
 use fengsui_telemetry::uplink::{Acked, Offer, Uplink};
 use fengsui_telemetry::wire::{
     BatchHead, Beat, Birth, Channel, Topic, decode_ack, encode_batch, encode_beat, encode_birth,
@@ -51,6 +52,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// An acknowledgement below what was acknowledged before must come twice: then the centre has lost
 /// data and is offered again what is kept.
 const REGRESSIONS: u32 = 2;
+/// Between two requests for a new epoch: acknowledgements that a broker kept come in a flood, and
+/// one new epoch is the answer to all of them.
+const ANEW_MS: u64 = 10_000;
 
 /// What the uplink listens to.
 #[derive(Debug)]
@@ -101,6 +105,8 @@ struct Task {
     /// Nothing is offered before this, monotonic ms.
     not_before: u64,
     regressions: u32,
+    /// Before this, monotonic ms, no further epoch is asked for.
+    anew_at: u64,
     beats: u64,
     /// When the centre was heard last, monotonic ms.
     heard_at: u64,
@@ -151,6 +157,7 @@ pub(crate) async fn run(
         reading: None,
         not_before: 0,
         regressions: 0,
+        anew_at: 0,
         beats: 0,
         heard_at: clock.mono_ms(),
         acked_at: clock.mono_ms(),
@@ -290,6 +297,7 @@ impl Task {
             }
         };
         if self.send(channel, false, bytes) {
+            self.machine.gave(first, end);
             let to = end.min(self.machine.next()).max(offer.from + 1);
             self.machine.published(Offer { to, ..offer }, self.steady());
         } else {
@@ -429,11 +437,12 @@ impl Task {
         }
         info!(epoch = state.epoch.0, "spool began a new epoch");
         self.state = state;
-        self.begin_machine(self.state.epoch, self.state.durable_next);
+        let SpoolState { epoch, durable_next, next, .. } = self.state;
+        self.machine = Uplink::new(epoch, durable_next, next);
+        self.begin_again();
     }
 
-    fn begin_machine(&mut self, epoch: Epoch, durable_next: Offset) {
-        self.machine = Uplink::new(epoch, durable_next, self.state.next);
+    fn begin_again(&mut self) {
         self.reading = None;
         self.regressions = 0;
         if self.connected {
@@ -468,16 +477,24 @@ impl Task {
             }
             Acked::Behind => self.regressed(durable.next),
             Acked::Nothing => self.regressions = 0,
-            Acked::Foreign if durable.epoch == self.machine.epoch() => {
-                // The centre has offsets that this spool never gave away: an old copy of the spool
-                // was put back.
-                error!(theirs = durable.next, ours = self.machine.next(), "spool went back");
-                if self.spool.send(Job::NewEpoch).is_err() {
-                    warn!("spool is busy; asked again with the next acknowledgement");
-                }
-            }
+            Acked::Foreign if durable.epoch == self.machine.epoch() => self.went_back(durable),
             Acked::Foreign => debug!(epoch = durable.epoch.0, "acknowledgement of another epoch"),
         }
+    }
+
+    /// The centre has offsets that this spool never gave away: an old copy of it was put back.
+    fn went_back(&mut self, durable: &Durable) {
+        let now = self.clock.mono_ms();
+        if now < self.anew_at {
+            return;
+        }
+        let theirs = durable.islands.last().map_or(durable.next, |(_, end)| *end);
+        error!(theirs, ours = self.machine.next(), "spool went back");
+        if self.spool.send(Job::NewEpoch).is_err() {
+            warn!("spool is busy; asked again with the next acknowledgement");
+            return;
+        }
+        self.anew_at = now + ANEW_MS;
     }
 
     /// The centre speaks every two seconds. After a longer silence it was away, and what was on
@@ -512,7 +529,8 @@ impl Task {
         if self.regressions >= REGRESSIONS {
             warn!(had = self.machine.durable_next(), has = next, "centre lost records; sent again");
             let from = next.max(self.state.oldest).min(self.state.next);
-            self.begin_machine(self.machine.epoch(), from);
+            self.machine.lost(from);
+            self.begin_again();
             self.durable(from);
         }
     }

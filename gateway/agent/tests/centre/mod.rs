@@ -104,6 +104,9 @@ impl Taken {
             Channel::Birth => {
                 let birth = decode_birth(payload).unwrap();
                 self.farewells += usize::from(!birth.online);
+                if birth.online {
+                    self.epoch = Some(birth.epoch);
+                }
                 self.birth = Some(birth);
                 return;
             }
