@@ -35,14 +35,9 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn get(&self, place: usize) -> Option<&Mapping> {
-        let behind = || self.auxiliary.get(place.checked_sub(self.points.len())?);
-        self.points.get(place).or_else(behind)
-    }
-
-    /// True where an item is no point, but read for the sake of points.
-    pub(crate) fn is_auxiliary(&self, item: Item) -> bool {
-        self.get(item.mapping).is_some_and(|m| m.point == AUXILIARY)
+    /// What an item is that is no point, but read for the sake of points.
+    pub(crate) fn auxiliary(&self, item: Item) -> Option<&Mapping> {
+        self.auxiliary.get(item.mapping.checked_sub(self.points.len())?)
     }
 
     /// Plans the device.

@@ -13,6 +13,7 @@
 
 mod arrears;
 mod dated;
+mod held;
 mod refused;
 mod remembered;
 mod urgency;
@@ -21,14 +22,15 @@ use std::sync::Arc;
 
 use fengsui_telemetry::{Doubt, Fault, Reading, TimeMs};
 
-use crate::condition::{Cells, Conditions, Moment};
+use crate::condition::{Conditions, Moment};
 use crate::pdu::{Payload, ReadRequest, check};
-use crate::plan::{Block, Item, Places, split, time_of};
+use crate::plan::{Block, Places, split, time_of};
 use crate::point_set::PointSet;
 use crate::site::{Device, Mapping};
 pub use arrears::Arrears;
 use dated::LastTime;
 pub use dated::{Dated, SourceClock};
+use held::{Again, Held, Turn, in_order, readers};
 use refused::Refused;
 pub use remembered::Remembered;
 use urgency::class_of;
@@ -166,11 +168,25 @@ struct Slot {
     refused: Option<Refused>,
     /// Its last read failed.
     failed: bool,
+    /// It is to be read before it is due.
+    again: Option<Again>,
+    /// Points that wait for other blocks.
+    held: Option<Box<Held>>,
+    /// What its points need changed while they were read.
+    torn: bool,
+}
+
+impl Slot {
+    fn new(block: Block, alarms: &PointSet, due: u64) -> Self {
+        let class = class_of(&block, alarms);
+        let (refused, again, held) = (None, None, None);
+        Self { block, class, due, refused, failed: false, again, held, torn: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flight {
-    Slot(usize),
+    Slot(usize, Turn),
     Probe,
 }
 
@@ -183,6 +199,8 @@ pub struct Scanner {
     /// Places of points that carry an alarm, and of what they need.
     alarms: PointSet,
     slots: Vec<Slot>,
+    /// Which of them reads each auxiliary register.
+    readers: Vec<usize>,
     health: Health,
     flight: Option<(Flight, ReadRequest)>,
     relearn_at: Option<u64>,
@@ -198,19 +216,21 @@ impl Scanner {
         let (conditions, auxiliary) = Conditions::new(&points, device.timeout_ms);
         let places = Places { points, auxiliary };
         let alarms = PointSet::default();
-        let slots = slots(&device, &places, &alarms, now);
-        Self {
+        let mut scanner = Self {
             device,
             places,
             conditions,
             alarms,
-            slots,
+            slots: Vec::new(),
+            readers: Vec::new(),
             health: Health::Healthy,
             flight: None,
             relearn_at: None,
             last_time: None,
             missed: 0,
-        }
+        };
+        scanner.replan(now);
+        scanner
     }
 
     /// The device that is read.
@@ -229,12 +249,12 @@ impl Scanner {
     pub fn offer(&self, now: u64) -> Offer {
         match self.health {
             Health::Healthy => match self.first_slot(now) {
-                Some((_, slot)) if slot.due <= now => Offer::Read {
-                    class: slot.class,
-                    due: slot.due,
-                    deadline: slot.due + u64::from(slot.block.period_ms),
+                Some((_, slot)) => match slot.turn(now) {
+                    Some((class, deadline, turn)) => {
+                        Offer::Read { class, due: slot.since(turn), deadline }
+                    }
+                    None => Offer::Nothing(slot.due),
                 },
-                Some((_, slot)) => Offer::Nothing(slot.due),
                 None => Offer::Nothing(now + PROBE_MAX_MS),
             },
             Health::Suspect(_) => {
@@ -248,9 +268,9 @@ impl Scanner {
     /// The slot to read first: of those due the most urgent whose next turn is nearest, else the
     /// next to become due.
     fn first_slot(&self, now: u64) -> Option<(usize, &Slot)> {
-        let urgency = |(_, slot): &(usize, &Slot)| match slot.due <= now {
-            true => (0, Some(slot.class), slot.due + u64::from(slot.block.period_ms)),
-            false => (1, None, slot.due),
+        let urgency = |(_, slot): &(usize, &Slot)| match slot.turn(now) {
+            Some((class, deadline, _)) => (0, Some(class), deadline),
+            None => (1, None, slot.due),
         };
         self.slots.iter().enumerate().min_by_key(urgency)
     }
@@ -292,19 +312,20 @@ impl Scanner {
     }
 
     fn next_slot(&mut self, now: u64) -> Step {
-        if self.relearn_at.is_some_and(|at| at <= now) {
+        let nobody_waits = || self.slots.iter().all(|slot| slot.held.is_none());
+        if self.relearn_at.is_some_and(|at| at <= now) && nobody_waits() {
             let due = self.slots.iter().filter(|s| s.refused.is_none()).map(|s| s.due).min();
             self.replan(due.unwrap_or(now));
         }
-        match self.first_slot(now) {
-            Some((place, slot)) if slot.due <= now => {
-                let request = slot.block.request;
-                self.flight = Some((Flight::Slot(place), request));
-                Step::Read(request)
-            }
-            Some((_, slot)) => Step::Sleep(self.relearn_at.map_or(slot.due, |at| at.min(slot.due))),
-            None => Step::Sleep(now + PROBE_MAX_MS),
-        }
+        let Some((place, slot)) = self.first_slot(now) else {
+            return Step::Sleep(now + PROBE_MAX_MS);
+        };
+        let Some((_, _, turn)) = slot.turn(now) else {
+            return Step::Sleep(self.relearn_at.map_or(slot.due, |at| at.min(slot.due)));
+        };
+        let request = slot.block.request;
+        self.flight = Some((Flight::Slot(place, turn), request));
+        Step::Read(request)
     }
 
     /// One small read: the first point of the plan.
@@ -320,7 +341,10 @@ impl Scanner {
     }
 
     fn replan(&mut self, due: u64) {
-        self.slots = slots(&self.device, &self.places, &self.alarms, due);
+        let blocks = self.places.plan(&self.device);
+        let slots = blocks.into_iter().map(|block| Slot::new(block, &self.alarms, due)).collect();
+        self.slots = in_order(slots, &self.conditions, &self.places);
+        self.readers = readers(&self.slots, &self.places);
         self.relearn_at = None;
     }
 
@@ -341,13 +365,13 @@ impl Scanner {
         self.health = step(before, sign, now);
         match (before, self.health) {
             (Health::Healthy, Health::Healthy) => match flight {
-                Flight::Slot(place) => self.judge(place, outcome, now),
+                Flight::Slot(place, turn) => self.judge(place, turn, outcome, now),
                 Flight::Probe => Answer::none(),
             },
             (Health::Healthy, Health::Suspect(fault)) => match flight {
-                Flight::Slot(place) => {
-                    self.fail(place, now);
-                    self.bad_block(place, fault)
+                Flight::Slot(place, turn) => {
+                    let over = self.fail(place, turn, now);
+                    self.bad_block(place, fault, over, now)
                 }
                 Flight::Probe => Answer::none(),
             },
@@ -358,6 +382,7 @@ impl Scanner {
             }
             (_, Health::Dead { fault, .. }) => {
                 self.last_time = None;
+                self.forget_held();
                 self.conditions.lost();
                 Answer { readings: self.all_bad(fault), stamp: Stamp::Arrival }
             }
@@ -366,46 +391,54 @@ impl Scanner {
     }
 
     /// A block is asked again at once, and if that fails too, in its next turn: a device that
-    /// answers small reads alone must not be asked without a pause.
-    fn fail(&mut self, place: usize, now: u64) {
+    /// answers small reads alone must not be asked without a pause. True: not at once.
+    fn fail(&mut self, place: usize, turn: Turn, now: u64) -> bool {
         let again = self.slots.get_mut(place).is_some_and(|slot| {
             slot.failed = !slot.failed;
             slot.failed
         });
         if !again {
-            self.reschedule(place, now);
+            self.reschedule(place, turn, now);
         }
+        !again
     }
 
-    fn bad_block(&mut self, place: usize, fault: Fault) -> Answer {
+    /// A block could not be read. What others need of it and will be asked for at once may still
+    /// come.
+    fn bad_block(&mut self, place: usize, fault: Fault, over: bool, now: u64) -> Answer {
         self.last_time = None;
-        let items = self.slots.get(place).map(|slot| slot.block.items.as_slice());
+        let Some(block) = self.slots.get(place).map(|slot| slot.block.clone()) else {
+            return Answer::none();
+        };
         let mut readings = Vec::new();
-        for item in items.unwrap_or_default() {
-            self.conditions.failed(item.mapping, fault);
-            let point = self.places.get(item.mapping);
-            if let Some(m) = point.filter(|_| self.conditions.is_point(item.mapping)) {
+        for item in &block.items {
+            if let Some(m) = self.places.points.get(item.mapping) {
                 readings.push((m.point, Reading::Bad(fault)));
+            } else if over {
+                self.conditions.failed(item.mapping, fault);
             }
+        }
+        if over {
+            readings.extend(self.release(&block, monotonic(now), now));
         }
         Answer { readings, stamp: Stamp::Arrival }
     }
 
-    fn judge(&mut self, place: usize, outcome: Outcome, now: u64) -> Answer {
+    fn judge(&mut self, place: usize, turn: Turn, outcome: Outcome, now: u64) -> Answer {
         match outcome {
             Outcome::Exception(2 | 3) if self.halve(place, now) => Answer::none(),
             Outcome::Exception(code) => {
-                self.reschedule(place, now);
+                self.reschedule(place, turn, now);
                 self.refuse_alone(place, code, now);
-                self.bad_block(place, exception_fault(code))
+                self.bad_block(place, exception_fault(code), true, now)
             }
             Outcome::Data(payload) => {
                 if let Some(slot) = self.slots.get_mut(place) {
                     slot.failed = false;
                 }
                 self.accepted(place, now);
-                self.reschedule(place, now);
-                self.decode(place, &payload, now)
+                self.reschedule(place, turn, now);
+                self.decode(place, turn, &payload, now)
             }
             Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {
                 Answer::none()
@@ -417,22 +450,28 @@ impl Scanner {
         let Some((low, high)) = self.slots.get(place).and_then(|slot| split(&slot.block)) else {
             return false;
         };
-        let due = self.slots.get(place).map_or(now, |slot| slot.due);
-        let alarms = &self.alarms;
-        let half = |block| Slot {
-            class: class_of(&block, alarms),
-            block,
-            due,
-            refused: None,
-            failed: false,
+        let Some(whole) = self.slots.get(place) else { return false };
+        let half = |block| {
+            let mut half = Slot::new(block, &self.alarms, whole.due);
+            half.again = whole.again;
+            if whole.held.is_some() {
+                half.ask_points(now);
+            }
+            half
         };
-        self.slots.splice(place..=place, [half(low), half(high)]);
+        let halves = [half(low), half(high)];
+        self.slots.splice(place..=place, halves);
+        self.readers = readers(&self.slots, &self.places);
         self.relearn_at.get_or_insert(now + RELEARN_MS);
         true
     }
 
-    fn reschedule(&mut self, place: usize, now: u64) {
+    fn reschedule(&mut self, place: usize, turn: Turn, now: u64) {
         let Some(slot) = self.slots.get_mut(place) else { return };
+        slot.again = None;
+        if turn != Turn::Due {
+            return;
+        }
         let period = u64::from(slot.block.period_ms.max(1));
         slot.due += period;
         if slot.due <= now {
@@ -442,7 +481,7 @@ impl Scanner {
         }
     }
 
-    fn decode(&mut self, place: usize, payload: &Payload, now: u64) -> Answer {
+    fn decode(&mut self, place: usize, turn: Turn, payload: &Payload, now: u64) -> Answer {
         let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
             return Answer::none();
         };
@@ -457,14 +496,11 @@ impl Scanner {
                 None => return Answer::none(),
             },
         };
-        let Some(block) = self.slots.get(place).map(|slot| &slot.block) else {
-            return Answer::none();
-        };
         let at = match stamp {
-            Stamp::Arrival => Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX)),
+            Stamp::Arrival => monotonic(now),
             Stamp::Source { te, .. } => Moment::Source(te.0),
         };
-        let mut readings = read_block(&mut self.conditions, &self.places, block, payload, at);
+        let mut readings = self.take_block(place, turn, payload, at, now);
         if time == Some(0) {
             doubt_time(&mut readings);
         }
@@ -472,34 +508,8 @@ impl Scanner {
     }
 }
 
-/// Auxiliary registers first: the points beside them are judged by what this reply says.
-fn read_block(
-    conditions: &mut Conditions,
-    places: &Places,
-    block: &Block,
-    payload: &Payload,
-    at: Moment,
-) -> Vec<(u32, Reading)> {
-    let cells = |item: &Item| {
-        let at = usize::from(item.at);
-        match payload {
-            Payload::Words(all) => all.get(at..at + usize::from(item.words)).map(Cells::Words),
-            Payload::Bits(all) => all.get(at).map(|bit| Cells::Bit(*bit)),
-        }
-    };
-    let (points, auxiliary): (Vec<&Item>, Vec<&Item>) =
-        block.items.iter().partition(|item| conditions.is_point(item.mapping));
-    for item in auxiliary {
-        if let Some(mapping) = places.get(item.mapping) {
-            conditions.learn(item.mapping, mapping, cells(item), at);
-        }
-    }
-    let readings = points.into_iter().filter_map(|item| {
-        let mapping = places.get(item.mapping)?;
-        let reading = conditions.reading(item.mapping, mapping, cells(item), at)?;
-        Some((mapping.point, reading))
-    });
-    readings.collect()
+fn monotonic(now: u64) -> Moment {
+    Moment::Monotonic(i64::try_from(now).unwrap_or(i64::MAX))
 }
 
 /// The time is none of the device's: its clock was never set and says 0, or is wrong.
@@ -510,15 +520,6 @@ fn doubt_time(readings: &mut [(u32, Reading)]) {
             Reading::Uncertain(..) | Reading::Bad(_) => *reading,
         };
     }
-}
-
-fn slots(device: &Device, places: &Places, alarms: &PointSet, due: u64) -> Vec<Slot> {
-    let slot =
-        |block| Slot { class: class_of(&block, alarms), block, due, refused: None, failed: false };
-    let mut blocks = places.plan(device);
-    // What others depend on is read before them.
-    blocks.sort_by_key(|b| !b.items.iter().any(|i| places.is_auxiliary(*i)));
-    blocks.into_iter().map(slot).collect()
 }
 
 fn exception_fault(code: u8) -> Fault {

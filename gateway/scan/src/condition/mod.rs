@@ -15,7 +15,7 @@ use fengsui_telemetry::{Doubt, Fault};
 pub(crate) use curve::Found;
 pub use curve::{Curve, Table, TableFault};
 pub(crate) use parse::{Context, Tables, parse};
-pub(crate) use state::{Cells, Conditions, Memory, Moment};
+pub(crate) use state::{Cells, Conditions, Judged, Memory, Moment, Occasion, Seen};
 
 /// A register that is read for the sake of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

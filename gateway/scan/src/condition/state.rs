@@ -4,6 +4,9 @@
 //!   them like points, and their blocks come first.
 //! - A point whose auxiliary register has not been read yet says nothing; where that register
 //!   cannot be read, or was read too long ago, the point is `Bad` with its reason.
+//! - Where the register came in another reply than the point, both what it said before and what it
+//!   said after count: order, divisor and unit must be the same, or nobody knows which of them the
+//!   number was written in.
 //! - An inhibited point moves no memory: neither its rate nor its rest is judged. So does one that
 //!   could not be read.
 
@@ -49,8 +52,9 @@ impl Moment {
     }
 }
 
+/// What an auxiliary register said last.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Seen {
+pub(crate) enum Seen {
     Never,
     Raw(Raw, Moment),
     Fault(Fault),
@@ -64,7 +68,43 @@ const STALE_PERIODS: i64 = 3;
 enum No {
     /// An auxiliary register has not been read yet.
     Yet,
+    /// An auxiliary register said one thing before the point was read and another after.
+    Torn,
     Bad(Fault),
+}
+
+/// What came of a point that was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Judged {
+    Reading(Reading),
+    /// Nothing yet: an auxiliary register has not been read.
+    Nothing,
+    /// Its registers changed their meaning while they were read.
+    Torn,
+}
+
+/// When a point was read, and when it is judged; what its auxiliary registers said before, where
+/// they came in another reply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occasion<'a> {
+    pub(crate) read: Moment,
+    pub(crate) judged: Moment,
+    pub(crate) before: Option<&'a BTreeMap<usize, Seen>>,
+}
+
+impl Occasion<'_> {
+    /// Registers and point in one reply.
+    pub(crate) fn one(at: Moment) -> Self {
+        Self { read: at, judged: at, before: None }
+    }
+}
+
+/// How the auxiliary registers of a point say that it is to be understood.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sense {
+    order: WordOrder,
+    divisor: f64,
+    doubt: Option<Doubt>,
 }
 
 /// What one point said so far.
@@ -129,11 +169,6 @@ impl Conditions {
         registers.filter_map(|register| Some(self.points + self.registers.get(&register)?))
     }
 
-    /// True for the places of points, false for those of auxiliary registers.
-    pub(crate) fn is_point(&self, place: usize) -> bool {
-        place < self.points
-    }
-
     fn seen_at(&mut self, place: usize, what: Seen) {
         let slot = place.checked_sub(self.points).and_then(|place| self.seen.get_mut(place));
         if let Some(slot) = slot {
@@ -171,29 +206,39 @@ impl Conditions {
         }
     }
 
-    /// The reading of a point; none where it must wait for an auxiliary register.
+    /// What the auxiliary registers of these points said so far, for [`Occasion::before`].
+    pub(crate) fn said_for<'a>(
+        &self,
+        points: impl Iterator<Item = &'a Mapping>,
+    ) -> BTreeMap<usize, Seen> {
+        let places = points.flat_map(|mapping| self.needed_by(mapping));
+        places.filter_map(|place| Some((place, *self.seen.get(place - self.points)?))).collect()
+    }
+
+    /// The reading of a point.
     pub(crate) fn reading(
         &mut self,
         place: usize,
         mapping: &Mapping,
         cells: Option<Cells<'_>>,
-        at: Moment,
-    ) -> Option<Reading> {
-        let Some(cells) = cells else { return Some(Reading::Bad(Fault::BadFrame)) };
+        on: Occasion<'_>,
+    ) -> Judged {
+        let Some(cells) = cells else { return Judged::Reading(Reading::Bad(Fault::BadFrame)) };
         let Some(rules) = &mapping.rules else {
-            return Some(match cells {
+            return Judged::Reading(match cells {
                 Cells::Words(words) => raw_of(mapping, mapping.order, words)
                     .map_or_else(Reading::Bad, |raw| judge(mapping, raw, 1.0)),
                 Cells::Bit(bit) => judge(mapping, Raw::Whole(i128::from(bit)), 1.0),
             });
         };
         let mut memory = self.memory.remove(&place).unwrap_or_default();
-        let found = self.judge(mapping, rules, cells, &mut memory, at);
+        let found = self.judge(mapping, rules, cells, &mut memory, on);
         self.memory.insert(place, memory);
         match found {
-            Ok(reading) => Some(reading),
-            Err(No::Bad(fault)) => Some(Reading::Bad(fault)),
-            Err(No::Yet) => None,
+            Ok(reading) => Judged::Reading(reading),
+            Err(No::Bad(fault)) => Judged::Reading(Reading::Bad(fault)),
+            Err(No::Yet) => Judged::Nothing,
+            Err(No::Torn) => Judged::Torn,
         }
     }
 
@@ -203,14 +248,12 @@ impl Conditions {
         rules: &Rules,
         cells: Cells<'_>,
         memory: &mut Memory,
-        at: Moment,
+        on: Occasion<'_>,
     ) -> Result<Reading, No> {
-        self.fresh(mapping, at)?;
-        let order = self.order(mapping, rules)?;
-        let divisor = self.divisor(rules)?;
-        let doubt = self.status(rules)?;
-        self.unit(rules)?;
-        self.heartbeat(rules, memory, at)?;
+        self.fresh(mapping, on.judged)?;
+        let Sense { order, divisor, doubt } = self.sense(mapping, rules, on.before)?;
+        self.heartbeat(rules, memory, on.judged)?;
+        let at = on.read;
         let raw = match cells {
             Cells::Words(words) => raw_of(mapping, order, words).map_err(No::Bad)?,
             Cells::Bit(bit) => Raw::Whole(i128::from(bit)),
@@ -231,6 +274,38 @@ impl Conditions {
         Ok(doubts.into_iter().flatten().fold(reading, with_doubt))
     }
 
+    /// What is said now counts where it is a fault; where it is none, nothing else may have been
+    /// said before.
+    fn sense(
+        &self,
+        mapping: &Mapping,
+        rules: &Rules,
+        before: Option<&BTreeMap<usize, Seen>>,
+    ) -> Result<Sense, No> {
+        let now = self.sense_of(None, mapping, rules)?;
+        let Some(before) = before else { return Ok(now) };
+        match self.sense_of(Some(before), mapping, rules) {
+            Ok(then) if (then.order, then.divisor) == (now.order, now.divisor) => {
+                Ok(Sense { doubt: now.doubt.or(then.doubt), ..now })
+            }
+            Ok(_) | Err(_) => Err(No::Torn),
+        }
+    }
+
+    fn sense_of(
+        &self,
+        before: Option<&BTreeMap<usize, Seen>>,
+        mapping: &Mapping,
+        rules: &Rules,
+    ) -> Result<Sense, No> {
+        let said = Said { conditions: self, before };
+        let order = said.order(mapping, rules)?;
+        let divisor = said.divisor(rules)?;
+        let doubt = said.status(rules)?;
+        said.unit(rules)?;
+        Ok(Sense { order, divisor, doubt })
+    }
+
     /// What was said long ago, or by another clock, says nothing of the value that is here now.
     fn fresh(&self, mapping: &Mapping, at: Moment) -> Result<(), No> {
         let most = STALE_PERIODS * i64::from(mapping.period_ms) + i64::from(self.timeout_ms);
@@ -245,63 +320,9 @@ impl Conditions {
         }
     }
 
-    fn raw(&self, register: Register) -> Result<Raw, No> {
-        let seen = self.registers.get(&register).and_then(|place| self.seen.get(*place));
-        match seen {
-            Some(Seen::Raw(raw, _)) => Ok(*raw),
-            Some(Seen::Fault(fault)) => Err(No::Bad(*fault)),
-            Some(Seen::Never) | None => Err(No::Yet),
-        }
-    }
-
-    fn whole(&self, register: Register) -> Result<i128, No> {
-        match self.raw(register)? {
-            Raw::Whole(whole) => Ok(whole),
-            Raw::Float(_) => Err(No::Bad(Fault::Undecodable)),
-        }
-    }
-
-    fn order(&self, mapping: &Mapping, rules: &Rules) -> Result<WordOrder, No> {
-        let Some(by) = &rules.order_by else { return Ok(mapping.order) };
-        let code = self.whole(by.at)?;
-        let order = by.orders.iter().find(|(number, _)| *number == code);
-        order.map(|(_, order)| *order).ok_or(No::Bad(Fault::Undecodable))
-    }
-
-    /// A divisor of 0 is the word of an instrument that is not ready.
-    fn divisor(&self, rules: &Rules) -> Result<f64, No> {
-        let Some(register) = rules.divisor else { return Ok(1.0) };
-        let plain = Scaling::new(1.0, 0.0).ok_or(No::Bad(Fault::Undecodable))?;
-        let divisor = plain.apply(self.raw(register)?);
-        if divisor == 0.0 || !divisor.is_finite() {
-            return Err(No::Bad(Fault::Undecodable));
-        }
-        Ok(divisor)
-    }
-
-    fn unit(&self, rules: &Rules) -> Result<(), No> {
-        let Some(unit) = &rules.unit_code else { return Ok(()) };
-        let code = self.whole(unit.at)?;
-        if unit.expected.contains(&code) { Ok(()) } else { Err(No::Bad(Fault::WrongUnit)) }
-    }
-
-    fn status(&self, rules: &Rules) -> Result<Option<Doubt>, No> {
-        let mut doubt = None;
-        for status in &rules.statuses {
-            let word = self.whole(status.at)?;
-            for clause in status.clauses.iter().filter(|clause| clause.holds(word)) {
-                match clause.verdict {
-                    Verdict::Bad(fault) => return Err(No::Bad(fault)),
-                    Verdict::Doubt(found) => doubt = doubt.or(Some(found)),
-                }
-            }
-        }
-        Ok(doubt)
-    }
-
     fn heartbeat(&self, rules: &Rules, memory: &mut Memory, at: Moment) -> Result<(), No> {
         let Some(heartbeat) = &rules.heartbeat else { return Ok(()) };
-        let word = self.whole(heartbeat.at)?;
+        let word = Said { conditions: self, before: None }.whole(heartbeat.at)?;
         let beat = heartbeat.bits.map_or(word, |bits| bits.of(word));
         match memory.beat.and_then(|(then, last)| Some((last, at.since(then)?))) {
             Some((last, still)) if last == beat && still > heartbeat.within_ms => {
@@ -313,6 +334,74 @@ impl Conditions {
                 Ok(())
             }
         }
+    }
+}
+
+/// What the auxiliary registers said at some time.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    conditions: &'a Conditions,
+    /// Then; none: now.
+    before: Option<&'a BTreeMap<usize, Seen>>,
+}
+
+impl Said<'_> {
+    fn raw(self, register: Register) -> Result<Raw, No> {
+        let Conditions { points, registers, seen, .. } = self.conditions;
+        let said = registers.get(&register).and_then(|place| match self.before {
+            Some(before) => before.get(&(points + place)),
+            None => seen.get(*place),
+        });
+        match said {
+            Some(Seen::Raw(raw, _)) => Ok(*raw),
+            Some(Seen::Fault(fault)) => Err(No::Bad(*fault)),
+            Some(Seen::Never) | None => Err(No::Yet),
+        }
+    }
+
+    fn whole(self, register: Register) -> Result<i128, No> {
+        match self.raw(register)? {
+            Raw::Whole(whole) => Ok(whole),
+            Raw::Float(_) => Err(No::Bad(Fault::Undecodable)),
+        }
+    }
+
+    fn order(self, mapping: &Mapping, rules: &Rules) -> Result<WordOrder, No> {
+        let Some(by) = &rules.order_by else { return Ok(mapping.order) };
+        let code = self.whole(by.at)?;
+        let order = by.orders.iter().find(|(number, _)| *number == code);
+        order.map(|(_, order)| *order).ok_or(No::Bad(Fault::Undecodable))
+    }
+
+    /// A divisor of 0 is the word of an instrument that is not ready.
+    fn divisor(self, rules: &Rules) -> Result<f64, No> {
+        let Some(register) = rules.divisor else { return Ok(1.0) };
+        let plain = Scaling::new(1.0, 0.0).ok_or(No::Bad(Fault::Undecodable))?;
+        let divisor = plain.apply(self.raw(register)?);
+        if divisor == 0.0 || !divisor.is_finite() {
+            return Err(No::Bad(Fault::Undecodable));
+        }
+        Ok(divisor)
+    }
+
+    fn unit(self, rules: &Rules) -> Result<(), No> {
+        let Some(unit) = &rules.unit_code else { return Ok(()) };
+        let code = self.whole(unit.at)?;
+        if unit.expected.contains(&code) { Ok(()) } else { Err(No::Bad(Fault::WrongUnit)) }
+    }
+
+    fn status(self, rules: &Rules) -> Result<Option<Doubt>, No> {
+        let mut doubt = None;
+        for status in &rules.statuses {
+            let word = self.whole(status.at)?;
+            for clause in status.clauses.iter().filter(|clause| clause.holds(word)) {
+                match clause.verdict {
+                    Verdict::Bad(fault) => return Err(No::Bad(fault)),
+                    Verdict::Doubt(found) => doubt = doubt.or(Some(found)),
+                }
+            }
+        }
+        Ok(doubt)
     }
 }
 

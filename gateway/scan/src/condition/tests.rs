@@ -225,18 +225,24 @@ fn a_saturated_current_is_doubted_only_as_far_as_a_current_reaches() {
 }
 
 #[test]
-fn a_status_far_away_judges_the_value_and_is_read_before_it() {
+fn a_status_far_away_judges_the_value_and_is_read_behind_it() {
     let row = "0,u16,,,,1000,,\"status=input:60;wire_break=1;out_of_range=2,3;doubt=b7\"";
     let mut plant = plant("", &[row]);
     plant.set(0, &[42]);
     assert_eq!(plant.second(), "0=42");
     let order: Vec<_> = plant.asked.iter().map(|ask| (ask.function, ask.first)).collect();
-    assert_eq!(order, [(Function::Input, 60), (Function::Holding, 0)]);
+    let (status, value) = ((Function::Input, 60), (Function::Holding, 0));
+    assert_eq!(order, [status, value, status], "before as well, once at the start");
+    plant.asked.clear();
+    assert_eq!(plant.second(), "0=42");
+    assert_eq!(plant.asked.len(), 2);
     for (code, wanted) in [
         (1, "0:wire_break"),
         (2, "0:out_of_range"),
         (3, "0:out_of_range"),
         (0x80, "0=42 source_uncertain"),
+        // It may have been so when the value was read.
+        (0, "0=42 source_uncertain"),
         (0, "0=42"),
     ] {
         plant.set(60, &[code]);

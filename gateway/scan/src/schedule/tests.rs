@@ -370,25 +370,43 @@ fn a_device_that_is_asked_for_too_much_is_judged_by_its_status_all_the_same() {
     assert_eq!(scanner.arrears(now).overdue, 1, "what starves is D, which no alarm waits for");
 }
 
-/// Periods of 500 ms and a time-out of 500 ms: a status of two seconds is the oldest that counts.
+/// A value is worth no more than the status that is read behind it, and waits for it.
 #[test]
-fn a_status_of_long_ago_makes_no_value_good() {
-    for (late, wanted) in [
-        (1_999, Reading::Good(5.0)),
-        (2_001, Reading::Bad(Fault::NotRefreshed)),
-        (180_000, Reading::Bad(Fault::NotRefreshed)),
-    ] {
-        let mut scanner = gas(&[0, 1, 2]);
-        let Step::Read(ask) = scanner.next(0) else { panic!("due") };
-        assert_eq!(ask.function, Function::Input);
-        scanner.answer(Outcome::Data(Payload::Words(vec![0])), 0);
-        let Step::Read(ask) = scanner.next(0) else { panic!("due") };
-        assert_eq!(ask.first, 100);
-        let said = scanner.answer(Outcome::Data(Payload::Words(vec![5])), late);
-        assert_eq!(said.readings, [(0, wanted)], "{late} ms");
-        let Step::Read(ask) = scanner.next(late + 400) else { panic!("due") };
-        assert_eq!(ask.first, 200, "the others wait longer than the status");
+fn a_value_waits_for_the_status_behind_it_but_not_beyond_its_next_scan() {
+    let data = |word| Outcome::Data(Payload::Words(vec![word]));
+    let mut scanner = gas(&[]);
+    let mut answer = |first: u16, outcome: Outcome, now: u64| {
+        let Step::Read(ask) = scanner.next(now) else { panic!("{first} is due at {now}") };
+        assert_eq!(ask.first, first, "at {now}");
+        scanner.answer(outcome, now).readings
+    };
+    assert_eq!(answer(0, data(0), 0), []);
+    for first in [100, 200, 300] {
+        assert_eq!(answer(first, data(5), 0), [], "waits");
     }
+    assert_eq!(answer(400, data(5), 0).len(), 1, "needs nothing");
+    let good = |point| (point, Reading::Good(5.0));
+    assert_eq!(answer(0, data(0), 499), [0, 1, 2].map(good));
+    // The reply with the status is lost once: it is asked again, and nobody is `Bad`.
+    for first in [100, 200, 300] {
+        answer(first, data(5), 500);
+    }
+    answer(400, data(5), 500);
+    assert_eq!(answer(0, Outcome::BadFrame, 510), []);
+    assert_eq!(answer(100, data(5), 520), [], "a small read decides whether it lives");
+    assert_eq!(answer(0, data(0), 530), [0, 1, 2].map(good));
+    // Lost twice: there is no status.
+    for first in [100, 200, 300, 400] {
+        answer(first, data(5), 1_000);
+    }
+    assert_eq!(answer(0, Outcome::BadFrame, 1_010), []);
+    answer(100, data(5), 1_020);
+    let bad = |point| (point, Reading::Bad(Fault::BadFrame));
+    assert_eq!(answer(0, Outcome::BadFrame, 1_030), [0, 1, 2].map(bad));
+}
+
+#[test]
+fn what_is_overdue_counts_the_registers_that_others_need() {
     let mut scanner = gas(&[3]);
     scanner.next(0);
     scanner.answer(Outcome::Data(Payload::Words(vec![0])), 0);
