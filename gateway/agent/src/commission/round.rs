@@ -66,6 +66,8 @@ struct Asked {
     index: usize,
     device: Device,
     mappings: BTreeMap<u32, Mapping>,
+    /// The registers of each point, as they came last: a reading may wait for another reply.
+    raw: BTreeMap<u32, Vec<u16>>,
     scanner: Scanner,
 }
 
@@ -78,14 +80,15 @@ pub(super) fn rounds(site: &Site, wanted: &BTreeSet<u32>, clock: Clock) -> Vec<R
         if mappings.is_empty() {
             continue;
         }
+        let name = line_name(site, device);
         let scanner = Scanner::new(device.clone(), mappings.clone(), 0);
         let mappings = mappings.into_iter().map(|m| (m.point, m)).collect();
-        let asked = Asked { index, device: device.clone(), mappings, scanner };
-        let name = line_name(site, device);
+        let (device, raw) = (device.clone(), BTreeMap::new());
+        let asked = Asked { index, device, mappings, raw, scanner };
         match lines.iter_mut().find(|(known, _)| *known == name) {
             Some((_, round)) => round.asked.push(asked),
             None => {
-                let line = Line::of(site, device, clock);
+                let line = Line::of(site, &asked.device, clock);
                 lines.push((name, Round { line, asked: vec![asked] }));
             }
         }
@@ -181,12 +184,17 @@ impl Asked {
         };
         // A single round stands at time 0.
         let now = if now == 0 { 0 } else { clock.mono_ms() };
+        for (point, mapping) in &self.mappings {
+            if let Some(raw) = raw_of(mapping, request, &heard.outcome) {
+                self.raw.insert(*point, raw);
+            }
+        }
         let answer = self.scanner.answer(heard.outcome.clone(), now);
         let dated = answer.dated(clock.wall(), clock.quality(), TimeMs::MIN);
-        let points = dated.readings.into_iter().map(|(point, reading)| {
-            let mapping = self.mappings.get(&point);
-            let raw = mapping.map(|m| raw_of(m, request, &heard.outcome)).unwrap_or_default();
-            Seen { point, raw, reading }
+        let points = dated.readings.into_iter().map(|(point, reading)| Seen {
+            point,
+            raw: self.raw.get(&point).cloned().unwrap_or_default(),
+            reading,
         });
         Heard {
             device: self.index,
@@ -204,22 +212,27 @@ impl Asked {
     }
 }
 
-/// The point's own registers in a reply that holds them.
-fn raw_of(mapping: &Mapping, request: ReadRequest, outcome: &Outcome) -> Vec<u16> {
-    let Outcome::Data(payload) = outcome else { return Vec::new() };
-    if mapping.function != request.function || mapping.address < request.first {
-        return Vec::new();
+/// The point's own registers after a reply to this request: none where it said nothing of them.
+fn raw_of(mapping: &Mapping, request: ReadRequest, outcome: &Outcome) -> Option<Vec<u16>> {
+    let words = match mapping.function {
+        Function::Holding | Function::Input => mapping.encoding.words(),
+        Function::Coil | Function::Discrete => 1,
+    };
+    let at = mapping.address.checked_sub(request.first)?;
+    let end = at.checked_add(words)?;
+    if mapping.function != request.function || end > request.count {
+        return None;
     }
-    let at = usize::from(mapping.address - request.first);
-    match (payload, mapping.function) {
-        (Payload::Words(words), Function::Holding | Function::Input) => {
-            let end = at + usize::from(mapping.encoding.words());
-            words.get(at..end).unwrap_or_default().to_vec()
+    let cells = usize::from(at)..usize::from(end);
+    Some(match outcome {
+        Outcome::Data(Payload::Words(words)) => words.get(cells)?.to_vec(),
+        Outcome::Data(Payload::Bits(bits)) => {
+            bits.get(cells)?.iter().map(|bit| u16::from(*bit)).collect()
         }
-        (Payload::Bits(bits), Function::Coil | Function::Discrete) => {
-            bits.get(at).map(|bit| vec![u16::from(*bit)]).unwrap_or_default()
-        }
-        (Payload::Words(_), Function::Coil | Function::Discrete)
-        | (Payload::Bits(_), Function::Holding | Function::Input) => Vec::new(),
-    }
+        Outcome::Exception(_)
+        | Outcome::Timeout
+        | Outcome::BadFrame
+        | Outcome::Lost
+        | Outcome::Unreachable => Vec::new(),
+    })
 }

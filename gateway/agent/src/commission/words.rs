@@ -189,10 +189,11 @@ pub(super) fn of_fault(fault: Fault) -> Words {
             "check the 4-20 mA loop",
         ),
         Fault::Undecodable => words(
-            "位型不是数 (BCD)",
-            "the digits are no number (BCD)",
-            "核对类型",
-            "check the type",
+            "位型不是数 (BCD)，或字序、除数、单位边读边变",
+            "the digits are no number (BCD), or its order, divisor or unit changes while it is read",
+            "核对类型；仪表频繁换档时把这些寄存器与值放进一次读取 (gap_registers)",
+            "check the type; where the instrument keeps changing its range, read both in one \
+             request (gap_registers)",
         ),
         Fault::WrongUnit => words(
             "单位与点表不符",

@@ -3,7 +3,7 @@
 //! Bound for one block with period T, all quantities from the configuration:
 //!
 //! ```text
-//! T + 20/19 · (B + F + O + Σ n·C)
+//! T + 20/19 · (B + F + O + Σ n·C + R)
 //! ```
 //!
 //! - T: it changed just after it was read.
@@ -11,6 +11,8 @@
 //!   TCP `timeout_ms` alone. Summed over the alarm blocks of the line, or of the devices at one TCP
 //!   address, the block itself included. Another block goes before it only with a nearer deadline: once if its period is not shorter,
 //!   else ⌊T / period⌋ + 1 times.
+//! - R: where it needs registers of other blocks, these twice more and itself once more: they are
+//!   read behind it, and if they have changed, everything is read again.
 //! - B: what cannot be interrupted when it becomes due: the longest block without alarm, or a probe.
 //! - F: one device of the line fails meanwhile: two requests without answer, each waited for twice
 //!   as long as its patience.
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use super::{COMMAND_PATIENCE_US, DEAD_SHARE, DOUBT_MS};
 use crate::pdu::{Question, ReadRequest};
+use crate::plan::Block;
 use crate::point_set::PointSet;
 use crate::rtu::Timing;
 use crate::schedule::{Class, Scanner};
@@ -58,6 +61,8 @@ struct Job {
     points: Vec<u32>,
     period_us: u64,
     cost_us: u64,
+    /// What is read again for its sake.
+    again_us: u64,
     class: Class,
 }
 
@@ -99,7 +104,7 @@ fn of_line(
     let urgent = || jobs.iter().filter(|job| job.class == Class::Alarm);
     for job in urgent() {
         let before: u64 = urgent().map(|other| turns(job, other) * other.cost_us).sum();
-        let busy = blocked + 2 * probe + orders_us + before;
+        let busy = blocked + 2 * probe + orders_us + before + job.again_us;
         let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
         let read_ms = (job.period_us + wait).div_ceil(1_000);
         let cases = job.points.iter().filter(|point| alarms.contains(**point));
@@ -116,14 +121,24 @@ fn jobs(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Vec<Jo
     let Some(device) = site.devices.get(index) else { return Vec::new() };
     let mappings: Arc<[Mapping]> = site.mappings_of(index).into();
     let scanner = Scanner::new(device.clone(), Arc::clone(&mappings), 0).with_alarms(alarms);
-    let job = |(block, class): (&crate::plan::Block, Class)| Job {
-        device: index,
-        points: block.items.iter().filter_map(|i| Some(mappings.get(i.mapping)?.point)).collect(),
-        period_us: u64::from(block.period_ms) * 1_000,
-        cost_us: cost_us(device, block.request, timing),
-        class,
+    let cost = |block: &Block| cost_us(device, block.request, timing);
+    let job = |(at, (block, class)): (usize, (&Block, Class))| {
+        let needs = scanner.needs_of(at);
+        let behind: u64 = needs.iter().map(|block| 2 * cost(block)).sum();
+        Job {
+            device: index,
+            points: block
+                .items
+                .iter()
+                .filter_map(|i| Some(mappings.get(i.mapping)?.point))
+                .collect(),
+            period_us: u64::from(block.period_ms) * 1_000,
+            cost_us: cost(block),
+            again_us: if needs.is_empty() { 0 } else { behind + cost(block) },
+            class,
+        }
     };
-    scanner.blocks().map(job).collect()
+    scanner.blocks().enumerate().map(job).collect()
 }
 
 fn cost_us(device: &Device, request: ReadRequest, timing: &Timing) -> u64 {

@@ -195,6 +195,17 @@ impl Scanner {
         readings
     }
 
+    /// The blocks that hold what points of this one need, by its place in [`Scanner::blocks`].
+    pub(crate) fn needs_of(&self, place: usize) -> Vec<&Block> {
+        let items = self.slots.get(place).into_iter().flat_map(|slot| &slot.block.items);
+        let points = items.filter_map(|item| self.places.points.get(item.mapping));
+        let own = |needed: usize| needed.checked_sub(self.places.points.len());
+        let needed = points.flat_map(|mapping| self.elsewhere(mapping, place)).filter_map(own);
+        let readers: BTreeSet<usize> =
+            needed.filter_map(|own| self.readers.get(own).copied()).collect();
+        readers.iter().filter_map(|at| Some(&self.slots.get(*at)?.block)).collect()
+    }
+
     /// Registers that a point of this slot needs and that other slots read. One that is refused is
     /// known to be, and nobody waits for it.
     fn elsewhere(&self, mapping: &Mapping, slot: usize) -> impl Iterator<Item = usize> {

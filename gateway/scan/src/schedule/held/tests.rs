@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fengsui_telemetry::{Doubt, Fault, Reading};
 use proptest::prelude::*;
 
+use crate::line::worst_cases;
 use crate::pdu::{Payload, ReadRequest};
 use crate::schedule::{Outcome, Scanner, Step};
 use crate::site::Site;
@@ -149,8 +150,24 @@ fn what_changes_whenever_it_is_asked_is_no_number_and_that_is_said_every_second(
     assert!(said[&0].iter().all(|(_, reading)| *reading == Reading::Bad(Fault::Undecodable)));
 }
 
+#[test]
+fn the_worst_case_counts_what_is_read_again_for_an_alarm() {
+    let bound = |points: &str| {
+        let mut sheet = |_: &str| Ok(points.to_owned());
+        let site = Site::load("s", &format!("{SITE}timeout_ms = 100\n"), &mut sheet).unwrap();
+        worst_cases(&site, &[0].into_iter().collect(), &|_| 0)[0].read_ms
+    };
+    // The divisor before and twice behind it, and the value once more.
+    let plain = POINTS.replace(",divisor=holding:100", ",");
+    assert_eq!(bound(POINTS), bound(&plain) + 4 * 100);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_reading_mixes_two_states(
