@@ -166,6 +166,8 @@ struct Slot {
     class: Class,
     due: u64,
     refused: Option<Refused>,
+    /// Its last answer was an exception.
+    denied: Option<Fault>,
     /// Its last read failed.
     failed: bool,
     /// It is to be read before it is due.
@@ -179,8 +181,8 @@ struct Slot {
 impl Slot {
     fn new(block: Block, alarms: &PointSet, due: u64) -> Self {
         let class = class_of(&block, alarms);
-        let (refused, again, held) = (None, None, None);
-        Self { block, class, due, refused, failed: false, again, held, torn: false }
+        let (refused, denied, again, held) = (None, None, None, None);
+        Self { block, class, due, refused, denied, failed: false, again, held, torn: false }
     }
 }
 
@@ -429,7 +431,7 @@ impl Scanner {
             Outcome::Exception(2 | 3) if self.halve(place, now) => Answer::none(),
             Outcome::Exception(code) => {
                 self.reschedule(place, turn, now);
-                self.refuse_alone(place, code, now);
+                self.refuse(place, code, now);
                 self.bad_block(place, exception_fault(code), true, now)
             }
             Outcome::Data(payload) => {
@@ -453,7 +455,7 @@ impl Scanner {
         let Some(whole) = self.slots.get(place) else { return false };
         let half = |block| {
             let mut half = Slot::new(block, &self.alarms, whole.due);
-            half.again = whole.again;
+            (half.again, half.denied) = (whole.again, whole.denied);
             if whole.held.is_some() {
                 half.ask_points(now);
             }

@@ -227,6 +227,39 @@ fn alarm_points_that_were_refused_for_seconds_are_read_within_seconds_and_soon_w
     }
 }
 
+/// What nobody waits for is asked every ten minutes at last.
+#[test]
+fn a_refused_point_that_gets_an_alarm_or_whose_neighbour_is_there_again_is_asked_soon() {
+    for gets_alarm in [true, false] {
+        let mut plant = Plant::new("", &[(0, 1_000), (40, 1_000), (80, 1_000)]);
+        plant.holes.extend([40, 80]);
+        plant.scanner.set_alarms(&[2].into_iter().collect());
+        plant.run(500_000);
+        plant.holes.clear();
+        if gets_alarm {
+            plant.holes.insert(80);
+            plant.scanner.set_alarms(&[1, 2].into_iter().collect());
+        }
+        let said = plant.run(532_500);
+        assert!(said.iter().any(|line| line.ends_with("40+1 1=40")), "{gets_alarm}: {said:?}");
+    }
+}
+
+#[test]
+fn a_device_that_refuses_everything_is_at_fault_whatever_the_code() {
+    for (extra, code) in [("", 1), ("", 4), ("", 6), ("time_register = 100\n", 2)] {
+        let mut plant = Plant::new(extra, &[(0, 1_000), (40, 1_000)]);
+        plant.run(900);
+        assert_eq!(plant.scanner.fault(), None);
+        plant.fault = Some(Outcome::Exception(code));
+        plant.run(1_900);
+        assert_eq!(plant.scanner.fault(), Some(exception_fault(code)), "{extra}{code}");
+        plant.fault = None;
+        plant.run(2_900);
+        assert_eq!(plant.scanner.fault(), None);
+    }
+}
+
 #[test]
 fn a_hole_between_points_is_no_longer_read() {
     let mut plant = Plant::new("", &[(0, 1_000), (9, 1_000)]);

@@ -22,6 +22,7 @@ impl Scanner {
         self.alarms.extend(needed.filter_map(|place| u32::try_from(place).ok()));
         for slot in &mut self.slots {
             slot.class = class_of(&slot.block, &self.alarms);
+            slot.hasten();
             if let Some(again) = &mut slot.again {
                 again.class = again.class.min(slot.class);
             }
