@@ -5,6 +5,10 @@
 //!   heartbeat says why.
 //! - Kept before it judges, so that a restart finds it; a disk that refuses does not keep it out.
 //! - Without a key in the gateway's own file nothing is taken.
+//! - What was taken last is remembered apart from the order ([`Floor`]): where the order on disk is
+//!   damaged, an older one is no newer one.
+
+mod floor;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -27,6 +31,7 @@ use crate::config::{AlarmSettings, Config, Ground, numbered, revision_of};
 use crate::fresh::{self, Kept};
 use crate::packed::Packed;
 use crate::reach;
+pub(crate) use floor::Floor;
 
 /// Orders that wait for their check. One is made in a day; when full, the newest is dropped and
 /// the centre sends it again.
@@ -137,27 +142,31 @@ fn first<T: ToString>(faults: &[T]) -> String {
     faults.first().map(ToString::to_string).unwrap_or_default()
 }
 
-/// What an order turned out to be.
+/// An order to be put in force.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Checked {
-    /// In force already.
-    Again,
-    /// To be put in force.
-    New {
-        /// As it came.
-        order: LimitsOrder,
-        /// Read.
-        limits: LimitSet,
-    },
+pub(crate) struct Fresh {
+    /// As it came.
+    order: LimitsOrder,
+    /// Read.
+    limits: LimitSet,
+    /// That this was taken.
+    floor: Floor,
 }
 
-/// Checks an order against everything but the engine.
+/// What was taken before: the order in force, and what is remembered of the last one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken<'a> {
+    held: Option<&'a LimitsOrder>,
+    floor: Option<&'a Floor>,
+}
+
+/// Checks an order against everything but the engine. None: it is in force already.
 pub(crate) fn check(
     payload: &[u8],
     key: CentreKey,
     ground: &Ground<'_>,
-    held: Option<&LimitsOrder>,
-) -> Result<Checked, Refusal> {
+    taken: Taken<'_>,
+) -> Result<Option<Fresh>, Refusal> {
     let signed = decode_limits(payload)?;
     UnparsedPublicKey::new(&ED25519, key.0)
         .verify(&signed.order.message(), &signed.signature)
@@ -169,12 +178,19 @@ pub(crate) fn check(
     if revision_of(order.csv.as_bytes()) != order.revision {
         return Err(Refusal::Hash(order.revision));
     }
-    if held.is_some_and(|held| *held == order) {
-        return Ok(Checked::Again);
+    if taken.held.is_some_and(|held| *held == order) {
+        return Ok(None);
     }
     let LimitsOrder { number, issued, .. } = order;
-    if let Some(held) = held.filter(|held| issued <= held.issued) {
-        return Err(Refusal::NotNewer { number, issued, held: held.issued });
+    let floor = Floor::of(&signed.order.message(), issued, key);
+    let not_newer = |held| Err(Refusal::NotNewer { number, issued, held });
+    if let Some(held) = taken.held.filter(|held| issued <= held.issued) {
+        return not_newer(held.issued);
+    }
+    if let Some(last) = taken.floor.filter(|last| last.key == key && **last != floor)
+        && issued <= last.issued
+    {
+        return not_newer(last.issued);
     }
     let name = format!("limits #{number}");
     let faults = |faults| Refusal::Limits { number, faults };
@@ -183,24 +199,87 @@ pub(crate) fn check(
     if !misfits.is_empty() {
         return Err(faults(misfits));
     }
-    Ok(Checked::New { order, limits })
+    Ok(Some(Fresh { order, limits, floor }))
+}
+
+/// What is left of the centre's limits after a restart.
+pub(crate) struct Recalled {
+    /// Brought to the limits that the centre ordered.
+    pub(crate) config: Config,
+    /// The order in force.
+    pub(crate) held: Option<LimitsOrder>,
+    /// The last that was taken, where it is known.
+    pub(crate) floor: Option<Floor>,
+    /// What the centre must know: the limits that it ordered are not in force.
+    pub(crate) fault: String,
 }
 
 /// Brings a configuration to the limits that the centre ordered before the restart.
-pub(crate) fn recall(mut config: Config) -> (Config, Option<LimitsOrder>) {
-    match kept(&config) {
+pub(crate) fn recall(mut config: Config) -> Recalled {
+    let (floor, mut fault) = match Floor::read(&config.data) {
+        Ok(floor) => (floor, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let floor = floor.filter(|floor| config.centre_key == Some(floor.key));
+    let held = match kept(&config) {
         Ok(Some((order, limits, alarmed))) => {
-            let LimitsOrder { number, revision, .. } = order;
+            let LimitsOrder { number, revision, issued, .. } = order;
             config.alarmed = Arc::new(alarmed);
             info!(number, %revision, file = %config.limits_revision, "limits of the centre are in force, not the file of the site");
             (config.limits, config.limits_revision) = (limits, revision);
-            (config, Some(order))
+            if floor.is_some_and(|floor| issued < floor.issued) {
+                fault = Some(format!(
+                    "{FILE} 是较早的第 {number} 版，不是最后下发的那版 / {FILE} is the earlier number {number}, not the last one that was taken"
+                ));
+            }
+            Some(order)
         }
-        Ok(None) => (config, None),
+        Ok(None) => {
+            if floor.is_some() {
+                fault = Some(format!(
+                    "{FILE} 不见了，站点文件的限值在判断，直到中心重新下发 / {FILE} is gone: the file of the site judges until the centre sends its limits again"
+                ));
+            }
+            None
+        }
         Err(refusal) => {
-            error!(%refusal, "kept limits of the centre cannot be used: the file of the site judges");
-            (config, None)
+            fault = Some(format!(
+                "{}；站点文件的限值在判断 / the file of the site judges",
+                unusable(&refusal, &config)
+            ));
+            None
         }
+    };
+    let fault = fault.unwrap_or_default();
+    if !fault.is_empty() {
+        error!(fault, "limits of the centre");
+    }
+    Recalled { config, held, floor, fault }
+}
+
+/// Why the order on disk cannot be used, and what to do. Bytes that no longer bear their signature
+/// are damaged, unless the key is another than the one that they were taken by.
+pub(crate) fn unusable(refusal: &Refusal, config: &Config) -> String {
+    let taken_by = Floor::read(&config.data).ok().flatten().map(|floor| floor.key);
+    match refusal {
+        Refusal::Signature if taken_by.is_some() && taken_by != config.centre_key => format!(
+            "{FILE} 由原来的密钥签发，而 [centre] public_key 已更换：由新密钥的中心重新下发限值 / \
+             {FILE} was signed by the key before, and [centre] public_key is another now: let the \
+             centre of the new key send its limits"
+        ),
+        Refusal::Signature | Refusal::Unreadable(_) => format!(
+            "{FILE} 已损坏：由中心重新下发限值 / {FILE} is damaged: let the centre send its limits \
+             again ({refusal})"
+        ),
+        Refusal::OtherGateway(_)
+        | Refusal::Hash(_)
+        | Refusal::NotNewer { .. }
+        | Refusal::Limits { .. }
+        | Refusal::Catalogue(_)
+        | Refusal::Plan { .. } => format!(
+            "{FILE} 与本站点不符：先在中心改限值，或恢复点表 / {FILE} does not fit this site: change \
+             the limits at the centre, or put the points back ({refusal})"
+        ),
     }
 }
 
@@ -224,9 +303,10 @@ pub(crate) fn kept(config: &Config) -> Result<Option<(LimitsOrder, LimitSet, Poi
         );
         return Ok(None);
     };
-    let (order, limits) = match check(&payload, key, &config.ground(), None)? {
-        Checked::New { order, limits } => (order, limits),
-        Checked::Again => return Ok(None),
+    let Some(Fresh { order, limits, .. }) =
+        check(&payload, key, &config.ground(), Taken::default())?
+    else {
+        return Ok(None);
     };
     let LimitsOrder { number, revision, .. } = order;
     let plan = config.ground().plan(&limits, revision, &PointRef);
@@ -250,6 +330,8 @@ pub(crate) struct Keeper {
     pub(crate) numbers: Arc<[u32]>,
     /// The order in force.
     pub(crate) held: Option<LimitsOrder>,
+    /// The last that was taken.
+    pub(crate) floor: Option<Floor>,
     /// The alarm loop.
     pub(crate) to_loop: mpsc::Sender<Plan>,
     /// The readers: which points come before others.
@@ -297,9 +379,9 @@ impl Keeper {
         let catalogue = catalogue.map_err(Refusal::Catalogue)?;
         let (gateway, alarm) = (&self.gateway, self.alarm);
         let ground = Ground { gateway, catalogue: &catalogue, alarm };
-        let (order, limits) = match check(payload, self.key, &ground, self.held.as_ref())? {
-            Checked::Again => return Ok(None),
-            Checked::New { order, limits } => (order, limits),
+        let taken = Taken { held: self.held.as_ref(), floor: self.floor.as_ref() };
+        let Some(Fresh { order, limits, floor }) = check(payload, self.key, &ground, taken)? else {
+            return Ok(None);
         };
         let LimitsOrder { number, revision, .. } = order;
         let alarmed = reach::alarmed(&ground.plan(&limits, revision, &PointRef), &self.valves);
@@ -308,11 +390,11 @@ impl Keeper {
         if !faults.is_empty() {
             return Err(Refusal::Plan { number, faults });
         }
-        if let Err(fault) = keep(&self.data, payload) {
+        if let Err(fault) = floor.keep(&self.data).and_then(|()| keep(&self.data, payload)) {
             error!(%fault, number, "limits of the centre are not on disk: they judge until the next restart");
         }
         info!(number, %revision, "limits of the centre are taken");
-        self.held = Some(order);
+        (self.held, self.floor) = (Some(order), Some(floor));
         self.first.send_replace(Arc::new(alarmed));
         Ok(Some(plan))
     }

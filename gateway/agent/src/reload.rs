@@ -207,9 +207,13 @@ impl Watcher {
             return Err(fixed);
         }
         orders::kept(&next).map_err(|refusal| {
+            let (why, unusable) = (
+                "中心下发的限值不能随新配置生效，未重载；重启后由站点文件的限值判断",
+                orders::unusable(&refusal, &next),
+            );
             vec![format!(
-                "中心下发的限值与新点表不符；请先在中心改限值，或恢复点表  |  the centre's limits do not \
-                 fit the new points; change them there first, or put the points back: {refusal}"
+                "{why}：{unusable}  |  not reloaded, since the limits of the centre could not be in \
+                 force with the new files; after a restart the file of the site would judge"
             )]
         })?;
         let lines = change::lines(&old, &next);

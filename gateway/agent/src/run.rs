@@ -18,7 +18,7 @@ use crate::bus::shared::{Member, Shared, SharedBus};
 use crate::bus::{Bus, First, Memories, SCANS_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX};
+use crate::orders::{self, CentreKey, Keeper, ORDERS_MAX, Recalled};
 use crate::outputs::siren::{self, SirenState};
 use crate::outputs::{self, Healths, Senses};
 use crate::reload::Proposal;
@@ -198,7 +198,7 @@ async fn once(
 ) -> anyhow::Result<End> {
     let clock = lasting.clock;
     let recall = tokio::task::spawn_blocking(move || orders::recall(config));
-    let (config, held) = recall.await.context("start")?;
+    let Recalled { config, held, floor, fault } = recall.await.context("start")?;
     let out = (lasting.siren.clone(), lasting.state.clone(), lasting.healths.clone());
     let begin = move || (begin(&config, clock, out), config.begun());
     let (parts, config) = tokio::task::spawn_blocking(begin).await.context("start")?;
@@ -209,7 +209,7 @@ async fn once(
     let Begun { identity, numbers, in_memory } = begun;
     let points = numbers.len();
     let (to_loop, limits) = mpsc::channel(1);
-    let (fault, limits_fault) = watch::channel(String::new());
+    let (fault, limits_fault) = watch::channel(fault);
     let catalogue = identity.catalogue.clone();
     let (first, read_first) = watch::channel(Arc::clone(&config.alarmed));
     let orders = start_keeper(&config, |key| Keeper {
@@ -220,6 +220,7 @@ async fn once(
         catalogue,
         numbers,
         held,
+        floor,
         to_loop,
         first,
         valves: config.site.valves.clone(),

@@ -79,6 +79,7 @@ fn keeper(config: &Config) -> (Keeper, mpsc::Receiver<Plan>, watch::Receiver<Str
         catalogue: Packed::of(&catalogue_bytes(&config.site.catalogue)).unwrap(),
         numbers: [7].into(),
         held: None,
+        floor: None,
         to_loop,
         first: watch::channel(Arc::default()).0,
         valves: Vec::new(),
@@ -103,14 +104,76 @@ fn an_order_is_taken_once_and_comes_back_after_a_restart() {
 
     // It is read before others from now on, and after a restart.
     assert!(read_first.borrow().contains(0) && !config.alarmed.contains(0));
-    let (recalled, held) = recall(config.clone());
-    assert!(recalled.alarmed.contains(0));
-    assert_eq!((recalled.limits_revision, held), (first.revision, Some(first)));
+    let (now, held, fault) = recalled(&config);
+    assert!(now.alarmed.contains(0));
+    assert_eq!((now.limits_revision, held, fault.as_str()), (first.revision, Some(first), ""));
     // Another key was configured meanwhile: the file of the site judges.
-    let (recalled, held) = recall(Config { centre_key: Some(key(2)), ..config.clone() });
-    assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
-    let (recalled, held) = recall(Config { centre_key: None, ..config.clone() });
-    assert_eq!((recalled.limits_revision, held), (config.limits_revision, None));
+    for (centre_key, why) in [(Some(key(2)), "public_key 已更换"), (None, "")] {
+        let other = Config { centre_key, ..config.clone() };
+        let (now, held, fault) = recalled(&other);
+        assert_eq!((now.limits_revision, held), (config.limits_revision, None));
+        assert!(fault.contains(why) && fault.is_empty() == why.is_empty(), "{fault}");
+    }
+}
+
+fn recalled(config: &Config) -> (Config, Option<LimitsOrder>, String) {
+    let Recalled { config, held, fault, .. } = recall(config.clone());
+    (config, held, fault)
+}
+
+/// A keeper as after a restart.
+fn restarted(config: &Config) -> (Keeper, String) {
+    let Recalled { config, held, floor, fault } = recall(config.clone());
+    (Keeper { held, floor, ..keeper(&config).0 }, fault)
+}
+
+#[test]
+fn where_the_order_on_disk_is_lost_an_older_one_is_no_newer_one() {
+    let [old, last, next] = [(4, 4_000, OLD), (5, 5_000, NEW), (6, 6_000, OLD)]
+        .map(|(number, issued, csv)| signed(1, &order(number, issued, csv)));
+    let twin = signed(1, &order(9, 5_000, OLD));
+    for (what, why) in [("gone", "不见了"), ("damaged", "已损坏"), ("older", "较早的第 4 版")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let mut before = keeper(&config).0;
+        before.take(&last).unwrap().expect("new");
+        let file = folder.path().join(FILE);
+        match what {
+            "gone" => fs::remove_file(&file).unwrap(),
+            "damaged" => fs::write(&file, &last[..last.len() - 1]).unwrap(),
+            _ => fs::write(&file, &old).unwrap(),
+        }
+        let (mut keeper, fault) = restarted(&config);
+        assert!(fault.contains(why), "{what}: {fault}");
+        for replayed in [&old, &twin] {
+            let refused = keeper.take(replayed);
+            let refused = matches!(refused, Err(Refusal::NotNewer { .. }) | Ok(None));
+            assert!(refused, "{what}");
+        }
+        assert!(keeper.take(&last).unwrap().is_some(), "{what}: the last itself is taken again");
+        assert!(keeper.take(&next).unwrap().is_some(), "{what}");
+        assert_eq!(restarted(&config).1, "");
+    }
+}
+
+#[test]
+fn a_damaged_floor_is_told_and_the_order_itself_still_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let mut before = keeper(&config).0;
+    before.take(&signed(1, &order(5, 5_000, NEW))).unwrap().expect("new");
+    let file = folder.path().join("limits.floor");
+    let mut bytes = fs::read(&file).unwrap();
+    for at in 0..bytes.len() {
+        bytes[at] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        bytes[at] ^= 1;
+        let (mut keeper, fault) = restarted(&config);
+        assert!(fault.contains("limits.floor") && keeper.held.is_some(), "{at}: {fault}");
+        let older = keeper.take(&signed(1, &order(4, 4_000, OLD)));
+        assert!(matches!(older, Err(Refusal::NotNewer { .. })), "{at}");
+    }
 }
 
 #[tokio::test]
@@ -162,7 +225,7 @@ fn what_is_not_ours_changes_nothing() {
         let refusal = keeper.take(&payload).expect_err(what);
         assert!(format!("{refusal:?}").starts_with(want), "{what}: {refusal:?}");
         assert_eq!(keeper.held, Some(held.clone()), "{what}");
-        assert_eq!(recall(before.clone()).1, Some(held.clone()), "{what}: the disk keeps the old");
+        assert_eq!(recalled(&before).1, Some(held.clone()), "{what}: the disk keeps the old");
     }
     // A centre that was restored counts lower, but later.
     assert!(keeper.take(&signed(1, &order(3, 7_000, OLD))).unwrap().is_some());
