@@ -377,7 +377,8 @@ type Parts = (AlarmLoop, SpoolHandle, std::thread::JoinHandle<()>, Begun);
 fn begin(config: &Config, clock: Clock, out: Out) -> anyhow::Result<Parts> {
     let site = &config.site;
     let mut in_memory = false;
-    let mut spool = match Spool::open(&config.data, config.spool, &site.catalogue, clock) {
+    let whose = (&site.gateway, &site.catalogue);
+    let mut spool = match Spool::open(&config.data, config.spool, whose, clock) {
         Ok(spool) => spool,
         Err(fault @ (SpoolFault::InUse(_) | SpoolFault::Linked(_))) => return Err(fault.into()),
         Err(fault) => {

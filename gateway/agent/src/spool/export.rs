@@ -57,6 +57,8 @@ pub fn preload_spool(
 /// Where a spool stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SpoolStatus {
+    /// Whose it is; none where it was made by an earlier version and not opened since.
+    pub gateway: Option<String>,
     /// Which life of the spool this is, in hexadecimal.
     pub epoch: String,
     /// First offset that is kept.
@@ -95,6 +97,7 @@ pub fn spool_status(data: &Path, quota_bytes: u64) -> anyhow::Result<SpoolStatus
     let [telemetry, alarms, gaps] = spool.counts()?;
     let size = |name: String| std::fs::metadata(data.join(name)).map_or(0, |m| m.len());
     Ok(SpoolStatus {
+        gateway: spool.owner()?.map(|owner| owner.to_string()),
         epoch: format!("{:016x}", at.epoch.0),
         oldest,
         next: at.next,

@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use fengsui_telemetry::wire::{Sealed, Storage, decode_catalogue};
-use fengsui_telemetry::{Catalogue, Epoch, Offset, Record, Revision, TimeMs};
+use fengsui_telemetry::{Catalogue, Epoch, GatewayId, Offset, Record, Revision, TimeMs};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
@@ -204,17 +204,19 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool of a data folder, healing what is damaged.
+    /// Opens the spool of a data folder, healing what is damaged and setting aside what is another
+    /// gateway's.
     ///
     /// # Errors
     /// Another process has it, or the folder cannot be written at all.
     pub(crate) fn open(
         folder: &Path,
         config: SpoolConfig,
-        catalogue: &Catalogue,
+        (gateway, catalogue): (&GatewayId, &Catalogue),
         clock: Clock,
     ) -> Result<Self, SpoolFault> {
         let mut db = Db::open(folder, clock.wall())?;
+        db.claim(gateway, clock.wall())?;
         db.use_catalogue(catalogue)?;
         if let Err(fault) = db.take_room() {
             warn!(%fault, "no room could be set aside");

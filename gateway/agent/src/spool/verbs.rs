@@ -157,6 +157,7 @@ fn status_text(one: &SpoolStatus, data: &Path) -> String {
         if one.reserve { "有 there" } else { "无：磁盘已满 none: the disk is full" };
     format!(
         "缓存 spool         {}\n\
+         网关 gateway       {}\n\
          纪元 epoch         {}\n\
          序号 offsets       {} .. {}\n\
          中心已存 durable   {}\n\
@@ -165,6 +166,7 @@ fn status_text(one: &SpoolStatus, data: &Path) -> String {
          占用 bytes         {} / {}（文件 files {}）\n\
          预留 reserve       {reserve}\n",
         data.display(),
+        one.gateway.as_deref().unwrap_or("-"),
         one.epoch,
         one.oldest,
         one.next,

@@ -19,7 +19,7 @@ use super::names::known_numbers;
 use super::standing::{Standing, point_crc, read_snapshot, write_snapshot};
 use super::{
     COLUMNS, FILE, Kind, Snapshot, SpoolFault, Stored, cost, decode_record, from_sql, gap,
-    insert_gap, is_whole, new_epoch, placed, stored, to_sql,
+    insert_gap, is_whole, new_epoch, owner, placed, stored, to_sql,
 };
 
 /// Damaged files kept: each may be as large as the spool.
@@ -221,6 +221,9 @@ fn carry_over(
     }
     if let Some(shift) = copy.shift {
         carry_engine(old, &tx, shift)?;
+    }
+    if let Ok(Some(owner)) = owner::read(old) {
+        owner::write(&tx, &owner)?;
     }
     Standing { epoch: new_epoch(), next: copy.next, durable_next: 0, bytes: copy.bytes }
         .write(&tx)?;

@@ -13,6 +13,7 @@ mod home;
 mod names;
 mod outside;
 mod owned;
+mod owner;
 mod reading;
 mod room;
 mod standing;
@@ -22,7 +23,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fengsui_telemetry::wire::{self, Sealed, Storage, decode_record, seal};
-use fengsui_telemetry::{Body, Epoch, Gap, GapCause, Offset, Record, Revision, TimeMs};
+use fengsui_telemetry::{Body, Epoch, Gap, GapCause, GatewayId, Offset, Record, Revision, TimeMs};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tracing::{error, warn};
@@ -159,6 +160,8 @@ pub(super) struct Db {
     sql: Connection,
     /// The file that is open; none in memory.
     inode: Option<home::Inode>,
+    /// Whose it is.
+    owner: Option<GatewayId>,
     epoch: Epoch,
     oldest: Offset,
     next: Offset,
@@ -214,6 +217,7 @@ impl Db {
         let mut db = Self {
             folder: folder.to_owned(),
             inode: home::inode(folder),
+            owner: None,
             lock,
             sql,
             epoch: Epoch(0),
@@ -244,6 +248,9 @@ impl Db {
         self.sql = Connection::open_in_memory()?;
         self.sql = heal::heal(&self.folder, now)?;
         self.inode = home::inode(&self.folder);
+        if let Some(owner) = &self.owner {
+            owner::write(&self.sql, owner)?;
+        }
         self.load()
     }
 

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use fengsui_telemetry::wire::{decode_catalogue, decode_record};
-use fengsui_telemetry::{Catalogue, Offset, Record};
+use fengsui_telemetry::{Catalogue, GatewayId, Offset, Record};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::standing::Standing;
-use super::{COLUMNS, FILE, Stored, from_sql, is_whole, oldest, stored, to_sql};
+use super::{COLUMNS, FILE, Stored, from_sql, is_whole, oldest, owner, stored, to_sql};
 
 /// Rows of one query: some milliseconds.
 const PAGE_ROWS: usize = 1_000;
@@ -48,6 +48,11 @@ impl Outside {
     pub(in crate::spool) fn standing(&self) -> anyhow::Result<(Standing, Offset)> {
         let at = Standing::read(&self.sql)?.context("缓存文件不完整 | not a whole spool")?;
         Ok((at, oldest(&self.sql)?.unwrap_or(at.next)))
+    }
+
+    /// Whose it is; none where it does not say so.
+    pub(in crate::spool) fn owner(&self) -> anyhow::Result<Option<GatewayId>> {
+        Ok(owner::read(&self.sql)?)
     }
 
     /// Everything from `from` up to `to`, in order.

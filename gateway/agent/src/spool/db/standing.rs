@@ -63,7 +63,7 @@ impl Standing {
     }
 }
 
-fn snapshot_crc(one: &Snapshot) -> u32 {
+pub(super) fn snapshot_crc(one: &Snapshot) -> u32 {
     let head = crc32c::crc32c_append(
         crc32c::crc32c(&one.covers.to_le_bytes()),
         &one.limits.0.to_le_bytes(),

@@ -19,9 +19,14 @@ fn catalogue() -> Catalogue {
     Catalogue { enterprise: "示例".into(), installations: Vec::new(), points: Vec::new() }
 }
 
+fn open(folder: &Path, config: SpoolConfig) -> Spool {
+    let gateway = GatewayId::parse("GW-01").unwrap();
+    Spool::open(folder, config, (&gateway, &catalogue()), Clock::start()).unwrap()
+}
+
 fn spool(folder: &Path) -> SpoolHandle {
     let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
-    Spool::open(folder, config, &catalogue(), Clock::start()).unwrap().start().unwrap().0
+    open(folder, config).start().unwrap().0
 }
 
 /// A hundred readings of one moment.
@@ -134,7 +139,7 @@ fn alarm(n: u32) -> Record {
 /// A spool whose file may not grow, on a disk that has no room until the folder given back is gone.
 fn full(folder: &Path) -> (SpoolHandle, std::thread::JoinHandle<()>, PathBuf) {
     let config = SpoolConfig { commit_ms: 10, bytes_max: QUOTA };
-    let spool = Spool::open(folder, config, &catalogue(), Clock::start()).unwrap();
+    let spool = open(folder, config);
     let blocked = folder.join("reserve.new");
     std::fs::create_dir(&blocked).unwrap();
     spool.db.hold_size().unwrap();
