@@ -2,6 +2,7 @@
 
 mod budget;
 mod exceptions;
+mod heard;
 mod hints;
 mod text;
 
@@ -123,13 +124,12 @@ pub fn check(path: &Path) -> Report {
         hints: Vec::new(),
     };
     let files = if is_site(path) {
-        let outputs = OutputPlan::default();
-        SiteFiles::load(path, &mut spreadsheet::bytes, &outputs)
-            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, (true, outputs)))
+        SiteFiles::load(path, &mut spreadsheet::bytes, &OutputPlan::default())
+            .map(|files| (files.plan(), files.site, files.limits, files.alarmed, (true, None)))
     } else {
         Config::load(path).map(|config| {
             let hears = hears_of_limits(&config);
-            let rest = (hears, config.outputs.clone());
+            let rest = (hears, Some(config.outputs.clone()));
             (config.plan(), config.site, config.limits, config.alarmed, rest)
         })
     };
@@ -137,12 +137,16 @@ pub fn check(path: &Path) -> Report {
         Ok((plan, site, limits, alarmed, (hears, outputs))) => {
             let (by_exception, resting) = exceptions::of(&site, &plan, hears);
             report.by_exception = by_exception;
-            let hints = hints::hints(&site, &limits).into_iter().chain(resting);
+            let unheard = outputs.as_ref().and_then(|own| heard::hint(&report.file, &plan, own));
+            let hints = hints::hints(&site, &limits).into_iter().chain(resting).chain(unheard);
             report.hints = hints.map(ConfigFault::Site).map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();
-            report.reaches =
-                reach::reaches("", &site, &plan, &alarmed, &|line| outputs.on_line(line)).0;
+            let on_line = |line: &str| outputs.as_ref().map_or(0, |own| own.on_line(line));
+            report.reaches = reach::reaches("", &site, &plan, &alarmed, &on_line).0;
+            if let Some(own) = &outputs {
+                heard::mark(&mut report.reaches, &plan, own);
+            }
             report.buses =
                 site.buses.iter().enumerate().map(|bus| bus_report(&site, bus)).collect();
             let endpoints: Vec<_> = budget::endpoints(&site).collect();

@@ -223,8 +223,13 @@ fn lines(report: &Report) -> String {
     for reach in &report.reaches {
         let seconds = |ms: u64| ms.div_ceil(10);
         let worst = seconds(reach.worst_ms);
+        let outputs = match reach.heard_by.as_deref() {
+            None => String::new(),
+            Some([]) => "；输出 outputs：无 none".to_owned(),
+            Some(outputs) => format!("；输出 outputs：{}", outputs.join(", ")),
+        };
         text += &format!(
-            "  {}：从变化到就地报警最长 {}.{:02} 秒（采集 {} ms，延时 {} ms） | at most, from change to local alarm\n",
+            "  {}：从变化到就地报警最长 {}.{:02} 秒（采集 {} ms，延时 {} ms） | at most, from change to local alarm{outputs}\n",
             reach.alarm,
             worst / 100,
             worst % 100,

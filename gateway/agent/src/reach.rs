@@ -32,6 +32,10 @@ pub struct Reach {
     /// What the site file asks for (`device.response_s`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_ms: Option<u64>,
+    /// Outputs that call for attention to it, without simulated ones; none where the gateway's own
+    /// file was not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard_by: Option<Vec<String>>,
 }
 
 /// The points whose value an alarm or a watched valve waits for: read before all others on a line
@@ -111,6 +115,7 @@ pub(crate) fn reaches(
             on_delay_ms,
             worst_ms,
             required_ms: device.response.map(|required| u64::from(required.ms)),
+            heard_by: None,
         });
     }
     found.sort_by_key(|reach| std::cmp::Reverse(reach.worst_ms));

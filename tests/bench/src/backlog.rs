@@ -1,5 +1,5 @@
 //! A week without a network: how fast it comes in afterwards, and what live values wait meanwhile.
-//! The release binary, its spool filled with a week of 20 points every ten seconds, beside a plant
+//! The release binary, its spool filled with a week of 20 points every two seconds, beside a plant
 //! that it reads ten times a second, and a real centre.
 //!
 //! - Bounded: what is not in after [`DRAIN_MAX`] is not waited for; the speed is that of what came.
@@ -27,7 +27,7 @@ use crate::{centre, clock, note};
 const LOAD: Load =
     Load { points: 20, period_ms: 100, limits: &[("H", 64_000)], warm: Duration::ZERO };
 /// Of the records of the past.
-const EVERY_MS: i64 = 10_000;
+const EVERY_MS: i64 = 2_000;
 const WEEK: i64 = 7 * 86_400_000 / EVERY_MS;
 /// Older stamps take the late path, as they would after a week.
 const LIVE_S: u32 = 30;

@@ -46,15 +46,24 @@ pub(crate) struct Seen {
 }
 
 impl Follows {
+    /// Whether it calls for attention to an alarm of this key and priority.
+    pub(crate) fn calls_for(&self, key: &str, priority: u8) -> bool {
+        match self {
+            Self::Siren(filter) | Self::Beacon(filter) => filter.takes(key, priority),
+            Self::Trouble | Self::Watchdog => false,
+        }
+    }
+
     /// Whether the output is to call for attention. A watchdog never does.
     pub(crate) fn wants(&self, alarms: &SirenState, seen: Seen) -> bool {
         match self {
-            Self::Siren(filter) => {
+            Self::Siren(_) => {
                 let heard = |lit: &super::siren::Lit| lit.sounding;
-                seen.test || alarms.lit.iter().any(|l| heard(l) && filter.takes(&l.key, l.priority))
+                seen.test
+                    || alarms.lit.iter().any(|l| heard(l) && self.calls_for(&l.key, l.priority))
             }
-            Self::Beacon(filter) => {
-                seen.test || alarms.lit.iter().any(|l| filter.takes(&l.key, l.priority))
+            Self::Beacon(_) => {
+                seen.test || alarms.lit.iter().any(|l| self.calls_for(&l.key, l.priority))
             }
             Self::Trouble => seen.trouble || seen.test,
             Self::Watchdog => false,
