@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Longest wait for one write or reading, where an output says no other.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Orders on their way to the thread: the one in hand. A second is refused, since the first hangs.
 const ORDERS_MAX: usize = 1;
 /// The thread calls the kernel and little else.

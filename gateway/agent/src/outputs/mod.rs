@@ -81,9 +81,10 @@ pub(crate) fn start(
     healths.send_replace(parts.map(|(what, name)| health(format!("{what}/{name}"))).collect());
     let healths = Arc::new(healths);
     let (test, tested) = watch::channel(0);
+    let modules = coil::Modules::of(plan);
     for (place, output) in plan.outputs.iter().enumerate() {
         let report = Report { place, healths: Arc::clone(&healths), clock, fault: None };
-        match Hand::new(&output.name, drive(output, folder, (&senses.ways, clock))) {
+        match Hand::new(&output.name, drive(output, folder, (&senses.ways, &modules, clock))) {
             Ok(hand) => {
                 let (output, senses) = (output.clone(), senses.clone());
                 let task = Task { output, hand, clock, senses, tested: tested.clone(), report };
@@ -104,7 +105,11 @@ fn health(name: String) -> DeviceHealth {
     DeviceHealth { name, last_good: TimeMs(0), fault: String::new() }
 }
 
-fn drive(output: &Output, folder: &Path, (ways, clock): (&Ways, Clock)) -> Box<dyn Drive> {
+fn drive(
+    output: &Output,
+    folder: &Path,
+    (ways, modules, clock): (&Ways, &coil::Modules, Clock),
+) -> Box<dyn Drive> {
     match &output.wiring {
         Wiring::Gpio { line, active_low, read_back } => {
             Box::new(gpio::GpioOut::new(line.clone(), *active_low, read_back.clone()))
@@ -114,7 +119,7 @@ fn drive(output: &Output, folder: &Path, (ways, clock): (&Ways, Clock)) -> Box<d
             Box::new(rpi::RpiOut::new(*pin, *active_low, *read_back))
         }
         Wiring::Coil { host, port, unit, coil } => {
-            Box::new(coil::Coil::new(host, *port, *unit, *coil))
+            Box::new(modules.coil((host, *port), *unit, *coil))
         }
         Wiring::LineCoil { bus, unit, coil } => {
             Box::new(line_coil::LineCoil::new(ways, bus, (*unit, *coil), clock))

@@ -232,3 +232,4 @@ async fn a_line_that_hangs_is_reported_and_not_waited_for() {
 }
 
 mod line;
+mod module;
