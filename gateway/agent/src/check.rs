@@ -139,6 +139,8 @@ pub fn check(path: &Path) -> Report {
             report.by_exception = by_exception;
             let unheard = outputs.as_ref().and_then(|own| heard::hint(&report.file, &plan, own));
             let hints = hints::hints(&site, &limits).into_iter().chain(resting).chain(unheard);
+            let crowded = outputs.as_ref().map(|o| hints::crowded(&report.file, o.crowded(&site)));
+            let hints = hints.chain(crowded.into_iter().flatten());
             report.hints = hints.map(ConfigFault::Site).map(|hint| fault_report(&hint)).collect();
             report.points = site.catalogue.points.len();
             report.alarms = plan.alarms.len();

@@ -73,6 +73,9 @@ pub(crate) async fn run_with(
     let mut lasting = Lasting::new(&config);
     let mut config = config;
     let ended = loop {
+        for (outputs, problem) in config.outputs.crowded(&config.site) {
+            warn!(outputs, hint = problem.en(), "output at an address that is read as well");
+        }
         match once(config, &mut lasting, &mut shutdown, &mut reloads).await {
             Ok(End::Stop) => break Ok(()),
             Ok(End::Reload(next)) => config = *next,

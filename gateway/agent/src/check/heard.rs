@@ -79,8 +79,7 @@ mod tests {
         }
         let file = folder.path().join("gateway.toml");
         let text = std::fs::read_to_string(&file).unwrap();
-        let text = text.lines().filter(|line| !line.starts_with("local")).collect::<Vec<_>>();
-        std::fs::write(&file, format!("{}\n{outputs}", text.join("\n"))).unwrap();
+        std::fs::write(&file, format!("{text}\n{outputs}")).unwrap();
         let report = check(&file);
         assert_eq!(report.faults.len(), 0, "{}", report.faults_text());
         report
@@ -111,6 +110,14 @@ mod tests {
         assert_eq!(heard_by(&one, "TK-101.LT/H"), ["lamp"]);
         let hints = one.hints_text();
         assert!(hints.contains("followed by no output") && !hints.contains("TK-101.LT/H\""));
+    }
+
+    #[test]
+    fn outputs_at_an_address_that_is_read_as_well_are_named() {
+        let coil = "kind = \"coil\"\nhost = \"127.0.0.1\"\nport = 1502\nunit = 1\ncoil = 0";
+        let report = checked(&output("horn", coil, "follows = \"siren\""));
+        let hints = report.hints_text();
+        assert!(hints.contains("[output.host] \"horn\"") && hints.contains("plc-tank"), "{hints}");
     }
 
     /// What the gateway drives is not said in the site's file.

@@ -21,6 +21,17 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     hints
 }
 
+/// Outputs at an address that is read as well, in the gateway's own file.
+pub(super) fn crowded(
+    file: &str,
+    found: Vec<(String, Problem)>,
+) -> impl Iterator<Item = SiteFault> {
+    found.into_iter().map(move |(outputs, problem)| {
+        let (column, value) = (Some("output.host".to_owned()), Some(outputs));
+        SiteFault { column, value, ..SiteFault::of_file(file, problem) }
+    })
+}
+
 /// Devices whose profile holds something that nobody has checked on an instrument.
 fn unverified(site: &Site) -> Vec<SiteFault> {
     let used = site.profiles.iter().flatten().filter(|used| !used.profile.verified);

@@ -6,6 +6,7 @@
 //!   then is compared as text; all addresses of this machine count as one.
 //! - Behind one address any unit may be that device: a coil there needs a configured device of just
 //!   its unit that may be written to, and never unit 0, which is meant for all.
+//! - Unit 0 is broadcast where several units are known behind the address.
 //! - On a line every slave has a unit of its own: only that of such a device is kept.
 
 use std::collections::BTreeSet;
@@ -48,7 +49,56 @@ impl OutputPlan {
             Some((place, ("coil", coil.to_string()), problem))
         };
         let forbidden = self.outputs.iter().enumerate().filter_map(of);
-        forbidden.chain(self.driven_twice()).collect()
+        forbidden.chain(self.driven_twice()).chain(self.broadcasts(site)).collect()
+    }
+
+    /// Unit 0 where several units are known behind the address: a converter passes it on to all of
+    /// them, and none answers. A device alone at its address need not look at the unit.
+    fn broadcasts(
+        &self,
+        site: &Site,
+    ) -> impl Iterator<Item = (usize, (&'static str, String), Problem)> {
+        self.outputs.iter().enumerate().filter_map(|(place, output)| {
+            let Wiring::Coil { host, port, unit: BROADCAST, .. } = &output.wiring else {
+                return None;
+            };
+            // That much is said already.
+            if endangered(site, (host, *port), BROADCAST).is_some() {
+                return None;
+            }
+            let own = Place::of(host, *port);
+            let devices = site.devices.iter().filter_map(|device| match &device.link {
+                Link::ModbusTcp { host, port } => Some((host, *port, device.unit)),
+                Link::Rtu { .. } => None,
+            });
+            let coils = self.outputs.iter().filter_map(|other| match &other.wiring {
+                Wiring::Coil { host, port, unit, .. } => Some((host, *port, *unit)),
+                Wiring::LineCoil { .. }
+                | Wiring::Gpio { .. }
+                | Wiring::Rpi { .. }
+                | Wiring::Sim => None,
+            });
+            let here = |(host, its, unit): (&String, u16, u8)| {
+                let named = ![BROADCAST, ANY].contains(&unit) && its == *port;
+                (named && own.is(&Place::of(host, its))).then_some(unit)
+            };
+            let units: BTreeSet<u8> = devices.chain(coils).filter_map(here).collect();
+            if units.len() < 2 {
+                return None;
+            }
+            let units = units.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+            let problem = said(
+                format!(
+                    "该地址后面还有 unit {units}，unit 0 是发给全部从机的广播，没有应答，也不能回读；请写模块自己的 \
+                     unit"
+                ),
+                format!(
+                    "units {units} are behind this address, and unit 0 is broadcast to all: \
+                     nobody answers and nothing is read back; write the module's own unit"
+                ),
+            );
+            Some((place, ("unit", BROADCAST.to_string()), problem))
+        })
     }
 
     /// Two outputs on one coil would switch each other off.
@@ -263,6 +313,40 @@ mod tests {
         }
         let named = site("e3.invalid", 3, "");
         assert!(refused(&named, "E3.invalid.", 3), "a name that nobody resolves");
+    }
+
+    #[test]
+    fn unit_0_behind_a_converter_is_for_everybody_and_refused() {
+        let device = |unit: u8| {
+            format!(
+                "[[device]]\nname='d{unit}'\nkind='modbus-tcp'\nhost='127.0.0.1'\nunit={unit}\n"
+            )
+        };
+        let coil = |name: &str, unit: u8| {
+            format!(
+                "[[output]]\nname='{name}'\nkind='coil'\nhost='localhost'\nunit={unit}\ncoil={unit}\n\
+                 follows='siren'\n"
+            )
+        };
+        for (devices, outputs, refused) in [
+            (device(3) + &device(4), coil("horn", 0), true),
+            (device(3), coil("horn", 0) + &coil("lamp", 5), true),
+            (device(3) + &device(4), coil("horn", 5), false),
+            (device(3) + &device(4), coil("horn", 255), false),
+            // One device that need not look at the unit.
+            (device(1), coil("horn", 0), false),
+            (device(255) + &device(1), coil("horn", 0), false),
+            (String::new(), coil("horn", 0), false),
+        ] {
+            let mut site = site("192.0.2.7", 1, &devices);
+            site.devices[0].never_write = false;
+            let told = plan_of(&outputs).unwrap().forbidden(&site);
+            assert_eq!(told.len(), usize::from(refused), "{devices}{outputs}{told:?}");
+            if let [(place, (column, value), problem)] = told.as_slice() {
+                assert_eq!((*place, *column, value.as_str()), (0, "unit", "0"));
+                assert!(problem.zh().contains("广播") && problem.en().contains("broadcast"));
+            }
+        }
     }
 
     #[test]

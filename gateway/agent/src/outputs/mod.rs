@@ -11,6 +11,7 @@
 
 mod coil;
 pub(crate) mod config;
+mod crowded;
 mod drive;
 mod forbidden;
 mod gpio;
