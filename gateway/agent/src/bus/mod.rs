@@ -5,6 +5,7 @@
 //!   clock and the waiting.
 //! - A reader that panics makes its points `Bad(ReaderFailed)` and begins anew after a pause.
 
+mod behind;
 mod guard;
 pub(crate) mod mbap;
 pub(crate) mod orders;
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use behind::{Behind, Lately};
 use shared::Member;
 use source::Source;
 
@@ -167,6 +169,7 @@ impl Bus {
             (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
         let mut health = scanner.health();
         let (mut last, mut behind) = (TimeMs::MIN, Behind::default());
+        let mut lately = Lately::default();
         let mut source = Source::default();
         loop {
             if *stop.borrow() {
@@ -187,6 +190,7 @@ impl Bus {
                 }
             };
             let outcome = link.transact(unit, request, patience).await.outcome;
+            lately.count(&outcome, clock.mono_ms());
             let arrival = after(clock.wall(), last);
             last = arrival;
             let answer = scanner.answer(outcome, clock.mono_ms());
@@ -196,7 +200,7 @@ impl Bus {
             }
             let fault = scanner.fault();
             let arrears = scanner.arrears(clock.mono_ms());
-            behind.say(&self.device.name, arrears);
+            behind.say(&self.device.name, arrears, &lately);
             let dated = source.date(answer, arrival, clock.quality());
             let scanned = Scanned {
                 device: self.index,
@@ -265,29 +269,6 @@ where
 /// clock that was really set back is followed.
 fn after(wall: TimeMs, last: TimeMs) -> TimeMs {
     if (0..=SAME_MS).contains(&last.since(wall)) { last + 1 } else { wall }
-}
-
-/// Says when a device falls behind, and when it has caught up.
-#[derive(Clone, Copy, Debug, Default)]
-struct Behind(bool);
-
-impl Behind {
-    fn say(&mut self, device: &str, Arrears { missed, overdue }: Arrears) {
-        let now = overdue > 0;
-        if now != std::mem::replace(&mut self.0, now) {
-            if now {
-                warn!(
-                    device,
-                    points = overdue,
-                    missed,
-                    "is asked for more than it answers in time: points are overdue; lengthen \
-                     period_ms or merge registers"
-                );
-            } else {
-                info!(device, missed, "has caught up: no point is overdue");
-            }
-        }
-    }
 }
 
 fn say(device: &str, before: Health, after: Health) {

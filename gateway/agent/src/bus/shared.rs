@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use super::behind::{Behind, Lately};
 use super::orders::{Orders, Said, Ways};
 use super::source::Source;
 use super::wire::{Exchange, Wire};
-use super::{Behind, First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, keep, say};
+use super::{First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, keep, say};
 use crate::clock::Clock;
 
 /// How often a line says in the log how it does.
@@ -163,7 +164,7 @@ impl SharedBus {
         let (clock, name) = (self.clock, self.on.name());
         let mut last =
             vec![(TimeMs::MIN, Behind::default(), Source::default()); self.members.len()];
-        let mut first = self.first.clone();
+        let (mut first, mut lately) = (self.first.clone(), Lately::default());
         let mut report = Report { at: clock.mono_ms(), busy_us: 0 };
         let mut orders = Orders::new(self.ways.as_ref().map(|ways| ways.own(&name)));
         while !*stop.borrow() {
@@ -203,6 +204,7 @@ impl SharedBus {
             let began = clock.line_us();
             let exchange = wire.transact_until(&mut stop, unit, request, patience).await;
             let Some(exchange) = exchange else { return };
+            lately.count(&exchange.outcome, clock.mono_ms());
             let arrival = after(clock.wall(), *last);
             *last = arrival;
             // Bytes of a device that was given up belong to its turn, not to the next device's.
@@ -210,7 +212,7 @@ impl SharedBus {
             let busy_us = clock.line_us().saturating_sub(began);
             let exchange = (exchange, &mut *source);
             let scanned = take(line, place, member, exchange, arrival, (busy_us, clock));
-            behind.say(&member.device.name, scanned.arrears);
+            behind.say(&member.device.name, scanned.arrears, &lately);
             if scans.send(scanned).await.is_err() {
                 return;
             }
