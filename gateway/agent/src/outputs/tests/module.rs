@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// A module that serves one connection and leaves the next ones waiting until it ends. What its
-/// coils are, and how many connections it has had.
-fn module() -> (u16, Arc<Mutex<(BTreeSet<u8>, usize)>>) {
+/// Its coils that are on, and how many connections it has had.
+type Seen = Arc<Mutex<(BTreeSet<u8>, usize)>>;
+
+/// A module that serves one connection and leaves the next ones waiting until it ends.
+fn module() -> (u16, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::new(Mutex::new((BTreeSet::new(), 0)));
