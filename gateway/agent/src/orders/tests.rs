@@ -258,3 +258,74 @@ fn keys_are_read_in_hex_and_base64() {
         assert!(CentreKey::parse(bad).is_err(), "{bad}");
     }
 }
+
+/// Every file below a folder, by its path.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_of(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// A whole start, on a folder as it was found, and the end that was asked for meanwhile.
+async fn start_and_end(config: &Config) -> anyhow::Result<()> {
+    crate::run(config.clone(), watch::channel(true).1).await
+}
+
+#[tokio::test]
+async fn a_start_needs_nobody_whatever_became_of_a_file_in_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let (mut keeper, _plans, _faults) = keeper(&config);
+    let held = order(2, 1_000, NEW);
+    keeper.take(&signed(1, &held)).unwrap().expect("new");
+    start_and_end(&config).await.unwrap();
+    let whole: Vec<(PathBuf, Vec<u8>)> = files_of(folder.path())
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    for name in ["spool.db", FILE, "lock", "reserve", "siren.json"] {
+        assert!(whole.iter().any(|(path, _)| path.ends_with(name)), "{name} is not tried");
+    }
+    for (path, bytes) in &whole {
+        let damages = [
+            ("deleted", None),
+            ("empty", Some(Vec::new())),
+            ("half", Some(bytes[..bytes.len() / 2].to_vec())),
+            (
+                "noise",
+                Some(
+                    (0..bytes.len().max(64))
+                        .map(|i| u8::try_from(i * 151 % 251).unwrap())
+                        .collect(),
+                ),
+            ),
+        ];
+        for (damage, left) in damages {
+            let what = format!("{} {damage}", path.display());
+            for path in files_of(folder.path()) {
+                fs::remove_file(path).unwrap();
+            }
+            for (path, bytes) in &whole {
+                fs::write(path, bytes).unwrap();
+            }
+            match left {
+                None => fs::remove_file(path).unwrap(),
+                Some(left) => fs::write(path, left).unwrap(),
+            }
+            start_and_end(&config).await.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+            // On disk, not in memory.
+            let spool = fs::read(folder.path().join("spool.db")).expect(&what);
+            assert!(spool.starts_with(b"SQLite format 3\0"), "{what}");
+            // A lost order is no order; nothing else takes the order away.
+            let (recalled, found) = recall(config.clone());
+            let lost = path.ends_with(FILE);
+            assert_eq!(found, (!lost).then(|| held.clone()), "{what}");
+            let judges = if lost { config.limits_revision } else { held.revision };
+            assert_eq!(recalled.limits_revision, judges, "{what}");
+        }
+    }
+}
