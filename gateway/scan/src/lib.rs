@@ -37,8 +37,8 @@ pub use profile::{BUILTIN, Profile, ProfilePoint};
 pub use register::{Encoding, Function, WordOrder};
 pub use reporter::Reporter;
 pub use rtu::{
-    Asked, Done, Echo, Master, Move, Parity, Progress, RtuFault, SerialSettings, StopBits, Timing,
-    crc16, progress, reply_bytes, request_frame,
+    Asked, Done, Echo, Master, Move, OWED_US, Parity, Progress, RtuFault, SerialSettings, StopBits,
+    Timing, crc16, progress, reply_bytes, request_frame,
 };
 pub use schedule::{
     Answer, Arrears, Class, Dated, Health, Offer, Outcome, Remembered, Scanner, SourceClock, Stamp,

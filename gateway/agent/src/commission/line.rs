@@ -192,6 +192,14 @@ impl Line {
         }
     }
 
+    /// RTU frames, whose answers bear no number.
+    pub(super) fn is_rtu(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Wire(_) => true,
+        }
+    }
+
     /// Reads once.
     pub(super) async fn ask(
         &mut self,

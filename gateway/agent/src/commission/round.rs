@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fengsui_scan::{
-    Device, Function, Health, Link, Mapping, Outcome, Payload, ReadRequest, Scanner, Site,
+    Device, Function, Health, Link, Mapping, OWED_US, Outcome, Payload, ReadRequest, Scanner, Site,
     SourceClock, Step,
 };
 use fengsui_telemetry::{Fault, Reading, TimeMs};
@@ -24,6 +24,8 @@ use crate::clock::Clock;
 pub(super) const HEARD_MAX: usize = 256;
 /// A request that failed so often is not asked again in a single round.
 const TRIES: usize = 2;
+/// After this a slave of a line owes nothing that it was asked before; and a little.
+const OWED_MS: u64 = OWED_US / 1_000 + 100;
 /// Longest sleep of a reader without work.
 const SLEEP_MAX_MS: u64 = 1_000;
 
@@ -107,27 +109,25 @@ pub(super) fn line_name(site: &Site, device: &Device) -> String {
 }
 
 impl Round {
-    /// Reads every point once.
+    /// Reads every point once. A slave that is silent at the question of another length, which each
+    /// is asked first on a line, is asked again as soon as nothing can be owed any more: some answer
+    /// no length but their own.
     pub(super) async fn once(mut self, clock: Clock) -> Vec<Heard> {
         let mut all = Vec::new();
+        let mut silent = Vec::new();
         for asked in &mut self.asked {
-            let mut failed: Vec<(ReadRequest, usize)> = Vec::new();
-            // Time stands still: what has been read is due later and is not asked again.
-            while let Step::Read(request) = asked.scanner.next(0) {
-                let heard = asked.read(&mut self.line, &clock, request, 0).await;
-                let gone_wrong = heard.failed.is_some();
-                all.push(heard);
-                if !gone_wrong {
-                    continue;
-                }
-                match failed.iter_mut().find(|(known, _)| *known == request) {
-                    Some((_, times)) => *times += 1,
-                    None => failed.push((request, 1)),
-                }
-                if failed.iter().any(|(_, times)| *times >= TRIES) {
-                    break;
-                }
+            let began = clock.mono_ms();
+            let heard = asked.once(&mut self.line, &clock).await;
+            if self.line.is_rtu() && heard.iter().all(|one| one.failed == Some(Fault::Timeout)) {
+                silent.push((asked, began));
             }
+            all.extend(heard);
+        }
+        for (asked, began) in silent {
+            let free_at = began + OWED_MS;
+            sleep(Duration::from_millis(free_at.saturating_sub(clock.mono_ms()))).await;
+            asked.anew();
+            all.extend(asked.once(&mut self.line, &clock).await);
         }
         all
     }
@@ -163,6 +163,34 @@ impl Round {
 }
 
 impl Asked {
+    /// As if nothing had been asked yet.
+    fn anew(&mut self) {
+        let mappings: Vec<Mapping> = self.mappings.values().cloned().collect();
+        self.scanner = Scanner::new(self.device.clone(), mappings, 0);
+    }
+
+    async fn once(&mut self, line: &mut Line, clock: &Clock) -> Vec<Heard> {
+        let mut all = Vec::new();
+        let mut failed: Vec<(ReadRequest, usize)> = Vec::new();
+        // Time stands still: what has been read is due later and is not asked again.
+        while let Step::Read(request) = self.scanner.next(0) {
+            let heard = self.read(line, clock, request, 0).await;
+            let gone_wrong = heard.failed.is_some();
+            all.push(heard);
+            if !gone_wrong {
+                continue;
+            }
+            match failed.iter_mut().find(|(known, _)| *known == request) {
+                Some((_, times)) => *times += 1,
+                None => failed.push((request, 1)),
+            }
+            if failed.iter().any(|(_, times)| *times >= TRIES) {
+                break;
+            }
+        }
+        all
+    }
+
     async fn read(
         &mut self,
         line: &mut Line,

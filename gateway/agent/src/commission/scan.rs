@@ -2,6 +2,8 @@
 //!
 //! - An exception is an answer: the device is there. Exceptions 10 and 11 come from a gateway that
 //!   found nobody.
+//! - Each unit is asked for holding register 0. Who is silent at that, and at any other length on a
+//!   line, is found by the question that its manual gives (`--ask`).
 //! - Only reads: nothing is ever written to a device.
 //! - Interrupted, it shows what was found so far.
 //! - A line that is never quiet is named and left after a few units: no unit can be asked on it.
@@ -10,12 +12,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
-use fengsui_scan::{Function, Outcome, Payload, ReadRequest};
+use fengsui_scan::{Function, OWED_US, Outcome, Payload, ReadRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::ident::{self, Identity};
-use super::line::{Heard, Line, LineArgs};
+use super::line::{Line, LineArgs};
 use super::{Said, show, words};
 use crate::clock::Clock;
 
@@ -28,6 +31,12 @@ const NOISY_MAX: usize = 3;
 /// Times that a unit is asked which gives another answer than the one to the question: the first
 /// may have been the answer to a program that was ended.
 const TRIES: usize = 2;
+
+/// Most that one answer holds, by the Modbus standard.
+const WORDS_MAX: u16 = 125;
+const BITS_MAX: u16 = 2_000;
+/// After this a slave of a line owes nothing that it was asked before; and a little.
+const OWED_MS: u64 = OWED_US / 1_000 + 100;
 
 /// What to scan.
 #[derive(Args, Debug)]
@@ -44,9 +53,36 @@ pub struct ScanArgs {
     /// 每次等待，毫秒 | Patience with each unit
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(20..=60_000))]
     timeout_ms: u64,
+    /// 改问手册中的一块，如 holding:100:2（表:线上地址:个数） | Another question, as the manual gives it
+    #[arg(long, value_name = "TABLE:ADDRESS:COUNT", value_parser = question)]
+    ask: Option<ReadRequest>,
     /// 输出 JSON | Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Reads `holding:100:2`.
+fn question(text: &str) -> Result<ReadRequest, String> {
+    let parse = || {
+        let mut parts = text.split(':');
+        let function = Function::parse(parts.next()?)?;
+        let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let most = if function.is_bits() { BITS_MAX } else { WORDS_MAX };
+        let fits = (1..=most).contains(&count) && u16::checked_add(first, count - 1).is_some();
+        (fits && parts.next().is_none()).then_some(ReadRequest { function, first, count })
+    };
+    parse().ok_or_else(|| {
+        format!(
+            "{text:?} 应写成 表:线上地址:个数，如 holding:100:2（表为 holding、input、coil、discrete；寄存器至多 \
+             {WORDS_MAX} 个，位至多 {BITS_MAX} 个）| write TABLE:ADDRESS:COUNT, like holding:100:2 \
+             (at most {WORDS_MAX} registers or {BITS_MAX} bits)"
+        )
+    })
+}
+
+/// As it is written.
+fn written(ask: ReadRequest) -> String {
+    format!("{}:{}:{}", ask.function.word(), ask.first, ask.count)
 }
 
 /// Units in rising order, each once.
@@ -71,7 +107,7 @@ fn units(text: &str) -> Result<Units, String> {
     Ok(Units(found))
 }
 
-/// What one table of a unit said to one read of its address 0.
+/// What one table of a unit said to one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Table {
     Word(u16),
@@ -158,13 +194,18 @@ async fn all(
 ) -> Result<(), String> {
     let patience = Duration::from_millis(args.timeout_ms);
     let mut open = line.open(clock, patience).await?;
-    let mut noisy = 0;
+    let (mut noisy, mut silent, found) = (0, Vec::new(), seen.found.len());
     for unit in &args.units.0 {
         bar.set_message(format!("{} unit {unit}, {} found", line.name(), seen.found.len()));
         let before = seen.found.len();
-        let is_noise = one(&mut open, &clock, *unit, patience, seen).await;
+        let began = clock.mono_ms();
+        let sign = one(&mut open, &clock, *unit, (args.ask, patience), seen).await;
         if let Some(new) = seen.found.get_mut(before) {
             new.baud = line.is_serial().then_some(line.baud);
+        }
+        let is_noise = sign == Sign::Noise;
+        if sign == Sign::Silent {
+            silent.push((*unit, began + OWED_MS));
         }
         noisy = if is_noise { noisy + 1 } else { 0 };
         if noisy >= NOISY_MAX {
@@ -177,7 +218,36 @@ async fn all(
             break;
         }
     }
+    // On a line each slave is asked another length first; who is silent at that has not heard the
+    // question itself. Without one of a manual it would take as long again for next to nothing.
+    if args.ask.is_none() || !open.is_rtu() || noisy >= NOISY_MAX {
+        silent.clear();
+    }
+    for (unit, at) in silent {
+        if seen.lost.is_some() {
+            break;
+        }
+        bar.set_message(format!("{} unit {unit} again, {} found", line.name(), seen.found.len()));
+        sleep(Duration::from_millis(at.saturating_sub(clock.mono_ms()))).await;
+        let before = seen.found.len();
+        one(&mut open, &clock, unit, (args.ask, patience), seen).await;
+        if let Some(new) = seen.found.get_mut(before) {
+            new.baud = line.is_serial().then_some(line.baud);
+        }
+    }
+    if let Some(found) = seen.found.get_mut(found..) {
+        found.sort_by_key(|one| one.unit);
+    }
     Ok(())
+}
+
+/// What came of asking one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    /// The line was never quiet, and nothing was asked.
+    Noise,
+    Silent,
+    Heard,
 }
 
 fn progress(units: usize) -> ProgressBar {
@@ -187,45 +257,46 @@ fn progress(units: usize) -> ProgressBar {
     bar
 }
 
-/// Asks one unit: its holding registers first, and the rest only if somebody is there. True: the
-/// line was never quiet, and nothing was asked.
+/// Asks one unit: its holding registers first, and the rest only if somebody is there. Where a
+/// question is given, that alone.
 async fn one(
     line: &mut Line,
     clock: &Clock,
     unit: u8,
-    patience: Duration,
+    (ask, patience): (Option<ReadRequest>, Duration),
     seen: &mut Seen,
-) -> bool {
-    let mut first = read(line, clock, unit, Function::Holding, patience).await;
+) -> Sign {
+    let question = ask.unwrap_or(of_table(Function::Holding));
+    let mut first = line.ask(clock, unit, question, patience).await;
     for _ in 1..TRIES {
         if first.outcome == Outcome::BadFrame && !first.is_noise {
-            first = read(line, clock, unit, Function::Holding, patience).await;
+            first = line.ask(clock, unit, question, patience).await;
         }
     }
     match first.outcome {
         // A device may close the connection over a unit that it does not know.
-        Outcome::Timeout | Outcome::Lost => return false,
+        Outcome::Timeout | Outcome::Lost => return Sign::Silent,
+        Outcome::BadFrame if first.is_noise => return Sign::Noise,
         Outcome::BadFrame => {
-            if !first.is_noise {
-                seen.garbled.push(unit);
-            }
-            return first.is_noise;
+            seen.garbled.push(unit);
+            return Sign::Heard;
         }
         Outcome::Exception(10 | 11) => {
             seen.nobody.push(unit);
-            return false;
+            return Sign::Heard;
         }
         Outcome::Unreachable => {
             let lost = || format!("line lost at unit {unit}");
             seen.lost = Some(line.refusal().map_or_else(lost, str::to_owned));
-            return false;
+            return Sign::Heard;
         }
         Outcome::Data(_) | Outcome::Exception(_) => {}
     }
     let rtt_ms = show::ms(first.rtt);
-    let mut tables = vec![(Function::Holding, table(&first.outcome))];
-    for function in [Function::Input, Function::Coil, Function::Discrete] {
-        let heard = read(line, clock, unit, function, patience).await;
+    let mut tables = vec![(question.function, table(&first.outcome))];
+    let others = [Function::Input, Function::Coil, Function::Discrete];
+    for function in others.into_iter().filter(|_| ask.is_none()) {
+        let heard = line.ask(clock, unit, of_table(function), patience).await;
         tables.push((function, table(&heard.outcome)));
     }
     let identity = match line {
@@ -233,17 +304,12 @@ async fn one(
         Line::Wire(_) => None,
     };
     seen.found.push(Found { unit, baud: None, rtt_ms, tables, identity });
-    false
+    Sign::Heard
 }
 
-async fn read(
-    line: &mut Line,
-    clock: &Clock,
-    unit: u8,
-    function: Function,
-    patience: Duration,
-) -> Heard {
-    line.ask(clock, unit, ReadRequest { function, first: 0, count: 1 }, patience).await
+/// The first of a table.
+fn of_table(function: Function) -> ReadRequest {
+    ReadRequest { function, first: 0, count: 1 }
 }
 
 fn table(outcome: &Outcome) -> Table {
@@ -285,6 +351,7 @@ fn as_json(args: &ScanArgs, seen: &Seen) -> String {
         .collect();
     let all = json!({
         "line": args.line.name(),
+        "ask": args.ask.map(written),
         "asked": seen.asked,
         "interrupted": seen.interrupted,
         "units": units,
@@ -309,15 +376,20 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
     let mut out = String::new();
     let ignores = ignores_unit(seen);
     if !seen.found.is_empty() {
-        let mut table = show::table(&[
-            "从机\nunit",
-            "往返\nms",
-            "保持 03\nholding 0",
-            "输入 04\ninput 0",
-            "线圈 01\ncoil 0",
-            "离散 02\ndiscrete 0",
-            "标识\nidentification",
-        ]);
+        let asked = args
+            .ask
+            .map(|ask| format!("所问\n{} {} ×{}", ask.function.word(), ask.first, ask.count));
+        let tables = match &asked {
+            Some(asked) => &[asked.as_str()][..],
+            None => &[
+                "保持 03\nholding 0",
+                "输入 04\ninput 0",
+                "线圈 01\ncoil 0",
+                "离散 02\ndiscrete 0",
+            ],
+        };
+        let heads = [&["从机\nunit", "往返\nms"], tables, &["标识\nidentification"]].concat();
+        let mut table = show::table(&heads);
         let shown = if ignores { 1 } else { seen.found.len() };
         for one in seen.found.iter().take(shown) {
             let baud = match args.bauds.as_slice() {
@@ -363,6 +435,10 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
         out += "没有应答：检查供电、接线（A/B 是否接反）、波特率、从机地址；可加大 --timeout-ms\n  \
                 nobody answers: check power, wiring (A/B swapped?), baud rate, unit numbers; try a \
                 longer --timeout-ms\n";
+        if args.ask.is_none() {
+            out += "有的设备只答手册写明的那一块：加 --ask 表:地址:个数，如 --ask holding:100:2\n  some \
+                    devices answer the block of their manual alone: --ask TABLE:ADDRESS:COUNT\n";
+        }
     }
     out
 }

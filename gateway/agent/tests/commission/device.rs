@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Unit {
     pub(crate) holding: BTreeMap<u16, u16>,
     pub(crate) input: BTreeMap<u16, u16>,
+    /// It answers this address and count alone and is silent at anything else.
+    pub(crate) only: Option<(u16, u16)>,
     /// Vendor and product, where it knows function 43.
     pub(crate) name: Option<(&'static str, &'static str)>,
 }
@@ -56,6 +58,9 @@ impl Device {
                     serving.asked.fetch_add(1, Ordering::SeqCst);
                     assert_eq!(crc(&frame[..6]), frame[6..], "{frame:?}");
                     let unit = serving.units.lock().unwrap().get(&frame[0]).cloned();
+                    let at = [2, 4].map(|k| u16::from_be_bytes([frame[k], frame[k + 1]]));
+                    let unit = unit
+                        .filter(|unit| unit.only.is_none_or(|only| at == <[u16; 2]>::from(only)));
                     let Some(unit) = unit else { continue };
                     let mut reply = vec![frame[0]];
                     reply.extend(answer(&unit, &frame[1..6]));

@@ -17,7 +17,7 @@ use crate::register::Function;
 
 /// No answer comes so long after its question: the time-outs of converters are shorter. Only then
 /// may a slave that never answers other lengths be asked the same again.
-pub(crate) const OWED_US: u64 = 10_000_000;
+pub const OWED_US: u64 = 10_000_000;
 /// Owed answers of one slave; beyond it the oldest is given up. A dead slave is asked three times
 /// in ten seconds.
 const OWED_MAX: usize = 16;

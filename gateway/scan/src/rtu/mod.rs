@@ -11,7 +11,7 @@ mod master;
 mod memory;
 mod timing;
 
-pub(crate) use memory::OWED_US;
+pub use memory::OWED_US;
 
 pub use crc::crc16;
 pub use frame::{Progress, RtuFault, progress, reply_bytes, request_frame};
