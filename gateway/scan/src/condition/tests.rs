@@ -7,7 +7,8 @@ use crate::register::Function;
 use crate::schedule::{Outcome, Scanner, Step};
 use crate::site::Site;
 
-const SITE: &str = r#"
+/// A site of one device, to which more may be said.
+pub(crate) const SITE: &str = r#"
 [site]
 enterprise = "示例"
 gateway = "GW-01"

@@ -5,25 +5,12 @@ use std::collections::BTreeMap;
 use fengsui_telemetry::{Doubt, Fault, Reading};
 use proptest::prelude::*;
 
+use crate::condition::tests::SITE;
 use crate::line::worst_cases;
 use crate::pdu::{Payload, ReadRequest};
 use crate::schedule::{Outcome, Scanner, Step};
 use crate::site::Site;
 
-const SITE: &str = r#"
-[site]
-enterprise = "示例"
-gateway = "GW-01"
-points = "p"
-limits = "l"
-[[installation]]
-name = "a"
-kind = "k"
-[[device]]
-name = "d"
-kind = "modbus-tcp"
-host = "h"
-"#;
 /// The true value is always 20: 200 stands in the register under one divisor, 2,000 under the other.
 const POINTS: &str = "h\n\
 tag,name,installation,signal,unit,low,high,device,function,address,type,order,period_ms,rules
