@@ -89,7 +89,7 @@ dist: web
 
 # After `make dist`. Not part of `make test`: the builds before it take too long.
 dist-test: setup
-	$(CARGO) build $(LOCKED) -p fengsui-plant
+	$(CARGO) build $(LOCKED) -p fengsui-plant -p fengsui
 	tests/dist/run.sh
 
 clean:

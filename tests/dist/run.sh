@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The packages for ARM, run under qemu: each reads a simulated plant over Modbus TCP, sounds its
-# siren, keeps records, publishes to mosquitto, and finds its records again after a restart.
+# siren, keeps records, publishes to mosquitto until a centre has them, and finds its records again
+# after a restart.
 #
 # - What this cannot show: speed, serial lines and GPIO on a board. Timings on ARM are not measured.
 # - Packages: target/packages/*.deb, made by `make dist`.
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/../.."
 
 PACKAGES=${FENGSUI_PACKAGES:-target/packages}
 PLANT=${FENGSUI_PLANT:-${CARGO_TARGET_DIR:-target}/debug/fengsui-plant}
+CENTRE=${FENGSUI_CENTRE:-${CARGO_TARGET_DIR:-target}/debug/fengsui}
 WORK=$(mktemp -d)
 STARTED=()
 finish() {
@@ -43,6 +45,7 @@ need mosquitto_sub "tests/setup.sh"
 need jq "tests/setup.sh"
 need curl "apt-get install curl"
 need "$PLANT" "cargo build -p fengsui-plant"
+need "$CENTRE" "cargo build -p fengsui"
 
 sed 's/^port = .*/port = 0/' configs/demo/plant.toml > "$WORK/plant.toml"
 "$PLANT" --config "$WORK/plant.toml" --json > "$WORK/ports.json" 2> "$WORK/plant.log" &
@@ -51,11 +54,22 @@ broker=$(free_port)
 printf 'listener %s 127.0.0.1\nallow_anonymous true\npersistence false\n' "$broker" > "$WORK/mosquitto.conf"
 /usr/sbin/mosquitto -c "$WORK/mosquitto.conf" > "$WORK/broker.log" 2>&1 &
 STARTED+=($!)
+# Nothing newer than its start is published before the centre has spoken.
+printf 'data = "%s/centre"\n[http]\nlisten = "127.0.0.1:%s"\n[mqtt]\nbroker = "127.0.0.1:%s"\n[[gateway]]\nid = "GW-01"\nlimits = "limits.csv"\n' \
+  "$WORK" "$(free_port)" "$broker" > "$WORK/centre.toml"
+cp configs/demo/limits.csv "$WORK/"
+"$CENTRE" serve --config "$WORK/centre.toml" > "$WORK/centre.log" 2>&1 &
+STARTED+=($!)
 until_true 20 "the plant names no port" jq -e '.devices | length == 3' "$WORK/ports.json"
 port_of() { jq -r ".devices[] | select(.device == \"$1\") | .port" "$WORK/ports.json"; }
 
 # The log bears colours.
 reopened() { sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -E 'spool opened.*next=[1-9]'; }
+
+# acknowledged BINARY CONFIG: all but the last seconds.
+acknowledged() {
+  "$emulator" -L "$root" "$1" spool status --config "$2" --json | jq -e '.durable_next > 0 and .unacknowledged < .next'
+}
 
 # run ARCH EMULATOR ROOT
 run() {
@@ -97,6 +111,7 @@ TOML
   STARTED+=("$gateway")
   until_true 60 "$arch: siren is silent" jq -e '.sounding and (.alarms | index("GW-01/TK-101.LT/H"))' "$site/data/siren.json"
   until_true 30 "$arch: no batch reached the broker" grep -q '/live ' "$heard"
+  until_true 30 "$arch: the centre has nothing" acknowledged "$binary" "$site/gateway.toml"
   until_true 30 "$arch: no heartbeat" grep -q '/beat ' "$heard"
   until_true 30 "$arch: /healthz" curl -fsS "http://127.0.0.1:$health/healthz"
   curl -fsS "http://127.0.0.1:$health/healthz" > "$WORK/$arch.health"
