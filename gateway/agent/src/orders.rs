@@ -182,12 +182,13 @@ pub(crate) fn check(
         return Ok(None);
     }
     let LimitsOrder { number, issued, .. } = order;
-    let floor = Floor::of(&signed.order.message(), issued, key);
+    let floor = Floor::of(&signed.order.message(), &order, key);
     let not_newer = |held| Err(Refusal::NotNewer { number, issued, held });
     if let Some(held) = taken.held.filter(|held| issued <= held.issued) {
         return not_newer(held.issued);
     }
-    if let Some(last) = taken.floor.filter(|last| last.key == key && **last != floor)
+    if let Some(last) = taken.floor.filter(|last| **last != floor)
+        && last.is_for(key, ground.gateway)
         && issued <= last.issued
     {
         return not_newer(last.issued);
@@ -220,14 +221,16 @@ pub(crate) fn recall(mut config: Config) -> Recalled {
         Ok(floor) => (floor, None),
         Err(fault) => (None, Some(fault)),
     };
-    let floor = floor.filter(|floor| config.centre_key == Some(floor.key));
+    let gateway = &config.site.gateway;
+    let is_ours = |floor: &Floor| config.centre_key.is_some_and(|key| floor.is_for(key, gateway));
+    let floor = floor.filter(is_ours);
     let held = match kept(&config) {
         Ok(Some((order, limits, alarmed))) => {
             let LimitsOrder { number, revision, issued, .. } = order;
             config.alarmed = Arc::new(alarmed);
             info!(number, %revision, file = %config.limits_revision, "limits of the centre are in force, not the file of the site");
             (config.limits, config.limits_revision) = (limits, revision);
-            if floor.is_some_and(|floor| issued < floor.issued) {
+            if floor.as_ref().is_some_and(|floor| issued < floor.issued) {
                 fault = Some(format!(
                     "{FILE} 是较早的第 {number} 版，不是最后下发的那版 / {FILE} is the earlier number {number}, not the last one that was taken"
                 ));

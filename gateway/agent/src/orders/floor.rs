@@ -2,14 +2,16 @@
 //! make an older order pass for a newer.
 //!
 //! - Written before the order, so that no order judges that could be taken back by an older one.
-//! - Of one key: another centre counts anew.
+//! - Of one key and one gateway: another centre counts anew, and so does a box that was given the
+//!   card of another.
 //! - Whoever can write both files can undo both; the folder is the gateway's alone.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use fengsui_telemetry::TimeMs;
+use fengsui_telemetry::wire::LimitsOrder;
+use fengsui_telemetry::{GatewayId, TimeMs};
 use ring::digest::{SHA256, digest};
 
 use super::CentreKey;
@@ -18,17 +20,24 @@ use crate::fresh::{self, Kept};
 const FILE: &str = "limits.floor";
 
 /// What was taken last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Floor {
     pub(super) issued: TimeMs,
     /// SHA-256 of the order as it was signed.
     pub(super) order: [u8; 32],
     pub(super) key: CentreKey,
+    pub(super) gateway: GatewayId,
 }
 
 impl Floor {
-    pub(super) fn of(message: &[u8], issued: TimeMs, key: CentreKey) -> Self {
-        Self { issued, order: sha256(message), key }
+    pub(super) fn of(message: &[u8], order: &LimitsOrder, key: CentreKey) -> Self {
+        let LimitsOrder { issued, gateway, .. } = order;
+        Self { issued: *issued, order: sha256(message), key, gateway: gateway.clone() }
+    }
+
+    /// Whether it says anything of orders of this key for this gateway.
+    pub(super) fn is_for(&self, key: CentreKey, gateway: &GatewayId) -> bool {
+        (self.key, &self.gateway) == (key, gateway)
     }
 
     /// None where nothing was ever taken.
@@ -56,13 +65,15 @@ impl Floor {
         let mut fields = text.split_ascii_whitespace();
         let issued = TimeMs(fields.next()?.parse().ok()?);
         let mut bytes = || super::from_hex(fields.next()?)?.try_into().ok();
-        Some(Self { issued, order: bytes()?, key: CentreKey(bytes()?) })
+        let (order, key) = (bytes()?, CentreKey(bytes()?));
+        Some(Self { issued, order, key, gateway: GatewayId::parse(fields.next()?).ok()? })
     }
 
-    /// `issued order key check`, the check over what stands before it.
+    /// `issued order key gateway check`, the check over what stands before it.
     fn text(&self) -> String {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let said = format!("{} {} {}", self.issued.0, hex(&self.order), hex(&self.key.0));
+        let (order, key) = (hex(&self.order), hex(&self.key.0));
+        let said = format!("{} {order} {key} {}", self.issued.0, self.gateway);
         let check = hex(&sha256(said.as_bytes()));
         format!("{said} {check}\n")
     }

@@ -157,6 +157,20 @@ fn where_the_order_on_disk_is_lost_an_older_one_is_no_newer_one() {
     }
 }
 
+/// A box that was given the card of another takes its own limits, however old they are.
+#[test]
+fn what_another_gateway_took_last_bars_nothing_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let mut before = keeper(&config).0;
+    before.take(&signed(1, &order(5, 5_000, NEW))).unwrap().expect("new");
+    config.site.gateway = GatewayId::parse("GW-02").unwrap();
+    let (mut keeper, fault) = restarted(&config);
+    assert!(fault.contains("GW-01"), "{fault}");
+    let own = LimitsOrder { gateway: config.site.gateway.clone(), ..order(2, 2_000, OLD) };
+    assert!(keeper.take(&signed(1, &own)).unwrap().is_some());
+}
+
 #[test]
 fn a_damaged_floor_is_told_and_the_order_itself_still_stands() {
     let folder = tempfile::tempdir().unwrap();
