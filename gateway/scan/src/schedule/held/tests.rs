@@ -70,7 +70,19 @@ fn run(
     seconds: u64,
     mut changes: impl FnMut(&mut State, ReadRequest) -> bool,
 ) -> Said {
-    let (mut scanner, mut state) = (scanner(device), State::default());
+    let lost = |lost: bool| lost.then_some(Outcome::BadFrame);
+    run_with(device, seconds, &[], |state, ask, _| lost(changes(state, ask)))
+}
+
+/// The same with alarms on these points, and where other things happen than answers.
+fn run_with(
+    device: &str,
+    seconds: u64,
+    alarms: &[u32],
+    mut changes: impl FnMut(&mut State, ReadRequest, u64) -> Option<Outcome>,
+) -> Said {
+    let alarms = alarms.iter().copied().collect();
+    let (mut scanner, mut state) = (scanner(device).with_alarms(&alarms), State::default());
     let (mut now, mut said) = (0, Said::new());
     while now < seconds * 1_000 {
         match scanner.next(now) {
@@ -79,9 +91,9 @@ fn run(
                 now = until;
             }
             Step::Read(ask) => {
-                let lost = changes(&mut state, ask);
+                let trouble = changes(&mut state, ask, now);
                 now += 5;
-                let outcome = if lost { Outcome::BadFrame } else { state.reply(ask) };
+                let outcome = trouble.unwrap_or_else(|| state.reply(ask));
                 for (point, reading) in scanner.answer(outcome, now).readings {
                     said.entry(point).or_default().push((now, reading));
                 }
@@ -188,6 +200,37 @@ proptest! {
                 );
                 prop_assert!(is_true, "{point} at {now}: {reading:?}");
             }
+        }
+    }
+
+    /// Whatever happened to single requests for two minutes: half a minute after the last of it
+    /// nothing waits any more.
+    #[test]
+    fn after_any_trouble_every_point_is_said_again_at_every_scan(
+        events in prop::collection::vec(0..9_u8, 20..200),
+        device in prop::sample::select(&LAYOUTS[..]),
+        alarms in prop::collection::vec(0..4_u32, 0..4),
+    ) {
+        let mut at = events.iter().cycle();
+        let said = run_with(device, 200, &alarms, |state, _, now| {
+            let what = if now < 120_000 { *at.next().unwrap_or(&0) } else { 0 };
+            state.fine ^= what == 1;
+            match what {
+                2 => Some(Outcome::Timeout),
+                3 => Some(Outcome::BadFrame),
+                4 => Some(Outcome::Lost),
+                5 => Some(Outcome::Unreachable),
+                6 => Some(Outcome::Exception(6)),
+                _ => None,
+            }
+        });
+        for (point, period) in [(0, 1_000), (1, 1_000), (2, 3_000), (3, 1_000)] {
+            let late = |(now, _): &&(u64, Reading)| *now >= 155_000;
+            let good = |(_, reading): &&(u64, Reading)| *reading == Reading::Good(20.0);
+            let readings = || said.get(&point).into_iter().flatten().filter(late);
+            let wanted = usize::try_from(45_000 / period - 1).unwrap();
+            prop_assert!(readings().count() >= wanted, "{point}: {}", readings().count());
+            prop_assert!(readings().all(|one| good(&one)), "{point}");
         }
     }
 }
