@@ -140,6 +140,8 @@ pub(crate) struct Conditions {
     timeout_ms: u32,
     registers: BTreeMap<Register, usize>,
     seen: Vec<Seen>,
+    /// What each register said when it could be read last.
+    read: Vec<Seen>,
     memory: BTreeMap<usize, Memory>,
 }
 
@@ -149,8 +151,8 @@ impl Conditions {
         let points = mappings.len();
         let (registers, auxiliary) = auxiliaries(mappings);
         let seen = vec![Seen::Never; registers.len()];
-        let memory = BTreeMap::new();
-        (Self { points, timeout_ms, registers, seen, memory }, auxiliary)
+        let (read, memory) = (seen.clone(), BTreeMap::new());
+        (Self { points, timeout_ms, registers, seen, read, memory }, auxiliary)
     }
 
     /// What each point said so far.
@@ -189,7 +191,12 @@ impl Conditions {
             Some(Cells::Bit(bit)) => Ok(Raw::Whole(i128::from(bit))),
             None => Err(Fault::BadFrame),
         };
-        self.seen_at(place, raw.map_or_else(Seen::Fault, |raw| Seen::Raw(raw, at)));
+        let seen = raw.map_or_else(Seen::Fault, |raw| Seen::Raw(raw, at));
+        self.seen_at(place, seen);
+        let read = place.checked_sub(self.points).and_then(|place| self.read.get_mut(place));
+        if let Some(read) = read {
+            *read = seen;
+        }
     }
 
     /// A point or an auxiliary register could not be read.
@@ -200,19 +207,22 @@ impl Conditions {
     /// The device does not answer: what it said before says nothing of what comes after.
     pub(crate) fn lost(&mut self) {
         self.seen.fill(Seen::Never);
+        self.read.fill(Seen::Never);
         for memory in self.memory.values_mut() {
             memory.rest = None;
             memory.beat = None;
         }
     }
 
-    /// What the auxiliary registers of these points said so far, for [`Occasion::before`].
+    /// What the auxiliary registers of these points said so far, for [`Occasion::before`]. One that
+    /// could not be read last says what it said before that: a device that is busy at every other
+    /// read is no device without values.
     pub(crate) fn said_for<'a>(
         &self,
         points: impl Iterator<Item = &'a Mapping>,
     ) -> BTreeMap<usize, Seen> {
         let places = points.flat_map(|mapping| self.needed_by(mapping));
-        places.filter_map(|place| Some((place, *self.seen.get(place - self.points)?))).collect()
+        places.filter_map(|place| Some((place, *self.read.get(place - self.points)?))).collect()
     }
 
     /// The reading of a point.

@@ -149,6 +149,19 @@ fn what_changes_whenever_it_is_asked_is_no_number_and_that_is_said_every_second(
     assert!(said[&0].iter().all(|(_, reading)| *reading == Reading::Bad(Fault::Undecodable)));
 }
 
+/// A value is as good as the read behind it: what could not be read before does not count twice.
+#[test]
+fn a_register_that_can_be_read_at_every_other_try_gives_every_other_value() {
+    for (trouble, least) in [(Outcome::Exception(6), 45), (Outcome::BadFrame, 95)] {
+        let mut tries = 0_u32;
+        let said = run_with("", 100, &[0], |_, ask, _| {
+            tries += u32::from(ask.first == 100);
+            (ask.first == 100 && tries % 2 == 0).then(|| trouble.clone())
+        });
+        assert!(goods(&said, 0) >= least, "{trouble:?}: {} of {}", goods(&said, 0), said[&0].len());
+    }
+}
+
 #[test]
 fn the_worst_case_counts_what_is_read_again_for_an_alarm() {
     let bound = |points: &str| {
