@@ -163,7 +163,7 @@ pub fn check(path: &Path) -> Report {
                     points,
                     requests: scanner.requests().len(),
                     requests_per_s,
-                    answer_within_ms: shared.and_then(|(_, s)| budget::answer_within_ms(*s)),
+                    answer_within_ms: shared.and_then(|(_, asked)| asked.answer_within_ms()),
                 });
             }
         }
@@ -190,7 +190,8 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
         for (request, period) in
             Scanner::new(found.clone(), site.mappings_of(*device), 0).requests()
         {
-            ppm += timing.exchange_us(request) * 1_000 / u64::from(period.max(1));
+            let cost_us = found.pause_us() + timing.exchange_us(request);
+            ppm += cost_us * 1_000 / u64::from(period.max(1));
         }
     }
     BusReport {

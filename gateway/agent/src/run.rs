@@ -296,7 +296,7 @@ async fn once(
 /// How long readers may take to end: a connection and an answer, each waited for, and frames.
 fn handover_max(config: &Config) -> Duration {
     let Site { devices, buses, .. } = &config.site;
-    let waits = devices.iter().map(|device| device.timeout_ms);
+    let waits = devices.iter().map(|device| device.timeout_ms + device.pause_ms);
     let frames = buses.iter().map(|bus| Timing::new(&bus.settings).exchange_us(LONGEST));
     let most = Duration::from_millis(waits.max().unwrap_or_default().into());
     let most = most.max(Duration::from_micros(COMMAND_PATIENCE_US));

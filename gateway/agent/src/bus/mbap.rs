@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::guard::{both, chance, is_quiet, step};
+use super::wire::Pace;
+use crate::clock::Clock;
 
 /// A person's patience with a connection: a switch that learns an address needs a second.
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
@@ -38,7 +40,10 @@ pub(crate) enum Trouble {
 pub(crate) struct Mbap {
     host: String,
     port: u16,
+    clock: Clock,
     open: Option<Open>,
+    /// When the last question ended, or the connection was made.
+    quiet_since: u64,
 }
 
 struct Open {
@@ -51,8 +56,18 @@ struct Open {
 }
 
 impl Mbap {
-    pub(crate) fn new(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, open: None }
+    pub(crate) fn new(host: &str, port: u16, clock: Clock) -> Self {
+        Self { host: host.to_owned(), port, clock, open: None, quiet_since: clock.line_us() }
+    }
+
+    /// Leaves the device alone as long as it needs; makes the connection if there is none.
+    pub(crate) async fn rest(&mut self, pace: Pace) {
+        if pace.pause.is_zero() {
+            return;
+        }
+        if self.open.as_ref().is_some_and(Open::is_quiet) || self.connect(CONNECT).await.is_ok() {
+            pace.rest(&self.clock, self.quiet_since).await;
+        }
     }
 
     /// Sends one PDU and gives back the PDU that answers it.
@@ -70,6 +85,7 @@ impl Mbap {
         };
         let done = timeout(patience, open.transact(unit, pdu)).await;
         let answer = done.unwrap_or(Err(Trouble::Timeout));
+        self.quiet_since = self.clock.line_us();
         match &answer {
             // What comes late is known by its transaction number.
             Ok(_) | Err(Trouble::Timeout) => {}
@@ -93,6 +109,7 @@ impl Mbap {
                 return Err(Trouble::Unreachable("no answer to the connection".to_owned()));
             }
         };
+        self.quiet_since = self.clock.line_us();
         Ok(())
     }
 }

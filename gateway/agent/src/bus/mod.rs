@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use behind::{Behind, Lately};
 use shared::Member;
 use source::Source;
+use wire::Pace;
 
 /// Scans on their way to the alarm loop: a second of a thousand scan groups. When full the reader
 /// waits, and scans later.
@@ -165,8 +166,7 @@ impl Bus {
             Link::ModbusTcp { host, port } => wire::Wire::tcp(host, *port, clock),
             Link::Rtu { .. } => unreachable!("devices on a line are read by the line's task"),
         };
-        let (unit, patience) =
-            (self.device.unit, Duration::from_millis(self.device.timeout_ms.into()));
+        let (unit, pace) = (self.device.unit, Pace::of(&self.device));
         let mut health = scanner.health();
         let (mut last, mut behind) = (TimeMs::MIN, Behind::default());
         let mut lately = Lately::default();
@@ -189,7 +189,7 @@ impl Bus {
                     }
                 }
             };
-            let outcome = link.transact(unit, request, patience).await.outcome;
+            let outcome = link.transact(unit, request, pace).await.outcome;
             lately.count(&outcome, clock.mono_ms());
             let arrival = after(clock.wall(), last);
             last = arrival;

@@ -151,11 +151,10 @@ impl RtuLine {
                     () = self.listen(until) => {}
                 },
                 Move::Send(_) if *stop.borrow() => break,
-                Move::Send(_) if self.stream.is_none() => {
-                    if !self.open(asked).await {
-                        self.master.lost(Outcome::Unreachable, self.clock.line_us());
-                    }
-                }
+                Move::Send(_) if self.stream.is_none() => match self.open(asked).await {
+                    true => self.master.opened(self.clock.line_us()),
+                    false => self.master.lost(Outcome::Unreachable, self.clock.line_us()),
+                },
                 Move::Send(frame) => {
                     if !self.drain().await {
                         self.send(&frame).await;

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::behind::{Behind, Lately};
 use super::orders::{Orders, Said, Ways};
 use super::source::Source;
-use super::wire::{Exchange, Wire};
+use super::wire::{Exchange, Pace, Wire};
 use super::{First, Kept, Memories, SLEEP_MAX_MS, Scanned, after, keep, say};
 use crate::clock::Clock;
 
@@ -173,9 +173,9 @@ impl SharedBus {
                 line.set_alarms(&first.borrow_and_update());
             }
             orders.take(line, clock.mono_ms());
-            let (place, unit, request, patience) = match line.next(clock.mono_ms()) {
+            let (place, unit, request, patience_us) = match line.next(clock.mono_ms()) {
                 Turn::Ask { device, unit, request, patience_us } => {
-                    (device, unit, request, Duration::from_micros(patience_us))
+                    (device, unit, request, patience_us)
                 }
                 Turn::Obey(command) => {
                     if self.obey(command, wire, line, &mut orders, &mut stop).await.is_none() {
@@ -202,7 +202,9 @@ impl SharedBus {
                 continue;
             };
             let began = clock.line_us();
-            let exchange = wire.transact_until(&mut stop, unit, request, patience).await;
+            let patience = Duration::from_micros(patience_us);
+            let pace = Pace { patience, ..Pace::of(&member.device) };
+            let exchange = wire.transact_until(&mut stop, unit, request, pace).await;
             let Some(exchange) = exchange else { return };
             lately.count(&exchange.outcome, clock.mono_ms());
             let arrival = after(clock.wall(), *last);
@@ -234,8 +236,12 @@ impl SharedBus {
     ) -> Option<()> {
         let (answer, began) = (orders.begun(id), self.clock.line_us());
         let patience = Duration::from_micros(COMMAND_PATIENCE_US);
+        // A relay module that is read as well.
+        let read = self.members.iter().find(|member| member.device.unit == unit);
+        let pace =
+            read.map_or(patience.into(), |member| Pace { patience, ..Pace::of(&member.device) });
         let Exchange { outcome, fault, rtt, .. } =
-            wire.transact_until(stop, unit, question, patience).await?;
+            wire.transact_until(stop, unit, question, pace).await?;
         let answered = matches!(outcome, Outcome::Data(_) | Outcome::Exception(_));
         if !answered {
             debug!(bus = self.on.name(), unit, ?outcome, ?fault, ?rtt, "order without answer");

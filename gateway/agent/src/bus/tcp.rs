@@ -16,12 +16,17 @@ use tokio_modbus::{Error, Request, Response, Slave};
 use tracing::debug;
 
 use super::guard::{Guarded, is_quiet};
+use super::wire::Pace;
+use crate::clock::Clock;
 
 /// The connection to one device.
 pub(crate) struct Tcp {
     host: String,
     port: u16,
+    clock: Clock,
     open: Option<Open>,
+    /// When the last question ended, or the connection was made.
+    quiet_since: u64,
 }
 
 struct Open {
@@ -37,8 +42,8 @@ impl fmt::Debug for Tcp {
 }
 
 impl Tcp {
-    pub(super) fn new(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, open: None }
+    pub(super) fn new(host: &str, port: u16, clock: Clock) -> Self {
+        Self { host: host.to_owned(), port, clock, open: None, quiet_since: clock.line_us() }
     }
 
     /// The next question makes a new connection.
@@ -46,24 +51,33 @@ impl Tcp {
         self.open = None;
     }
 
-    /// Asks once. The connection survives only a clean answer.
+    /// Asks once, and says how long the answer took. The connection survives only a clean answer.
     pub(super) async fn transact(
         &mut self,
         unit: u8,
         request: ReadRequest,
-        patience: Duration,
-    ) -> Outcome {
+        pace: Pace,
+    ) -> (Outcome, Duration) {
+        if self.open.is_some() {
+            pace.rest(&self.clock, self.quiet_since).await;
+        }
+        let mut began = self.clock.line_us();
         let quiet = self.open.take().filter(|open| is_quiet(&open.socket));
         let mut open = match quiet {
             Some(open) => open,
-            None => match self.connect(patience).await {
-                Some(open) => open,
-                None => return Outcome::Unreachable,
+            None => match self.connect(pace.patience).await {
+                Some(open) => {
+                    self.quiet_since = self.clock.line_us();
+                    pace.rest(&self.clock, self.quiet_since).await;
+                    began = self.clock.line_us();
+                    open
+                }
+                None => return (Outcome::Unreachable, self.since(began)),
             },
         };
         let context = &mut open.context;
         context.set_slave(Slave(unit));
-        let outcome = match timeout(patience, context.call(ask(request))).await {
+        let outcome = match timeout(pace.patience, context.call(ask(request))).await {
             Err(_) => Outcome::Timeout,
             Ok(Err(Error::Protocol(fault))) => {
                 debug!(%fault, "foreign reply");
@@ -84,7 +98,12 @@ impl Tcp {
             Outcome::Data(_) | Outcome::Exception(_) => self.open = Some(open),
             Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {}
         }
-        outcome
+        self.quiet_since = self.clock.line_us();
+        (outcome, self.since(began))
+    }
+
+    fn since(&self, us: u64) -> Duration {
+        Duration::from_micros(self.clock.line_us().saturating_sub(us))
     }
 
     async fn connect(&mut self, patience: Duration) -> Option<Open> {

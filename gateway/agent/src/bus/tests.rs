@@ -50,11 +50,11 @@ async fn bad_device(reply: fn(&[u8]) -> Option<Vec<u8>>) -> u16 {
 async fn check(reply: fn(&[u8]) -> Option<Vec<u8>>, expected: Outcome) {
     let (device, _) = device(bad_device(reply).await);
     let Link::ModbusTcp { host, port } = &device.link else { panic!("not over TCP") };
-    let mut link = tcp::Tcp::new(host, *port);
-    assert_eq!(link.transact(1, ASK, PATIENCE).await, expected);
+    let mut link = tcp::Tcp::new(host, *port, Clock::start());
+    assert_eq!(link.transact(1, ASK, PATIENCE.into()).await.0, expected);
     let good = Outcome::Data(Payload::Words(vec![10, 11]));
-    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "after {expected:?}");
-    assert_eq!(link.transact(1, ASK, PATIENCE).await, good, "on a kept connection");
+    assert_eq!(link.transact(1, ASK, PATIENCE.into()).await.0, good, "after {expected:?}");
+    assert_eq!(link.transact(1, ASK, PATIENCE.into()).await.0, good, "on a kept connection");
 }
 
 fn reply(ask: &[u8], tail: &[u8]) -> Vec<u8> {
@@ -94,8 +94,8 @@ async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let mut link = tcp::Tcp::new("127.0.0.1", port);
-    assert_eq!(link.transact(1, ASK, PATIENCE).await, Outcome::Unreachable);
+    let mut link = tcp::Tcp::new("127.0.0.1", port, Clock::start());
+    assert_eq!(link.transact(1, ASK, PATIENCE.into()).await.0, Outcome::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,3 +135,4 @@ async fn a_reader_that_fails_makes_its_points_bad_and_begins_again() {
 }
 
 mod endpoint;
+mod pause;

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use fengsui_scan::{
-    Asked, BusKind, BusSpec, Direction, Echo, Master, Outcome, Question, ReadRequest, RtuFault,
-    SerialSettings,
+    Asked, BusKind, BusSpec, Device, Direction, Echo, Master, Outcome, Question, ReadRequest,
+    RtuFault, SerialSettings,
 };
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 
 use super::serial::{Opener, RtuLine};
 use super::tcp::Tcp;
@@ -32,11 +33,44 @@ pub(crate) struct Exchange {
     pub(crate) fault: Option<RtuFault>,
 }
 
+/// How long a device is left alone before it is asked, and waited for after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Since the exchange before on the same line or connection, or since that was opened.
+    pub(crate) pause: Duration,
+    /// Over TCP for everything, on a line beside the time of the frames themselves.
+    pub(crate) patience: Duration,
+}
+
+impl Pace {
+    /// What the site says of a device.
+    pub(crate) fn of(device: &Device) -> Self {
+        Self {
+            pause: Duration::from_millis(device.pause_ms.into()),
+            patience: Duration::from_millis(device.timeout_ms.into()),
+        }
+    }
+
+    /// Waits for the end of the pause.
+    pub(super) async fn rest(self, clock: &Clock, since_us: u64) {
+        if !self.pause.is_zero() {
+            sleep_until(clock.line_instant(since_us) + self.pause).await;
+        }
+    }
+}
+
+impl From<Duration> for Pace {
+    /// Nobody needs a pause.
+    fn from(patience: Duration) -> Self {
+        Self { pause: Duration::ZERO, patience }
+    }
+}
+
 /// A way to devices.
 #[derive(Debug)]
 pub(crate) enum Wire {
     /// Modbus TCP: a new connection after anything but a clean answer.
-    Tcp(Tcp, Clock),
+    Tcp(Tcp),
     /// An RTU line, serial or over TCP.
     Rtu(Box<RtuLine>),
 }
@@ -44,7 +78,7 @@ pub(crate) enum Wire {
 impl Wire {
     /// Modbus TCP.
     pub(crate) fn tcp(host: &str, port: u16, clock: Clock) -> Self {
-        Self::Tcp(Tcp::new(host, port), clock)
+        Self::Tcp(Tcp::new(host, port, clock))
     }
 
     /// A line of a site.
@@ -101,37 +135,43 @@ impl Wire {
         &mut self,
         unit: u8,
         request: ReadRequest,
-        patience: Duration,
+        pace: impl Into<Pace>,
     ) -> Exchange {
         let (_never, mut stop) = watch::channel(false);
-        let asked = self.transact_until(&mut stop, unit, request, patience).await;
+        let asked = self.transact_until(&mut stop, unit, request, pace).await;
         asked.expect("nobody told it to stop")
     }
 
-    /// Asks once. `patience` is how long the device may take: over TCP for everything, on a line
-    /// beside the time of the frames themselves. None when told to stop before anything was sent.
+    /// Asks once. None when told to stop before anything was sent.
     pub(crate) async fn transact_until(
         &mut self,
         stop: &mut watch::Receiver<bool>,
         unit: u8,
         question: impl Into<Question>,
-        patience: Duration,
+        pace: impl Into<Pace>,
     ) -> Option<Exchange> {
-        let request = question.into();
+        let (request, pace) = (question.into(), pace.into());
         match self {
-            Self::Tcp(tcp, clock) => {
-                let began = clock.line_us();
-                let outcome = match request {
-                    Question::Read(request) => tcp.transact(unit, request, patience).await,
-                    // An output over Modbus TCP has a connection of its own.
-                    Question::SetCoil { .. } => Outcome::Unreachable,
+            Self::Tcp(tcp) => {
+                // An output over Modbus TCP has a connection of its own.
+                let Question::Read(request) = request else {
+                    let (outcome, rtt) = (Outcome::Unreachable, Duration::ZERO);
+                    return Some(Exchange {
+                        outcome,
+                        rtt,
+                        turnaround: None,
+                        orphans: 0,
+                        fault: None,
+                    });
                 };
-                let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
+                let (outcome, rtt) = tcp.transact(unit, request, pace).await;
                 Some(Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None })
             }
             Self::Rtu(line) => {
-                let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX >> 8);
-                let done = line.transact(Asked { unit, request, patience_us }, stop).await?;
+                let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 8);
+                let (patience_us, pause_us) = (us(pace.patience), us(pace.pause));
+                let asked = Asked { unit, request, patience_us, pause_us };
+                let done = line.transact(asked, stop).await?;
                 Some(Exchange {
                     outcome: done.outcome,
                     rtt: Duration::from_micros(done.rtt_us),
@@ -155,7 +195,7 @@ impl Wire {
     /// Gives the port or connection up; the next question opens it anew.
     pub(crate) fn close(&mut self) {
         match self {
-            Self::Tcp(tcp, _) => tcp.close(),
+            Self::Tcp(tcp) => tcp.close(),
             Self::Rtu(line) => line.close(),
         }
     }

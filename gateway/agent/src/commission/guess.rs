@@ -136,8 +136,8 @@ struct Around {
 /// Guesses.
 pub async fn guess(args: GuessArgs) -> Said {
     let clock = Clock::start();
-    let patience = Duration::from_millis(args.timeout_ms);
-    let mut line = match args.line.open(clock, patience).await {
+    let pace = args.line.pace(args.timeout_ms);
+    let mut line = match args.line.open(clock, pace.patience).await {
         Ok(line) => line,
         Err(why) => return Said::unreachable(&args.line.name(), &why),
     };
@@ -253,10 +253,10 @@ async fn words(
     clock: &Clock,
     request: ReadRequest,
 ) -> Result<Result<Vec<u16>, u8>, Said> {
-    let patience = Duration::from_millis(args.timeout_ms);
+    let pace = args.line.pace(args.timeout_ms);
     let (mut why, mut busy) = ("没有应答 no answer", None);
     for _ in 0..TRIES {
-        let heard = line.ask(clock, args.unit, request, patience).await;
+        let heard = line.ask(clock, args.unit, request, pace).await;
         match heard.outcome {
             Outcome::Data(Payload::Words(words)) => return Ok(Ok(words)),
             Outcome::Exception(code @ (5 | 6)) => {

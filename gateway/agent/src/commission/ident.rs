@@ -3,11 +3,11 @@
 //! silent over it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::bus::mbap::Mbap;
+use crate::bus::wire::Pace;
 
 /// The three basic objects come in one reply; a device may cut it in two.
 const REPLIES_MAX: usize = 4;
@@ -32,11 +32,12 @@ impl Identity {
 }
 
 /// Asks one unit. None where it has nothing to say.
-pub(super) async fn ask(mbap: &mut Mbap, unit: u8, patience: Duration) -> Option<Identity> {
+pub(super) async fn ask(mbap: &mut Mbap, unit: u8, pace: Pace) -> Option<Identity> {
     let mut objects = BTreeMap::new();
     let mut first = 0;
     for _ in 0..REPLIES_MAX {
-        let reply = mbap.exchange(unit, &[43, 14, 1, first], patience).await.ok()?;
+        mbap.rest(pace).await;
+        let reply = mbap.exchange(unit, &[43, 14, 1, first], pace.patience).await.ok()?;
         match take(&reply, &mut objects)? {
             Some(next) if next > first => first = next,
             Some(_) | None => break,

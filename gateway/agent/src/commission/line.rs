@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fengsui_scan::{
-    Device, Echo, Link, Outcome, Parity, ReadRequest, Reply, RtuFault, SerialSettings, Site,
-    StopBits, parse_reply, request_pdu,
+    Device, Echo, Link, Outcome, PAUSE_MS_MAX, Parity, ReadRequest, Reply, RtuFault,
+    SerialSettings, Site, StopBits, parse_reply, request_pdu,
 };
 
 use crate::bus::mbap::{CONNECT, Mbap, Trouble};
-use crate::bus::wire::Wire;
+use crate::bus::wire::{Pace, Wire};
 use crate::clock::Clock;
 
 /// Which line.
@@ -27,6 +27,9 @@ pub struct LineArgs {
     /// 停止位 | Stop bits
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     stop_bits: u8,
+    /// 每次询问之前让设备歇多久 (ms) | Pause before every question, for devices that need one
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(PAUSE_MS_MAX)))]
+    pause_ms: u32,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -107,7 +110,7 @@ impl LineArgs {
     pub(super) async fn open(&self, clock: Clock, patience: Duration) -> Result<Line, String> {
         let Place { tcp, serial, rtu_tcp } = &self.place;
         if let Some((host, port)) = tcp {
-            let mut mbap = Mbap::new(host, *port);
+            let mut mbap = Mbap::new(host, *port, clock);
             mbap.connect(CONNECT).await.map_err(|trouble| said(&trouble))?;
             return Ok(Line::Tcp(mbap));
         }
@@ -120,6 +123,14 @@ impl LineArgs {
         let (host, port) = rtu_tcp.clone().unwrap_or_default();
         let wire = Wire::rtu_tcp(&host, port, settings, clock);
         Ok(Line::Wire(wire.recalling(None, patience)))
+    }
+
+    /// How its devices are asked.
+    pub(super) fn pace(&self, timeout_ms: u64) -> Pace {
+        Pace {
+            pause: Duration::from_millis(self.pause_ms.into()),
+            patience: Duration::from_millis(timeout_ms),
+        }
     }
 
     /// The same line at another baud rate.
@@ -174,7 +185,7 @@ impl Line {
     /// The line of a device in a site file.
     pub(super) fn of(site: &Site, device: &Device, clock: Clock) -> Self {
         match &device.link {
-            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port)),
+            Link::ModbusTcp { host, port } => Self::Tcp(Mbap::new(host, *port, clock)),
             Link::Rtu { bus } => {
                 let spec = site.buses.get(*bus).expect("a line that the site was checked to have");
                 // Whoever asked just before may have given up on an answer that is still to come.
@@ -206,12 +217,13 @@ impl Line {
         clock: &Clock,
         unit: u8,
         request: ReadRequest,
-        patience: Duration,
+        pace: Pace,
     ) -> Heard {
         match self {
             Self::Tcp(mbap) => {
+                mbap.rest(pace).await;
                 let began = clock.line_us();
-                let answer = mbap.exchange(unit, &request_pdu(request), patience).await;
+                let answer = mbap.exchange(unit, &request_pdu(request), pace.patience).await;
                 let rtt = Duration::from_micros(clock.line_us().saturating_sub(began));
                 let outcome = outcome_of(request, answer);
                 if outcome == Outcome::BadFrame {
@@ -220,7 +232,7 @@ impl Line {
                 Heard { outcome, rtt, is_noise: false }
             }
             Self::Wire(wire) => {
-                let done = wire.transact(unit, request, patience).await;
+                let done = wire.transact(unit, request, pace).await;
                 let is_noise = done.fault == Some(RtuFault::Noise);
                 Heard { outcome: done.outcome, rtt: done.rtt, is_noise }
             }

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::line::Line;
 use super::words;
+use crate::bus::wire::Pace;
 use crate::clock::Clock;
 
 /// Answers on their way to the screen. When full, the reader waits.
@@ -198,8 +199,7 @@ impl Asked {
         request: ReadRequest,
         now: u64,
     ) -> Heard {
-        let patience = Duration::from_millis(self.device.timeout_ms.into());
-        let heard = line.ask(clock, self.device.unit, request, patience).await;
+        let heard = line.ask(clock, self.device.unit, request, Pace::of(&self.device)).await;
         let answered = match &heard.outcome {
             Outcome::Data(_) | Outcome::Exception(_) => true,
             Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => false,

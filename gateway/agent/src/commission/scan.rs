@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::ident::{self, Identity};
 use super::line::{Line, LineArgs};
 use super::{Said, show, words};
+use crate::bus::wire::Pace;
 use crate::clock::Clock;
 
 /// Units of the Modbus standard; 248 to 255 are reserved, and 0 is for everybody.
@@ -192,14 +193,14 @@ async fn all(
     seen: &mut Seen,
     bar: &ProgressBar,
 ) -> Result<(), String> {
-    let patience = Duration::from_millis(args.timeout_ms);
-    let mut open = line.open(clock, patience).await?;
+    let pace = line.pace(args.timeout_ms);
+    let mut open = line.open(clock, pace.patience).await?;
     let (mut noisy, mut silent, found) = (0, Vec::new(), seen.found.len());
     for unit in &args.units.0 {
         bar.set_message(format!("{} unit {unit}, {} found", line.name(), seen.found.len()));
         let before = seen.found.len();
         let began = clock.mono_ms();
-        let sign = one(&mut open, &clock, *unit, (args.ask, patience), seen).await;
+        let sign = one(&mut open, &clock, *unit, (args.ask, pace), seen).await;
         if let Some(new) = seen.found.get_mut(before) {
             new.baud = line.is_serial().then_some(line.baud);
         }
@@ -230,7 +231,7 @@ async fn all(
         bar.set_message(format!("{} unit {unit} again, {} found", line.name(), seen.found.len()));
         sleep(Duration::from_millis(at.saturating_sub(clock.mono_ms()))).await;
         let before = seen.found.len();
-        one(&mut open, &clock, unit, (args.ask, patience), seen).await;
+        one(&mut open, &clock, unit, (args.ask, pace), seen).await;
         if let Some(new) = seen.found.get_mut(before) {
             new.baud = line.is_serial().then_some(line.baud);
         }
@@ -263,14 +264,14 @@ async fn one(
     line: &mut Line,
     clock: &Clock,
     unit: u8,
-    (ask, patience): (Option<ReadRequest>, Duration),
+    (ask, pace): (Option<ReadRequest>, Pace),
     seen: &mut Seen,
 ) -> Sign {
     let question = ask.unwrap_or(of_table(Function::Holding));
-    let mut first = line.ask(clock, unit, question, patience).await;
+    let mut first = line.ask(clock, unit, question, pace).await;
     for _ in 1..TRIES {
         if first.outcome == Outcome::BadFrame && !first.is_noise {
-            first = line.ask(clock, unit, question, patience).await;
+            first = line.ask(clock, unit, question, pace).await;
         }
     }
     match first.outcome {
@@ -296,11 +297,11 @@ async fn one(
     let mut tables = vec![(question.function, table(&first.outcome))];
     let others = [Function::Input, Function::Coil, Function::Discrete];
     for function in others.into_iter().filter(|_| ask.is_none()) {
-        let heard = line.ask(clock, unit, of_table(function), patience).await;
+        let heard = line.ask(clock, unit, of_table(function), pace).await;
         tables.push((function, table(&heard.outcome)));
     }
     let identity = match line {
-        Line::Tcp(mbap) => ident::ask(mbap, unit, patience).await,
+        Line::Tcp(mbap) => ident::ask(mbap, unit, pace).await,
         Line::Wire(_) => None,
     };
     seen.found.push(Found { unit, baud: None, rtt_ms, tables, identity });
@@ -432,9 +433,9 @@ fn as_text(args: &ScanArgs, seen: &Seen) -> String {
     out += &format!("{name}：{found}/{asked} 个从机地址有应答 | {found} of {asked} units answer\n");
     // What is known of the line is better than what is usual.
     if found == 0 && seen.noisy.is_empty() {
-        out += "没有应答：检查供电、接线（A/B 是否接反）、波特率、从机地址；可加大 --timeout-ms\n  \
+        out += "没有应答：检查供电、接线（A/B 是否接反）、波特率、从机地址；可加大 --timeout-ms；连着问就不答的设备（或串口服务器）加 --pause-ms 100\n  \
                 nobody answers: check power, wiring (A/B swapped?), baud rate, unit numbers; try a \
-                longer --timeout-ms\n";
+                longer --timeout-ms, or --pause-ms 100 for what needs rest between two questions\n";
         if args.ask.is_none() {
             out += "有的设备只答手册写明的那一块：加 --ask 表:地址:个数，如 --ask holding:100:2\n  some \
                     devices answer the block of their manual alone: --ask TABLE:ADDRESS:COUNT\n";

@@ -133,7 +133,7 @@ impl Lane {
 
     /// What a probe takes if nobody answers: the wait, and as long again for a late answer.
     fn cost_us(&self, patience_us: u64) -> u64 {
-        self.probe_wire_us + 2 * patience_us
+        self.probe_wire_us + self.scanner.device().pause_us() + 2 * patience_us
     }
 }
 

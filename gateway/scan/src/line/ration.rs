@@ -90,7 +90,9 @@ impl Ration {
         self.intervals.clear();
         for lane in lanes.iter().filter(|lane| is_alive(lane)) {
             for (request, period_ms) in lane.scanner.requests() {
-                let cost_us = timing.exchange_us(request) + lane.patience.turnaround_us();
+                let cost_us = timing.exchange_us(request)
+                    + lane.scanner.device().pause_us()
+                    + lane.patience.turnaround_us();
                 let period_us = u64::from(period_ms.max(1)) * 1_000;
                 round_us += cost_us;
                 load_ppm += cost_us * 1_000_000 / period_us;

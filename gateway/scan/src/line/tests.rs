@@ -252,6 +252,13 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
     // Over TCP: the period and the patience with every request of the device.
     site.set_endpoint("s1", "h", 1);
     assert_eq!(worst_cases(&site, &(0..2).collect(), &|_| 0)[0].read_ms, 1_100);
+    site.devices[0].pause_ms = 70;
+    assert_eq!(worst_cases(&site, &(0..2).collect(), &|_| 0)[0].read_ms, 1_170);
+    // On a line every alarm block's pause counts, and everybody's wait for it.
+    let before = worst_cases(&site, &all, &|_| 0).last().unwrap().read_ms;
+    site.devices.iter_mut().for_each(|device| device.pause_ms = 70);
+    let after = worst_cases(&site, &all, &|_| 0).last().unwrap().read_ms;
+    assert!(after - before >= 31 * 70, "{before} {after}");
 }
 
 mod dead;

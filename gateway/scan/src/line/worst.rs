@@ -7,8 +7,8 @@
 //! ```
 //!
 //! - T: it changed just after it was read.
-//! - C: request, silences and answer on the wire, and the whole `timeout_ms` of the device; over
-//!   TCP `timeout_ms` alone. Summed over the alarm blocks of the line, or of the devices at one TCP
+//! - C: the device's `pause_ms`, request, silences and answer on the wire, and its whole
+//!   `timeout_ms`; over TCP `pause_ms` and `timeout_ms` alone. Summed over the alarm blocks of the line, or of the devices at one TCP
 //!   address, the block itself included. Another block goes before it only with a nearer deadline: once if its period is not shorter,
 //!   else ⌊T / period⌋ + 1 times.
 //! - R: where it needs registers of other blocks, these twice more and itself once more: they are
@@ -50,10 +50,11 @@ pub struct WorstCase {
 #[must_use]
 pub fn start_ms(site: &Site, bus: usize) -> u64 {
     let on = site.devices_on(bus);
-    let waits = on.iter().filter_map(|index| site.devices.get(*index));
-    let waits: Vec<u64> = waits.map(|device| u64::from(device.timeout_ms)).collect();
-    let longest = waits.iter().max().copied().unwrap_or(0);
-    2 * longest + waits.iter().map(|wait| 4 * wait).sum::<u64>() + DOUBT_MS
+    let on: Vec<&Device> = on.iter().filter_map(|index| site.devices.get(*index)).collect();
+    let longest = on.iter().map(|device| u64::from(device.timeout_ms)).max().unwrap_or(0);
+    let asked_twice =
+        |device: &&Device| 4 * u64::from(device.timeout_ms) + 2 * u64::from(device.pause_ms);
+    2 * longest + on.iter().map(asked_twice).sum::<u64>() + DOUBT_MS
 }
 
 struct Job {
@@ -80,8 +81,11 @@ pub fn worst_cases(
     }
     for (bus, spec) in site.buses.iter().enumerate() {
         let timing = Timing::new(&spec.settings);
-        let orders = outputs(&spec.name) * 2 * order_us(&timing);
-        of_line((site, alarms), &site.devices_on(bus), &timing, orders, &mut found);
+        let devices = site.devices_on(bus);
+        let pauses = devices.iter().filter_map(|index| site.devices.get(*index));
+        let pause_us = pauses.map(Device::pause_us).max().unwrap_or(0);
+        let orders = outputs(&spec.name) * 2 * (order_us(&timing) + pause_us);
+        of_line((site, alarms), &devices, &timing, orders, &mut found);
     }
     found.sort_by_key(|case| case.point);
     found
@@ -142,7 +146,7 @@ fn jobs(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Vec<Jo
 }
 
 fn cost_us(device: &Device, request: ReadRequest, timing: &Timing) -> u64 {
-    timing.exchange_us(request) + u64::from(device.timeout_ms) * 1_000
+    device.pause_us() + timing.exchange_us(request) + u64::from(device.timeout_ms) * 1_000
 }
 
 /// An order, or the reading back of its coil, which is shorter. The patience is long enough for the
@@ -153,6 +157,6 @@ fn order_us(timing: &Timing) -> u64 {
 
 /// A small request to a device that does not answer, and the wait for what it might still say.
 fn probe_us(device: &Device, timing: &Timing) -> u64 {
-    let wire = timing.request_us() + 2 * timing.t35_us();
+    let wire = device.pause_us() + timing.request_us() + 2 * timing.t35_us();
     wire + 2 * u64::from(device.timeout_ms) * 1_000
 }

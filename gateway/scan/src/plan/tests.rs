@@ -13,6 +13,7 @@ fn device(max_registers: u16, gap_registers: u16, read_singly: bool) -> Device {
         link: Link::ModbusTcp { host: "h".into(), port: 1 },
         unit: 1,
         timeout_ms: 500,
+        pause_ms: 0,
         max_registers,
         gap_registers,
         read_singly,

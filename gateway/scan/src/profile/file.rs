@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::{POINTS_MAX, Profile, ProfilePoint};
 use crate::condition::{Context, Rules, parse as parse_rules};
 use crate::register::{Encoding, Function, WordOrder};
-use crate::site::{Problem, SiteFault, sentinels};
+use crate::site::{PAUSE_MS_MAX, Problem, SiteFault, sentinels};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +34,8 @@ struct Head {
     gap_registers: Option<u16>,
     #[serde(default)]
     read_singly: bool,
+    #[serde(default)]
+    pause_ms: u32,
     #[serde(default)]
     never_write: bool,
     #[serde(default)]
@@ -116,6 +118,10 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Result<Profile, Vec<S
             reader.fault(1, column, value, Problem::Empty);
         }
     }
+    if read.profile.pause_ms > PAUSE_MS_MAX {
+        let (shown, most) = (read.profile.pause_ms.to_string(), PAUSE_MS_MAX.to_string());
+        reader.fault(1, "pause_ms", &shown, Problem::OutOfBounds("0".to_owned(), most));
+    }
     if read.point.len() > POINTS_MAX {
         reader.fault(1, "point", "", Problem::TooMany(read.point.len(), POINTS_MAX));
     }
@@ -143,6 +149,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Result<Profile, Vec<S
         max_registers: head.max_registers,
         gap_registers: head.gap_registers,
         read_singly: head.read_singly,
+        pause_ms: head.pause_ms,
         never_write: head.never_write,
         period_min_ms: head.period_min_s.saturating_mul(1_000),
         points,

@@ -44,6 +44,8 @@ pub struct Profile {
     pub gap_registers: Option<u16>,
     /// One point a request.
     pub read_singly: bool,
+    /// How long its line is left alone before it is asked, at least.
+    pub pause_ms: u32,
     /// Writing to it is dangerous.
     pub never_write: bool,
     /// It must not be polled faster.

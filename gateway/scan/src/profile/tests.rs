@@ -286,7 +286,7 @@ fn the_rain_gauge_reads_what_its_manual_prints() {
 
 #[test]
 fn every_fault_of_a_profile_is_named_with_its_line() {
-    let text = "[profile]\nmaker = \"m\"\nmodel = \"m\"\nkind = \"k\"\nverified = true\nsource = \"\"\nconfidence = \"high\"\n\
+    let text = "[profile]\nmaker = \"m\"\nmodel = \"m\"\nkind = \"k\"\nverified = true\nsource = \"\"\nconfidence = \"high\"\npause_ms = 5001\n\
         [[point]]\nname = \"a\"\nfunction = \"register\"\naddress = 0\ntype = \"f32\"\n\
         [[point]]\nname = \"a\"\nfunction = \"holding\"\naddress = 0\ntype = \"u16\"\n\
         [[point]]\nname = \"b\"\nfunction = \"holding\"\naddress = 0\ntype = \"u16\"\nchoose = [\"unit\"]\nrules = \"status=@none;divisor=x;speed=1\"\n\
@@ -296,19 +296,40 @@ fn every_fault_of_a_profile_is_named_with_its_line() {
     let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
     for wanted in [
         "x.toml:1 [source]",
-        "x.toml:9 [function] \"register\"",
-        "x.toml:9 [order]",
-        "x.toml:14 [name] \"a\"：与第 9 行重复",
-        "x.toml:19 [choose] \"unit\"",
-        "x.toml:19 [rules.status] \"@none\"",
-        "x.toml:19 [rules.divisor] \"x\"",
-        "x.toml:19 [rules.speed] \"1\"",
-        "x.toml:26 [order] \"ABDC\"",
-        "x.toml:26 [address] \"65535\"",
-        "x.toml:32 [instances]",
+        "x.toml:1 [pause_ms] \"5001\"",
+        "x.toml:10 [function] \"register\"",
+        "x.toml:10 [order]",
+        "x.toml:15 [name] \"a\"：与第 10 行重复",
+        "x.toml:20 [choose] \"unit\"",
+        "x.toml:20 [rules.status] \"@none\"",
+        "x.toml:20 [rules.divisor] \"x\"",
+        "x.toml:20 [rules.speed] \"1\"",
+        "x.toml:27 [order] \"ABDC\"",
+        "x.toml:27 [address] \"65535\"",
+        "x.toml:33 [instances]",
     ] {
         assert_eq!(said.iter().filter(|s| s.starts_with(wanted)).count(), 1, "{wanted}: {said:#?}");
     }
-    assert_eq!(said.len(), 11, "{said:#?}");
+    assert_eq!(said.len(), 12, "{said:#?}");
     assert!(Profile::parse("x", "x.toml", "[profile]\nmaker = 3").is_err());
+}
+
+/// What an instrument needs is not the site's to cut short.
+#[test]
+fn the_longer_pause_of_site_and_profile_counts() {
+    let profile = "[profile]\nmaker='m'\nmodel='m'\nkind='k'\nverified=true\nsource='s'\n\
+                   confidence='high'\npause_ms=50\n[[point]]\nname='a'\nfunction='holding'\n\
+                   address=0\ntype='u16'\n";
+    let pause = |own: u32| {
+        let site = format!(
+            "[site]\nenterprise='e'\ngateway='G'\npoints='p'\nlimits='l'\n[[installation]]\n\
+             name='a'\nkind='k'\n[[device]]\nname='d'\nkind='modbus-tcp'\nhost='h'\n\
+             profile='x.toml'\npause_ms={own}\n"
+        );
+        let sheet = "h\ntag,name,installation,signal,unit,low,high,device,function,address,type,period_ms\n\
+             T,n,a,s,u,0,9,d,,@a,,1000\n";
+        let mut read = |name: &str| Ok(if name == "p" { sheet } else { profile }.to_owned());
+        Site::load("s", &site, &mut read).unwrap().devices[0].pause_ms
+    };
+    assert_eq!((pause(0), pause(20), pause(200)), (50, 50, 200));
 }

@@ -7,6 +7,7 @@
 //!   3.5 characters and 50 ms, and until the owed answer has come or can hardly come any more. If
 //!   it comes all the same, [`super::memory`] has made its length another than the awaited one: a
 //!   slow slave's whole late answer is taken off. An order that is repeated late settles nothing.
+//! - A slave that needs a pause is asked after that much silence, and that long after the opening.
 //! - A line that does not become quiet within the question's patience is not asked: the question
 //!   ends as [`RtuFault::Noise`], and the quarantine is there for the next one.
 //! - Silence inside a frame ends it only after 50 ms: drivers hand bytes over in pieces.
@@ -49,6 +50,8 @@ pub struct Asked {
     pub request: Question,
     /// How long the slave may take before it answers. The time on the wire comes on top.
     pub patience_us: u64,
+    /// How long the line must have been silent before, if longer than the rules say.
+    pub pause_us: u64,
 }
 
 /// What the shell does now.
@@ -131,6 +134,8 @@ pub struct Master {
     ended: Option<Done>,
     /// When a byte was last on the line.
     last: u64,
+    /// When the port or connection was opened.
+    opened: u64,
     orphans: u32,
 }
 
@@ -147,6 +152,7 @@ impl Master {
             job: None,
             ended: None,
             last: now,
+            opened: now,
             orphans: 0,
         }
     }
@@ -181,7 +187,7 @@ impl Master {
     /// Takes a question. Only one at a time.
     pub fn ask(&mut self, asked: Asked, now: u64) {
         assert!(self.job.is_none(), "two questions on one line would mix their answers");
-        let quiet_by = self.quiet_by(asked.patience_us, now);
+        let quiet_by = self.quiet_by(asked.patience_us, now) + asked.pause_us;
         let strange = self.strange;
         let stranger = || if strange { Memory::unsure(now) } else { Memory::default() };
         let memory = self.units.entry(asked.unit).or_insert_with(stranger);
@@ -228,8 +234,10 @@ impl Master {
             return Move::Done(done);
         }
         let free_at = self.free_at(now);
+        let silent_since = self.last.max(self.opened);
         let job = self.job.as_mut().expect("step is called for a question");
-        let Some(free_at) = free_at else {
+        let rested_at = Some(silent_since + job.asked.pause_us).filter(|at| now < *at);
+        let Some(free_at) = free_at.max(rested_at) else {
             let memory = self.units.entry(job.asked.unit).or_default();
             if !job.confirmed && !memory.may_owe_shape_of(job.asked.request) {
                 // What was owed came while the line was left alone.
@@ -243,6 +251,15 @@ impl Master {
         // It is not sent: nothing is owed for it, and what is owed stays so.
         self.job = None;
         Move::Done(self.done(Outcome::BadFrame, Some(RtuFault::Noise), 0, None))
+    }
+
+    /// The port or connection is open: who needs a pause needs it now, too.
+    pub fn opened(&mut self, now: u64) {
+        self.opened = now;
+        let silence_us = self.silence_us();
+        if let Some(job) = &mut self.job {
+            job.quiet_by = job.quiet_by.max(now + silence_us + job.asked.pause_us);
+        }
     }
 
     /// A request is on the wire: its answer must be waited for.
@@ -452,7 +469,7 @@ impl Master {
         match again {
             Some(_) if job.legs >= LEGS_MAX => self.fail(&flight, Some(RtuFault::Doubtful), now),
             Some(purpose) => {
-                job.quiet_by = now + quiet_us + job.asked.patience_us;
+                job.quiet_by = now + quiet_us + job.asked.patience_us + job.asked.pause_us;
                 job.purpose = purpose;
                 job.request = match purpose {
                     Purpose::Sync => memory.other_shape(job.asked.request),

@@ -61,6 +61,9 @@ pub struct Required {
     pub row: usize,
 }
 
+/// The longest pause before a question, ms: a device that needs more cannot be read in time.
+pub const PAUSE_MS_MAX: u32 = 5_000;
+
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -72,6 +75,9 @@ pub struct Device {
     pub unit: u8,
     /// Patience with one reply.
     pub timeout_ms: u32,
+    /// How long its line or connection is left alone before it is asked: after the exchange before,
+    /// and after the opening.
+    pub pause_ms: u32,
     /// Registers in one request, at most.
     pub max_registers: u16,
     /// Unused registers that may be read to merge two points.
@@ -87,6 +93,14 @@ pub struct Device {
     pub response: Option<Required>,
     /// Its profile says that writing to it is dangerous.
     pub never_write: bool,
+}
+
+impl Device {
+    /// What each of its questions costs its line beside the exchange, µs.
+    #[must_use]
+    pub fn pause_us(&self) -> u64 {
+        u64::from(self.pause_ms) * 1_000
+    }
 }
 
 /// Where a point's value stands and how it is read. A gateway has some 30,000 of these: what is the

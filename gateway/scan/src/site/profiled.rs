@@ -119,6 +119,7 @@ fn load(name: &str, read: &mut Read<'_>) -> Result<Profile, Missing> {
 fn limit(device: &mut super::Device, profile: &Profile) {
     device.max_registers = device.max_registers.min(profile.max_registers.unwrap_or(u16::MAX));
     device.gap_registers = device.gap_registers.min(profile.gap_registers.unwrap_or(u16::MAX));
+    device.pause_ms = device.pause_ms.max(profile.pause_ms);
     device.read_singly |= profile.read_singly;
     device.never_write |= profile.never_write;
 }

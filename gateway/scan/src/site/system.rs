@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::bus::{self, BusSpec};
 use super::section::{Section, Text};
-use super::{Device, Kind, Link, Problem, Required, SiteFault};
+use super::{Device, Kind, Link, PAUSE_MS_MAX, Problem, Required, SiteFault};
 
 /// Devices of one gateway. A serial-line concentrator serves some hundred; beyond this somebody
 /// has generated a file by mistake.
@@ -179,6 +179,7 @@ fn device(
     let units = if on_line { (1, 247) } else { (0, 255) };
     let unit = section.whole(at, "unit", units, Some(1));
     let timeout_ms = section.whole(at, "timeout_ms", (20, 60_000), Some(TIMEOUT_MS));
+    let pause_ms = section.whole(at, "pause_ms", (0, PAUSE_MS_MAX.into()), Some(0));
     let max_registers = section.whole(at, "max_registers", (1, REGISTERS_MAX), Some(REGISTERS_MAX));
     let gap_registers = section.whole(at, "gap_registers", (0, REGISTERS_MAX), Some(0));
     let read_singly = section.flag(at, "read_singly");
@@ -211,6 +212,7 @@ fn device(
         link: link?,
         unit: u8::try_from(unit?).ok()?,
         timeout_ms: u32::try_from(timeout_ms?).ok()?,
+        pause_ms: u32::try_from(pause_ms?).ok()?,
         max_registers: u16::try_from(max_registers?).ok()?,
         gap_registers: u16::try_from(gap_registers?).ok()?,
         read_singly,

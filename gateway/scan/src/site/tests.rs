@@ -234,13 +234,14 @@ fn what_acts_on_a_terminal_or_turns_a_name_round_is_refused_and_a_line_break_is_
 
 #[test]
 fn a_faulty_key_of_a_device_hides_no_other() {
-    let extra = "time_register = 70000\nprofile = 5\nprofile_base = -1\nresponse_s = 0\nsped = 1\n";
+    let extra = "time_register = 70000\nprofile = 5\nprofile_base = -1\nresponse_s = 0\nsped = 1\n\
+                 pause_ms = 5001\n";
     let faults: Vec<String> = load(&format!("{SITE}{extra}"), &[GOOD])
         .unwrap_err()
         .iter()
         .map(ToString::to_string)
         .collect();
-    for key in ["time_register", "profile", "profile_base", "response_s", "sped"] {
+    for key in ["time_register", "profile", "profile_base", "response_s", "sped", "pause_ms"] {
         let column = format!("[device.{key}]");
         assert!(faults.iter().any(|fault| fault.contains(&column)), "{key}: {faults:#?}");
     }

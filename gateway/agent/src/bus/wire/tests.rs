@@ -70,7 +70,11 @@ enum Asker {
 impl Asker {
     fn both(port: u16) -> [Self; 2] {
         let host = "127.0.0.1";
-        [Self::Gateway(Wire::tcp(host, port, Clock::start())), Self::Person(Mbap::new(host, port))]
+        {
+            let clock = Clock::start();
+            let person = Self::Person(Mbap::new(host, port, clock));
+            [Self::Gateway(Wire::tcp(host, port, clock)), person]
+        }
     }
 
     /// The register, or none where the exchange failed.

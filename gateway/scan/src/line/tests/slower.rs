@@ -70,7 +70,7 @@ impl Bench {
                 return None;
             }
             Turn::Ask { device, unit, request, patience_us } => {
-                (device, request, Asked { unit, request: request.into(), patience_us })
+                (device, request, Asked { unit, request: request.into(), patience_us, pause_us: 0 })
             }
         };
         let began = self.now;

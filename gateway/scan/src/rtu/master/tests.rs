@@ -50,7 +50,7 @@ impl Line {
     }
 
     fn read(&mut self, request: ReadRequest, slave: Slave<'_>) -> Done {
-        let asked = Asked { unit: 1, request: request.into(), patience_us: PATIENCE };
+        let asked = Asked { unit: 1, request: request.into(), patience_us: PATIENCE, pause_us: 0 };
         self.master.ask(asked, self.now);
         loop {
             match self.master.step(self.now) {
@@ -353,7 +353,7 @@ fn what_is_owed_stays_owed_through_noise_and_through_a_question_that_is_withdraw
         babbling(&mut line, gap_ms);
         assert_eq!(line.read(ask(300, 1), &|_| Vec::new()).fault, Some(RtuFault::Noise));
         let request = ask(300, 1).into();
-        line.master.ask(Asked { unit: 1, request, patience_us: PATIENCE }, line.now);
+        line.master.ask(Asked { unit: 1, request, patience_us: PATIENCE, pause_us: 0 }, line.now);
         assert!(matches!(line.master.step(line.now), Move::Listen(_)));
         assert!(!line.master.is_asking());
         line.master.withdraw();
@@ -364,3 +364,4 @@ fn what_is_owed_stays_owed_through_noise_and_through_a_question_that_is_withdraw
 }
 
 mod orders;
+mod pause;

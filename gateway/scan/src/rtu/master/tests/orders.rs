@@ -128,7 +128,7 @@ impl Bench {
     }
 
     fn ask(&mut self, request: Question) -> Done {
-        let asked = Asked { unit: 1, request, patience_us: PATIENCE };
+        let asked = Asked { unit: 1, request, patience_us: PATIENCE, pause_us: 0 };
         self.master.ask(asked, self.now);
         loop {
             match self.master.step(self.now) {
@@ -241,7 +241,7 @@ fn a_repeated_order_is_told_from_the_echo_where_the_adapter_gives_back_what_is_s
     let order = Question::SetCoil { coil: 1, on: true };
     let own = request_frame(1, order).to_vec();
     let ask = |line: &mut Line| {
-        let asked = Asked { unit: 1, request: order, patience_us: PATIENCE };
+        let asked = Asked { unit: 1, request: order, patience_us: PATIENCE, pause_us: 0 };
         line.master.ask(asked, line.now);
         loop {
             match line.master.step(line.now) {
