@@ -23,6 +23,7 @@ use crate::alarm::LoopState;
 use crate::clock::Clock;
 use crate::outputs::siren::SirenState;
 use crate::spool::SpoolState;
+use crate::uplink::Refusals;
 
 /// A probe's request has some hundred bytes.
 const HEAD_MAX: usize = 4_096;
@@ -46,6 +47,7 @@ pub(crate) struct Vitals {
     pub(crate) alone: watch::Receiver<bool>,
     /// Why the siren's state cannot be written; empty while it can.
     pub(crate) siren_fault: watch::Receiver<String>,
+    pub(crate) refusals: Refusals,
     pub(crate) clock: Clock,
 }
 
@@ -69,6 +71,8 @@ struct Health {
     spool_fault: Option<String>,
     /// Why `siren.json` is out of date.
     siren_fault: Option<String>,
+    /// Why limits of the centre, or a reload, are not in force: the ones before judge.
+    limits_fault: Option<String>,
     #[serde(skip)]
     sound: bool,
     devices: Vec<Part>,
@@ -223,6 +227,7 @@ impl Vitals {
             storage: spool.storage.word(),
             spool_fault: Some(spool.complaint()).filter(|fault| !fault.is_empty()),
             siren_fault,
+            limits_fault: Some(self.refusals.said()).filter(|said| !said.is_empty()),
             sound: spool.storage.is_sound(),
             devices,
             outputs: parts(state.outputs),
@@ -262,6 +267,12 @@ impl Health {
                 "gauge",
                 "1 while the siren's state cannot be written",
                 self.siren_fault.is_some().into(),
+            ),
+            (
+                "limits_refused",
+                "gauge",
+                "1 while ordered limits or a reload are not in force",
+                self.limits_fault.is_some().into(),
             ),
         ] {
             text += &format!(
@@ -341,6 +352,7 @@ mod tests {
         let (turns, seen) = watch::channel(state);
         let (spool, _jobs) = crate::spool::SpoolHandle::double(1);
         let (complaint, siren_fault) = watch::channel(String::new());
+        let (refuse, refused) = watch::channel(String::new());
         let lit = |key: &str, sounding| Lit { key: key.to_owned(), priority: 1, sounding };
         let alarms = SirenState {
             sounding: true,
@@ -353,6 +365,7 @@ mod tests {
             alarms: watch::channel(alarms).1,
             spool: spool.state(),
             siren_fault,
+            refusals: Refusals([refused, watch::channel(String::new()).1]),
             alone: watch::channel(false).1,
             clock,
         };
@@ -372,11 +385,17 @@ mod tests {
             "{said}"
         );
         assert!(said.contains(r#""sounding":1,"lit":2"#), "{said}");
+        assert!(said.contains(r#""limits_fault":null"#), "{said}");
+        refuse.send_replace("签名无效  |  wrong signature".to_owned());
+        let said = ask(at, get).await;
+        let refused = r#""limits_fault":"签名无效  |  wrong signature""#;
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains(refused), "{said}");
         complaint.send_replace("写不了  |  cannot be written".to_owned());
         let said = ask(at, get).await;
         assert!(said.starts_with("HTTP/1.1 503") && said.contains("写不了  |  cannot"), "{said}");
         let said = ask(at, b"GET /metrics HTTP/1.1\r\n\r\n").await;
         assert!(said.contains("fengsui_gateway_siren_state_failing 1\n"), "{said}");
+        assert!(said.contains("fengsui_gateway_limits_refused 1\n"), "{said}");
         assert!(said.contains("fengsui_gateway_device_up{name=\"gas \\\"2\\\"\"} 0\n"), "{said}");
         assert!(said.contains("fengsui_gateway_loop_turns_total 1\n"), "{said}");
         assert!(said.contains("fengsui_gateway_alarms_lit 2\n"), "{said}");
@@ -391,6 +410,7 @@ mod tests {
             alarms: watch::channel(SirenState::default()).1,
             spool: spool.state(),
             siren_fault: watch::channel(String::new()).1,
+            refusals: Refusals([(); 2].map(|()| watch::channel(String::new()).1)),
             alone: watch::channel(false).1,
             clock: Clock::start(),
         }

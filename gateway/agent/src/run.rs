@@ -24,7 +24,7 @@ use crate::outputs::{self, Healths, Senses};
 use crate::reload::Proposal;
 use crate::sparkplug::Projection;
 use crate::spool::{Job, Spool, SpoolFault, SpoolHandle, SpoolState};
-use crate::uplink::{self, Identity, Inputs, Phase};
+use crate::uplink::{self, Identity, Inputs, Phase, Refusals};
 use crate::{health, notify};
 
 /// Records replayed at a start without a saved state of the engine: some seconds of work, hours of
@@ -70,7 +70,7 @@ pub(crate) async fn run_with(
     mut shutdown: watch::Receiver<bool>,
     mut reloads: Reloads,
 ) -> anyhow::Result<()> {
-    let mut lasting = Lasting::new(&config);
+    let mut lasting = Lasting::new(&config, reloads.fault.subscribe());
     let mut config = config;
     let ended = loop {
         for (outputs, problem) in config.outputs.crowded(&config.site) {
@@ -132,10 +132,14 @@ struct Lasting {
     remembered: Memories,
     /// When the readers were stopped for a reload, monotonic ms.
     blind_since: Option<u64>,
+    /// Why the limits in force are not those that were ordered.
+    limits_fault: watch::Sender<String>,
+    /// Why the last reload was refused.
+    reload_fault: watch::Receiver<String>,
 }
 
 impl Lasting {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, reload_fault: watch::Receiver<String>) -> Self {
         let (pressed, button) = mpsc::channel(1);
         let limits = config.limits_revision;
         let (report, healths) = watch::channel(Vec::new());
@@ -154,7 +158,14 @@ impl Lasting {
             lines: Vec::new(),
             remembered: Memories::default(),
             blind_since: None,
+            limits_fault: watch::channel(String::new()).0,
+            reload_fault,
         }
+    }
+
+    /// What the heartbeat and the health page say.
+    fn refusals(&self) -> Refusals {
+        Refusals([self.limits_fault.subscribe(), self.reload_fault.clone()])
     }
 
     /// Starts what stands around the alarm loop, the first time, and shows it the present spool.
@@ -167,8 +178,9 @@ impl Lasting {
         if let Some(report) = self.report.take() {
             let senses =
                 Senses { alarms, turns, alone, spool: shown.subscribe(), ways: self.ways.clone() };
-            let (clock, pressed) = (self.clock, self.pressed.clone());
-            self.outputs = Some(surroundings(config, clock, senses, pressed, report));
+            let pressed = (self.pressed.clone(), report);
+            let around = surroundings(config, self.clock, senses, pressed, self.refusals());
+            self.outputs = Some(around);
         }
         tokio::spawn(async move {
             loop {
@@ -212,7 +224,8 @@ async fn once(
     let Begun { identity, numbers, in_memory } = begun;
     let points = numbers.len();
     let (to_loop, limits) = mpsc::channel(1);
-    let (fault, limits_fault) = watch::channel(fault);
+    lasting.limits_fault.send_replace(fault);
+    let fault = lasting.limits_fault.clone();
     let catalogue = identity.catalogue.clone();
     let (first, read_first) = watch::channel(Arc::clone(&config.alarmed));
     let orders = start_keeper(&config, |key| Keeper {
@@ -248,7 +261,7 @@ async fn once(
     }
     drop((scans, remembered));
     let (phase, phased) = watch::channel(Phase::Run);
-    let faults = [limits_fault, reloads.fault.subscribe()];
+    let refusals = lasting.refusals();
     let (state, alone) = (lasting.state.subscribe(), lasting.alone.clone());
     let uplink = config.uplink.clone().map(|uplink| {
         let identity = Arc::new(identity);
@@ -260,7 +273,7 @@ async fn once(
                 alarms: state.clone(),
                 phase: phased.clone(),
                 orders: orders.clone(),
-                faults: faults.clone(),
+                refusals: refusals.clone(),
             };
             uplink::run(uplink.clone(), identity.clone(), clock, inputs)
         }))
@@ -479,8 +492,8 @@ fn surroundings(
     config: &Config,
     clock: Clock,
     senses: Senses,
-    pressed: mpsc::Sender<()>,
-    healths: Healths,
+    (pressed, healths): (mpsc::Sender<()>, Healths),
+    refusals: Refusals,
 ) -> JoinSet<()> {
     let mut tasks =
         outputs::start(&config.outputs, &config.data, clock, &senses, &pressed, healths);
@@ -489,7 +502,7 @@ fn surroundings(
     let (complaint, siren_fault) = watch::channel(String::new());
     if let Some(listen) = config.health {
         let (alarms, alone, spool) = (alarms.clone(), alone.clone(), spool.clone());
-        let vitals = health::Vitals { turns, alarms, spool, alone, siren_fault, clock };
+        let vitals = health::Vitals { turns, alarms, spool, alone, siren_fault, refusals, clock };
         tokio::spawn(health::run(listen, vitals));
     }
     tasks.spawn(siren::run(config.data.clone(), alarms, alone, spool, pressed, complaint));

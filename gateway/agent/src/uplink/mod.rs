@@ -67,8 +67,20 @@ pub(crate) struct Inputs {
     pub(crate) phase: watch::Receiver<Phase>,
     /// Where limits of the centre go; none: they are not asked for.
     pub(crate) orders: Option<mpsc::Sender<Vec<u8>>>,
-    /// Why the last of them was refused, and why the last reload was.
-    pub(crate) faults: [watch::Receiver<String>; 2],
+    pub(crate) refusals: Refusals,
+}
+
+/// Why the last limits of the centre were refused, and why the last reload was; empty while they
+/// were not.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusals(pub(crate) [watch::Receiver<String>; 2]);
+
+impl Refusals {
+    /// In one line.
+    pub(crate) fn said(&self) -> String {
+        let said: Vec<String> = self.0.iter().map(|fault| fault.borrow().clone()).collect();
+        said.into_iter().filter(|fault| !fault.is_empty()).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Whether to go on.
@@ -95,7 +107,7 @@ struct Task {
     spool: SpoolHandle,
     alarms: watch::Receiver<LoopState>,
     orders: Option<mpsc::Sender<Vec<u8>>>,
-    faults: [watch::Receiver<String>; 2],
+    refusals: Refusals,
     state: SpoolState,
     machine: Uplink,
     connected: bool,
@@ -149,7 +161,7 @@ pub(crate) async fn run(
         spool: inputs.spool,
         alarms: inputs.alarms,
         orders: inputs.orders,
-        faults: inputs.faults,
+        refusals: inputs.refusals,
         state,
         machine,
         connected: false,
@@ -413,7 +425,7 @@ impl Task {
             clock: now,
             devices: alarms.devices.into_iter().chain(alarms.outputs).collect(),
             counter: self.beats,
-            limits_fault: self.fault(),
+            limits_fault: self.refusals.said(),
             storage: self.state.storage,
             storage_fault: self.state.complaint(),
             spool_quota: self.state.quota,
@@ -421,12 +433,6 @@ impl Task {
         if !self.send(Channel::Beat, false, encode_beat(&beat)) {
             debug!("no room for a beat");
         }
-    }
-
-    /// What was refused, in one line.
-    fn fault(&self) -> String {
-        let said: Vec<String> = self.faults.iter().map(|fault| fault.borrow().clone()).collect();
-        said.into_iter().filter(|fault| !fault.is_empty()).collect::<Vec<_>>().join("; ")
     }
 
     fn committed(&mut self, state: SpoolState) {
