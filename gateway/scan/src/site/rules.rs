@@ -152,14 +152,26 @@ fn time_block(device: &Device, at: u16, mappings: &[&Mapping]) -> Vec<Problem> {
     }
     let Some(first) = mappings.first() else { return wrong };
     let same = |m: &&&Mapping| (m.function, m.period_ms) == (first.function, first.period_ms);
-    if let Some(other) = mappings.iter().find(|m| !same(m)) {
-        mend(
+    match mappings.iter().find(|m| !same(m)) {
+        Some(other) if other.row == first.row => mend(
+            format!(
+                "第 {} 行 rules 中的寄存器（status、order 等）与该行测点不在同一个表中；请改其功能，或去掉其一",
+                other.row
+            ),
+            format!(
+                "a register in the rules of row {} (status, order, ...) stands in another table than \
+                 the point; mend its function, or remove one of the two",
+                other.row
+            ),
+        ),
+        Some(other) => mend(
             format!("第 {} 行与第 {} 行的功能或周期不同；请统一", first.row, other.row),
             format!(
                 "function or period of rows {} and {} differ; make them equal",
                 first.row, other.row
             ),
-        );
+        ),
+        None => {}
     }
     let is_bits = |m: &&&Mapping| match m.function {
         Function::Holding | Function::Input => false,

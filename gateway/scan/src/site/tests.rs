@@ -204,6 +204,13 @@ fn a_time_register_must_fit_in_one_request_with_its_points() {
     fault("time_register = 40\n", &[bits], "holding");
     fault("time_register = 1\n", &[GOOD, near], "第 3 行");
     fault("time_register = 40\nread_singly = true\n", &[GOOD], "read_singly");
+    // A register that the row itself needs in another table: the row is named once, with its mend.
+    let head =
+        HEAD.replace("无效值\n", "无效值,规则\n").replace("sentinels\n", "sentinels,rules\n");
+    let sheet = format!("{head}{GOOD},status=input:8;bad=1\n");
+    let faults = Site::load("s", &timed("time_register = 40\n"), &mut |_| Ok(sheet.clone()));
+    let said: Vec<String> = faults.unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].contains("第 3 行 rules 中的寄存器"), "{said:#?}");
 }
 
 #[test]
