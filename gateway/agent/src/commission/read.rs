@@ -240,6 +240,11 @@ fn as_text(site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> String {
              {requests} requests answered\n",
             device.name
         );
+        let timed_out = |row: &&Row<'_>| row.seen.reading == Reading::Bad(Fault::Timeout);
+        let of_device = |row: &&Row<'_>| site.devices.get(row.device) == Some(device);
+        if answers > 0 && rows.iter().filter(of_device).any(|row| timed_out(&row)) {
+            out += &format!("▸ {}：{}\n", device.name, words::SOME);
+        }
         if let Some(off_ms) = said.clock_off_ms {
             out += &format!("▸ {}：{}\n", device.name, source::off(off_ms));
         }

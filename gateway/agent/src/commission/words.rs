@@ -98,6 +98,12 @@ pub(super) const NOISE: &str = "线路一直不静，没有发问：检查接线
      line is never quiet, nothing was asked: check wiring, shield, termination and bias; look for a \
      second master, or an instrument that never stops sending (disconnect them one by one)";
 
+/// A device that answers one question and not the next.
+pub(super) const SOME: &str = "\
+    时答时不答：问得密才不答的，在站点文件给它写 pause_ms = 100 再试；总是同几个点不答的，核对手册中的地址\n  \
+    it answers some questions: try pause_ms = 100 in the site file; where the same points stay silent, \
+    compare their addresses with the manual";
+
 /// A fault in words.
 #[expect(clippy::too_many_lines, reason = "one table: a line for each fault")]
 pub(super) fn of_fault(fault: Fault) -> Words {

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::device::{Device, Unit};
-use super::{address, run, words};
+use super::{LEVEL, address, run, words};
 
 /// Three words at 100, together or not at all.
 async fn choosy() -> Device {
@@ -53,6 +53,24 @@ async fn read_asks_a_slave_again_that_answers_no_other_length() {
     assert_eq!(of("B")["value"], 234.0, "{}{}", got.out, got.err);
     assert_eq!(of("D")["quality"], "bad", "{}", got.out);
     assert_eq!(got.code, 1);
+}
+
+#[tokio::test]
+async fn read_says_what_to_try_where_a_device_answers_some_questions_only() {
+    let hint = "pause_ms = 100";
+    let only = Unit { only: Some((0, 2)), ..words(0, &LEVEL) };
+    let (some, folder) = (Device::start([(1, only)]).await, TempDir::new().unwrap());
+    let at = super::site(folder.path(), [some.port, some.port], "");
+    let of = |tag: &'static str| ["read", "--config", at.as_str(), tag].map(str::to_owned);
+    let said =
+        async |args: &[String]| run(&args.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let both = said(&[&of("TK-101.LT")[..], &["TK-101.TT".to_owned()]].concat()).await;
+    assert!(both.out.contains(hint), "{}{}", both.out, both.err);
+    // Nothing to try where all is well, or where nobody is there.
+    for one in ["TK-101.LT", "TK-101.TT"] {
+        let one = said(&of(one)).await;
+        assert!(!one.out.contains(hint), "{}", one.out);
+    }
 }
 
 #[tokio::test]

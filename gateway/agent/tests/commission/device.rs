@@ -94,7 +94,13 @@ impl Device {
                 return;
             }
             self.asked.fetch_add(1, Ordering::SeqCst);
-            let Some(unit) = self.units.lock().unwrap().get(&head[6]).cloned() else { continue };
+            let unit = self.units.lock().unwrap().get(&head[6]).cloned();
+            let at: Vec<u8> = pdu.iter().skip(1).take(4).copied().collect();
+            let only = |(first, count): (u16, u16)| {
+                at == [first.to_be_bytes(), count.to_be_bytes()].concat()
+            };
+            let unit = unit.filter(|unit| unit.only.is_none_or(only));
+            let Some(unit) = unit else { continue };
             let reply = answer(&unit, &pdu);
             let length = u16::try_from(reply.len() + 1).unwrap().to_be_bytes();
             let message = [&head[..4], &length, &head[6..], &reply].concat();
