@@ -17,6 +17,7 @@ mod check;
 mod clock;
 pub mod commission;
 mod config;
+mod connect;
 mod fresh;
 mod health;
 mod notify;

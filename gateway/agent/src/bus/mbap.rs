@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::guard::{both, chance, is_quiet, step};
 use super::wire::Pace;
 use crate::clock::Clock;
+use crate::connect::connect;
 
 /// A person's patience with a connection: a switch that learns an address needs a second.
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
@@ -102,8 +103,7 @@ impl Mbap {
     /// Makes the connection now.
     pub(crate) async fn connect(&mut self, patience: Duration) -> Result<(), Trouble> {
         self.close();
-        let address = (self.host.as_str(), self.port);
-        self.open = match timeout(patience, TcpStream::connect(address)).await {
+        self.open = match timeout(patience, connect(&self.host, self.port)).await {
             Ok(stream) => Some(stream.and_then(Open::new).map_err(|fault| unreachable(&fault))?),
             Err(_) => {
                 return Err(Trouble::Unreachable("no answer to the connection".to_owned()));

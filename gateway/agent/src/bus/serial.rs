@@ -20,7 +20,6 @@ use fengsui_scan::{
     Asked, Done, Echo, Master, Move, Outcome, Parity, SerialSettings, StopBits, Timing,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep_until, timeout, timeout_at};
@@ -28,6 +27,7 @@ use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::connect::connect;
 
 /// A request is eight bytes: a port that does not take them in a second is stuck.
 const WRITE_MAX: Duration = Duration::from_secs(1);
@@ -269,7 +269,7 @@ impl RtuLine {
             }
             Opener::Tcp { host, port } => {
                 let patience = Duration::from_micros(asked.patience_us);
-                match timeout(patience, TcpStream::connect((host.as_str(), *port))).await {
+                match timeout(patience, connect(host, *port)).await {
                     Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| Box::new(stream) as _),
                     Ok(Err(fault)) => Err(fault),
                     Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -8,7 +8,6 @@ use std::fmt;
 use std::time::Duration;
 
 use fengsui_scan::{Function, Outcome, Payload, ReadRequest, check};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::slave::SlaveContext;
@@ -18,6 +17,7 @@ use tracing::debug;
 use super::guard::{Guarded, is_quiet};
 use super::wire::Pace;
 use crate::clock::Clock;
+use crate::connect::connect;
 
 /// The connection to one device.
 pub(crate) struct Tcp {
@@ -107,8 +107,7 @@ impl Tcp {
     }
 
     async fn connect(&mut self, patience: Duration) -> Option<Open> {
-        let address = (self.host.as_str(), self.port);
-        let made = match timeout(patience, TcpStream::connect(address)).await {
+        let made = match timeout(patience, connect(&self.host, self.port)).await {
             Ok(stream) => stream.and_then(Guarded::new),
             Err(_) => return None,
         };
