@@ -2,19 +2,18 @@
 //! device whose profile says `never_write`, however its address is spelt, and those that another
 //! output drives already.
 //!
-//! - Addresses are compared as they resolve when the files are read. A name that does not resolve
-//!   then is compared as text; all addresses of this machine count as one.
+//! - Addresses are compared as they resolve when the files are read ([`Places`]).
 //! - Behind one address any unit may be that device: a coil there needs a configured device of just
 //!   its unit that may be written to, and never unit 0, which is meant for all.
 //! - Unit 0 is broadcast where several units are known behind the address.
 //! - On a line every slave has a unit of its own: only that of such a device is kept.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 
 use fengsui_scan::{BusKind, Device, Link, Problem, Site};
 
 use super::config::{Output, OutputPlan, Wiring, said};
+use super::places::Places;
 
 /// Everybody behind the address.
 const BROADCAST: u8 = 0;
@@ -24,6 +23,7 @@ const ANY: u8 = 255;
 impl OutputPlan {
     /// Which output, its key and value, and why not.
     pub(crate) fn forbidden(&self, site: &Site) -> Vec<(usize, (&'static str, String), Problem)> {
+        let places = self.places(site);
         let of = |(place, output): (usize, &Output)| {
             let (host, port, unit, coil) = match &output.wiring {
                 Wiring::Coil { host, port, unit, coil } => (host, port, unit, coil),
@@ -33,7 +33,7 @@ impl OutputPlan {
                 }
                 Wiring::Gpio { .. } | Wiring::Rpi { .. } | Wiring::Sim => return None,
             };
-            let device = endangered(site, (host, *port), *unit)?;
+            let device = endangered(site, &places, (host, *port), *unit)?;
             let problem = said(
                 format!(
                     "该地址上的设备 {} 的型号库写明不可写入（never_write），unit {unit} 也可能是它；\
@@ -49,7 +49,24 @@ impl OutputPlan {
             Some((place, ("coil", coil.to_string()), problem))
         };
         let forbidden = self.outputs.iter().enumerate().filter_map(of);
-        forbidden.chain(self.driven_twice()).chain(self.broadcasts(site)).collect()
+        forbidden.chain(self.driven_twice(&places)).chain(self.broadcasts(site, &places)).collect()
+    }
+
+    /// The hosts of coils, and those of devices at the same port.
+    fn places(&self, site: &Site) -> Places {
+        let coils = || {
+            self.outputs.iter().filter_map(|output| match &output.wiring {
+                Wiring::Coil { host, port, .. } => Some((host.as_str(), *port)),
+                Wiring::LineCoil { .. }
+                | Wiring::Gpio { .. }
+                | Wiring::Rpi { .. }
+                | Wiring::Sim => None,
+            })
+        };
+        let ports: BTreeSet<u16> = coils().map(|(_, port)| port).collect();
+        let devices = site.devices.iter().filter_map(|device| endpoint(site, device));
+        let beside = devices.filter(|(_, port)| ports.contains(port));
+        Places::of(coils().chain(beside).map(|(host, _)| host))
     }
 
     /// Unit 0 where several units are known behind the address: a converter passes it on to all of
@@ -57,16 +74,16 @@ impl OutputPlan {
     fn broadcasts(
         &self,
         site: &Site,
+        places: &Places,
     ) -> impl Iterator<Item = (usize, (&'static str, String), Problem)> {
         self.outputs.iter().enumerate().filter_map(|(place, output)| {
             let Wiring::Coil { host, port, unit: BROADCAST, .. } = &output.wiring else {
                 return None;
             };
             // That much is said already.
-            if endangered(site, (host, *port), BROADCAST).is_some() {
+            if endangered(site, places, (host, *port), BROADCAST).is_some() {
                 return None;
             }
-            let own = Place::of(host, *port);
             let devices = site.devices.iter().filter_map(|device| match &device.link {
                 Link::ModbusTcp { host, port } => Some((host, *port, device.unit)),
                 Link::Rtu { .. } => None,
@@ -78,9 +95,9 @@ impl OutputPlan {
                 | Wiring::Rpi { .. }
                 | Wiring::Sim => None,
             });
-            let here = |(host, its, unit): (&String, u16, u8)| {
+            let here = |(other, its, unit): (&String, u16, u8)| {
                 let named = ![BROADCAST, ANY].contains(&unit) && its == *port;
-                (named && own.is(&Place::of(host, its))).then_some(unit)
+                (named && places.same(host, other)).then_some(unit)
             };
             let units: BTreeSet<u8> = devices.chain(coils).filter_map(here).collect();
             if units.len() < 2 {
@@ -102,14 +119,17 @@ impl OutputPlan {
     }
 
     /// Two outputs on one coil would switch each other off.
-    fn driven_twice(&self) -> impl Iterator<Item = (usize, (&'static str, String), Problem)> {
+    fn driven_twice(
+        &self,
+        places: &Places,
+    ) -> impl Iterator<Item = (usize, (&'static str, String), Problem)> {
         let late = |(place, output): (usize, &Output)| {
             let coil = match &output.wiring {
                 Wiring::Coil { coil, .. } | Wiring::LineCoil { coil, .. } => *coil,
                 Wiring::Gpio { .. } | Wiring::Rpi { .. } | Wiring::Sim => return None,
             };
             let mut before = self.outputs.iter().take(place);
-            let first = before.find(|early| same_coil(&early.wiring, &output.wiring))?;
+            let first = before.find(|early| same_coil(places, &early.wiring, &output.wiring))?;
             let problem = said(
                 format!("输出 {} 已驱动这个线圈，两者会互相关断；请换一个线圈", first.name),
                 format!(
@@ -124,7 +144,7 @@ impl OutputPlan {
     }
 }
 
-fn same_coil(one: &Wiring, other: &Wiring) -> bool {
+fn same_coil(places: &Places, one: &Wiring, other: &Wiring) -> bool {
     match (one, other) {
         (
             Wiring::Coil { host, port, unit, coil },
@@ -132,8 +152,7 @@ fn same_coil(one: &Wiring, other: &Wiring) -> bool {
         ) => {
             let any = [BROADCAST, ANY];
             let unit = unit == its_unit || any.contains(unit) || any.contains(its_unit);
-            unit && (port, coil) == (its_port, its_coil)
-                && Place::of(host, *port).is(&Place::of(its_host, *its_port))
+            unit && (port, coil) == (its_port, its_coil) && places.same(host, its_host)
         }
         (Wiring::LineCoil { .. }, Wiring::LineCoil { .. }) => one == other,
         (
@@ -175,15 +194,15 @@ fn on_line(site: &Site, bus: &str, unit: u8) -> Option<((&'static str, String), 
 }
 
 /// The device that must not be written to and that this coil may belong to.
-fn endangered<'a>(site: &'a Site, (host, port): (&str, u16), unit: u8) -> Option<&'a Device> {
-    // Nothing is resolved where nothing is to be kept.
-    if !site.devices.iter().any(|device| device.never_write) {
-        return None;
-    }
-    let own = Place::of(host, port);
+fn endangered<'a>(
+    site: &'a Site,
+    places: &Places,
+    (host, port): (&str, u16),
+    unit: u8,
+) -> Option<&'a Device> {
     let here = |device: &&Device| {
         let at = endpoint(site, device).filter(|(_, its)| *its == port);
-        at.is_some_and(|(host, port)| own.is(&Place::of(host, port)))
+        at.is_some_and(|(its, _)| places.same(host, its))
     };
     let there: Vec<&Device> = site.devices.iter().filter(here).collect();
     let (kept, free): (Vec<&Device>, Vec<&Device>) =
@@ -204,33 +223,6 @@ fn endpoint<'a>(site: &'a Site, device: &'a Device) -> Option<(&'a str, u16)> {
             BusKind::Serial { .. } => None,
         },
     }
-}
-
-/// A host, by its name and by its addresses.
-struct Place {
-    name: String,
-    addresses: BTreeSet<IpAddr>,
-}
-
-impl Place {
-    fn of(host: &str, port: u16) -> Self {
-        let found = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let addresses = found.unwrap_or_default().into_iter().map(|found| plain(found.ip()));
-        let name = host.trim().trim_end_matches('.').to_ascii_lowercase();
-        Self { name, addresses: addresses.collect() }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.name == other.name || !self.addresses.is_disjoint(&other.addresses)
-    }
-}
-
-/// One spelling: a mapped IPv4 address is an IPv4 address; loopback, and the unspecified address
-/// that connects to it, are one.
-fn plain(address: IpAddr) -> IpAddr {
-    let address = address.to_canonical();
-    let own = address.is_loopback() || address.is_unspecified();
-    if own { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address }
 }
 
 #[cfg(test)]

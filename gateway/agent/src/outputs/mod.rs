@@ -16,6 +16,7 @@ mod drive;
 mod forbidden;
 mod gpio;
 mod line_coil;
+mod places;
 #[cfg(feature = "rpi")]
 mod rpi;
 mod sim;
