@@ -6,27 +6,36 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// Names that are looked up at a time; who comes later waits, within the patience with its device.
 const LOOKUPS_MAX: usize = 16;
 
 static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
-/// Connects. May take as long as the name server: whoever calls has a deadline.
+/// Connects, within this patience.
 ///
 /// # Errors
-/// What the system said.
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return TcpStream::connect(SocketAddr::new(address, port)).await;
-    }
-    let host = host.to_owned();
-    let found = look_up(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await?;
-    TcpStream::connect(found.as_slice()).await
+/// What the system said, or what did not answer.
+pub(crate) async fn connect(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
+    let mut silent = "no answer to the connection";
+    let connecting = async {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return TcpStream::connect(SocketAddr::new(address, port)).await;
+        }
+        silent = "域名服务器不应答，请把主机名改写成 IP 地址 / the name server does not answer: write an IP address";
+        let host = host.to_owned();
+        let found = look_up(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await?;
+        silent = "no answer to the connection";
+        TcpStream::connect(found.as_slice()).await
+    };
+    let done = timeout(patience, connecting).await;
+    done.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, silent)))
 }
 
 /// A lookup that was given up keeps its place until it ends: its thread is taken.
@@ -44,11 +53,9 @@ async fn look_up(
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use tokio::net::TcpListener;
     use tokio::runtime::Builder;
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -80,14 +87,17 @@ mod tests {
             timeout(LONG, nap).await.expect("a thread is left").unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            timeout(LONG, connect("127.0.0.1", port)).await.expect("nobody is asked").unwrap();
+            connect("127.0.0.1", port, LONG).await.expect("nobody is asked");
+            let named = connect("localhost", port, Duration::from_millis(50)).await;
+            let why = named.unwrap_err().to_string();
+            assert!(why.contains("name server does not answer"), "{why}");
             assert!(begins.try_recv().is_err(), "more than may be at a time");
             // Who was given up frees its place when it ends, and a name is found again.
             for one in hung {
                 one.abort();
             }
             drop(end);
-            timeout(LONG, connect("localhost", port)).await.expect("a place is free").unwrap();
+            connect("localhost", port, LONG).await.expect("a place is free");
         });
     }
 }

@@ -144,6 +144,8 @@ fn commissioned(work: impl Future<Output = Said>) -> u8 {
         }
     };
     let Said { out, err, code } = runtime.block_on(work);
+    // Whoever still waits for a name server holds up nobody.
+    runtime.shutdown_background();
     // Without stderr there is nobody to tell.
     drop(stderr().write_all(err.as_bytes()));
     print(&out, code)

@@ -6,6 +6,7 @@
 //!   connection is made anew before asking.
 //! - A reply with another number is a late one and is thrown away; everything else must match.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +44,7 @@ pub(crate) struct Mbap {
     port: u16,
     clock: Clock,
     open: Option<Open>,
+    name_fault: Option<String>,
     /// When the last question ended, or the connection was made.
     quiet_since: u64,
 }
@@ -58,7 +60,14 @@ struct Open {
 
 impl Mbap {
     pub(crate) fn new(host: &str, port: u16, clock: Clock) -> Self {
-        Self { host: host.to_owned(), port, clock, open: None, quiet_since: clock.line_us() }
+        Self {
+            host: host.to_owned(),
+            port,
+            clock,
+            open: None,
+            name_fault: None,
+            quiet_since: clock.line_us(),
+        }
     }
 
     /// Leaves the device alone as long as it needs; makes the connection if there is none.
@@ -103,19 +112,25 @@ impl Mbap {
     /// Makes the connection now.
     pub(crate) async fn connect(&mut self, patience: Duration) -> Result<(), Trouble> {
         self.close();
-        self.open = match timeout(patience, connect(&self.host, self.port)).await {
-            Ok(stream) => Some(stream.and_then(Open::new).map_err(|fault| unreachable(&fault))?),
-            Err(_) => {
-                return Err(Trouble::Unreachable("no answer to the connection".to_owned()));
-            }
-        };
+        self.name_fault = None;
+        let made = connect(&self.host, self.port, patience).await.and_then(Open::new);
+        self.open = Some(made.map_err(|fault| {
+            let (host, port) = (&self.host, self.port);
+            self.name_fault = host.parse::<IpAddr>().is_err().then(|| {
+                format!(
+                    "{host}:{port}：{fault}；检查主机名、网线和端口 / check name, cable and port"
+                )
+            });
+            Trouble::Unreachable(fault.to_string())
+        })?);
         self.quiet_since = self.clock.line_us();
         Ok(())
     }
-}
 
-fn unreachable(fault: &std::io::Error) -> Trouble {
-    Trouble::Unreachable(fault.to_string())
+    /// Why a host that is given by name cannot be reached; none while it can.
+    pub(crate) fn name_fault(&self) -> Option<&str> {
+        self.name_fault.as_deref()
+    }
 }
 
 impl Open {

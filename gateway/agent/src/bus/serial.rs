@@ -269,11 +269,11 @@ impl RtuLine {
             }
             Opener::Tcp { host, port } => {
                 let patience = Duration::from_micros(asked.patience_us);
-                match timeout(patience, connect(host, *port)).await {
-                    Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| Box::new(stream) as _),
-                    Ok(Err(fault)) => Err(fault),
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
-                }
+                let made = connect(host, *port, patience).await;
+                made.and_then(|stream| {
+                    stream.set_nodelay(true)?;
+                    Ok(Box::new(stream) as _)
+                })
             }
         };
         match opened {

@@ -107,10 +107,7 @@ impl Tcp {
     }
 
     async fn connect(&mut self, patience: Duration) -> Option<Open> {
-        let made = match timeout(patience, connect(&self.host, self.port)).await {
-            Ok(stream) => stream.and_then(Guarded::new),
-            Err(_) => return None,
-        };
+        let made = connect(&self.host, self.port, patience).await.and_then(Guarded::new);
         match made {
             Ok((stream, socket)) => Some(Open { context: tcp::attach(stream), socket }),
             Err(fault) => {

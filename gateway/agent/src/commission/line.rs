@@ -198,7 +198,7 @@ impl Line {
     /// Why it does not open, with the mend; none while it does, and where nothing is known.
     pub(super) fn refusal(&self) -> Option<&str> {
         match self {
-            Self::Tcp(_) => None,
+            Self::Tcp(mbap) => mbap.name_fault(),
             Self::Wire(wire) => wire.refusal(),
         }
     }
