@@ -41,6 +41,12 @@ pub enum LimitTrouble {
     /// A cell that must be filled.
     #[error("为空；请填写{0}  |  is empty; give {1}")]
     Empty(&'static str, &'static str),
+    /// More cells than headings: how many of each.
+    #[error(
+        "有 {0} 格，标题只有 {1} 格；小数点请写成 .（0.5 而不是 0,5），并删去多余的逗号  |  \
+         {0} cells stand under {1} headings; write 0.5 and not 0,5, and remove stray commas"
+    )]
+    Cells(usize, usize),
     /// What no program shows.
     #[error(
         "含有看不见的控制字符；请清空该格后重新输入  |  \

@@ -77,7 +77,7 @@ impl LimitSet {
 
     /// The rows that can be read, every fault of the file, and the rows that cannot be read.
     pub(crate) fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>, Vec<Lost>) {
-        let mut reader = Reader { file: file_name, faults: Vec::new(), lost: Vec::new() };
+        let mut reader = Reader { file: file_name, faults: Vec::new(), lost: Vec::new(), width: 0 };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rows = reader.rows(text);
         reader.check_together(&rows);
@@ -123,6 +123,8 @@ struct Reader<'a> {
     file: &'a str,
     faults: Vec<LimitFault>,
     lost: Vec<Lost>,
+    /// Cells of the heading row.
+    width: usize,
 }
 
 impl Reader<'_> {
@@ -187,6 +189,7 @@ impl Reader<'_> {
 
     fn columns(&mut self, line: u64, heading: &csv::StringRecord) -> Columns {
         let mut columns = Columns::new();
+        self.width = heading.len();
         for (at, cell) in heading.iter().enumerate() {
             let cell = cell.trim();
             match COLUMNS.iter().find(|name| **name == cell) {
@@ -216,6 +219,7 @@ impl Reader<'_> {
                 self.fault(cells.line, column, text, LimitTrouble::Control);
             }
         }
+        self.width(cells);
         let kind = self.kind(cells);
         let tag = cells.get("tag").to_owned();
         if let Some(kind) = kind {
@@ -278,6 +282,17 @@ impl Reader<'_> {
             return None;
         }
         Some(LimitRow { line: cells.line, tag, limit })
+    }
+
+    /// A limit of `0,5` is one cell too many, and would be a limit of 0 with a deadband of 5. A
+    /// stray separator at the end of a row does no harm.
+    fn width(&mut self, cells: &Cells<'_>) {
+        let (found, wanted) = (cells.record.len(), self.width);
+        let more = cells.record.iter().skip(wanted).find(|cell| !cell.trim().is_empty());
+        let shifted = Some(cells.get("deadband")).filter(|cell| !cell.is_empty());
+        if let Some(shown) = more.or(shifted).filter(|_| found > wanted) {
+            self.fault(cells.line, "limit", shown, LimitTrouble::Cells(found, wanted));
+        }
     }
 
     fn kind(&mut self, cells: &Cells<'_>) -> Option<LimitKind> {

@@ -152,6 +152,20 @@ fn every_fault_is_named_with_row_column_value_and_mend() {
     );
 }
 
+/// A comma in a number is a cell of its own: 0,5 would be a limit of 0 with a deadband of 5.
+#[test]
+fn a_row_with_more_cells_than_headings_is_refused_unless_the_rest_is_empty() {
+    let faults = refuse(
+        "A,L,0,5,,,,,,,\nB,H,1,500,1,0,0,P2,,,x\nC,H,85,1,0,0,P2,,,,示例\nD,H,85,,,,P2,,,,\n",
+        &[(3, "limit"), (4, "limit"), (4, "priority"), (4, "latch"), (5, "limit")],
+    );
+    let told = faults[0].to_string();
+    assert!(
+        told.contains("11 格") && told.contains("0.5") && told.contains("10 headings"),
+        "{told}"
+    );
+}
+
 #[test]
 fn levels_that_cross_repeats_and_delays_beyond_stale_are_refused() {
     let faults = refuse(
