@@ -216,13 +216,22 @@ impl Conditions {
 
     /// What the auxiliary registers of these points said so far, for [`Occasion::before`]. One that
     /// could not be read last says what it said before that: a device that is busy at every other
-    /// read is no device without values.
+    /// read is no device without values. What it said longer ago than a register may stay unread is
+    /// no word about this value.
     pub(crate) fn said_for<'a>(
         &self,
         points: impl Iterator<Item = &'a Mapping>,
+        at: Moment,
     ) -> BTreeMap<usize, Seen> {
-        let places = points.flat_map(|mapping| self.needed_by(mapping));
-        places.filter_map(|place| Some((place, *self.read.get(place - self.points)?))).collect()
+        let mut said = BTreeMap::new();
+        for mapping in points {
+            for place in self.needed_by(mapping) {
+                let Some(read) = self.read.get(place - self.points) else { continue };
+                let old = self.is_stale(read, mapping, at);
+                said.insert(place, if old { Seen::Fault(Fault::NotRefreshed) } else { *read });
+            }
+        }
+        said
     }
 
     /// The reading of a point.
@@ -318,15 +327,21 @@ impl Conditions {
 
     /// What was said long ago, or by another clock, says nothing of the value that is here now.
     fn fresh(&self, mapping: &Mapping, at: Moment) -> Result<(), No> {
-        let most = STALE_PERIODS * i64::from(mapping.period_ms) + i64::from(self.timeout_ms);
-        let is_stale = |place: usize| match self.seen.get(place - self.points) {
-            Some(Seen::Raw(_, then)) => at.since(*then).is_none_or(|ms| ms > most),
-            Some(Seen::Never | Seen::Fault(_)) | None => false,
+        let is_stale = |place: usize| {
+            self.seen.get(place - self.points).is_some_and(|seen| self.is_stale(seen, mapping, at))
         };
         if self.needed_by(mapping).any(is_stale) {
             Err(No::Bad(Fault::NotRefreshed))
         } else {
             Ok(())
+        }
+    }
+
+    fn is_stale(&self, seen: &Seen, mapping: &Mapping, at: Moment) -> bool {
+        let most = STALE_PERIODS * i64::from(mapping.period_ms) + i64::from(self.timeout_ms);
+        match seen {
+            Seen::Raw(_, then) => at.since(*then).is_none_or(|ms| ms > most),
+            Seen::Never | Seen::Fault(_) => false,
         }
     }
 

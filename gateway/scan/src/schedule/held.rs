@@ -244,7 +244,7 @@ impl Scanner {
             }
         }
         let points = items.iter().filter_map(|item| self.places.points.get(item.mapping));
-        let before = self.conditions.said_for(points);
+        let before = self.conditions.said_for(points, at);
         let payload = payload.clone();
         if let Some(slot) = self.slots.get_mut(place) {
             slot.held = Some(Box::new(Held { payload, items, at, before, missing, last }));

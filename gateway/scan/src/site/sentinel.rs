@@ -17,6 +17,21 @@ pub(crate) fn sentinels(cell: &str, encoding: Encoding) -> (Vec<Raw>, Vec<(Strin
     (found, faults)
 }
 
+/// The number that the registers hold for it: a manual prints more digits than a single has.
+fn as_read(float: f64, encoding: Encoding) -> f64 {
+    if encoding != Encoding::F32 {
+        return float;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "that is what the instrument did")]
+    let bits = (float as f32).to_bits();
+    let [a, b, c, d] = bits.to_be_bytes();
+    let words = [[a, b], [c, d]].map(u16::from_be_bytes);
+    match encoding.raw(WordOrder::Abcd, &words) {
+        Some(Raw::Float(read)) => read,
+        Some(Raw::Whole(_)) | None => float,
+    }
+}
+
 /// None where it is refused anyway: what is no number needs no sentinel.
 fn sentinel(part: &str, encoding: Encoding) -> Result<Option<Raw>, Problem> {
     if let Some(digits) = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
@@ -41,9 +56,35 @@ fn sentinel(part: &str, encoding: Encoding) -> Result<Option<Raw>, Problem> {
         },
         None if part.eq_ignore_ascii_case("nan") => Ok(None),
         None => match part.parse::<f64>() {
-            Ok(float) if float.is_finite() => Ok(Some(Raw::Float(float))),
-            Ok(_) => Err(Problem::SentinelRange),
+            Ok(float) => match as_read(float, encoding) {
+                float if float.is_finite() => Ok(Some(Raw::Float(float))),
+                _ => Err(Problem::SentinelRange),
+            },
             Err(_) => Err(Problem::NotA(Kind::Number)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manual prints digits that a single does not have.
+    #[test]
+    fn a_sentinel_of_a_single_is_what_its_registers_hold() {
+        let minus = [0xC479, 0xF99A];
+        for text in ["-999.9", "-999.90002", "-999.900024", "0xC479F99A"] {
+            let (found, faults) = sentinels(text, Encoding::F32);
+            assert!(faults.is_empty(), "{text}: {faults:?}");
+            assert_eq!(
+                found.first().copied(),
+                Encoding::F32.raw(WordOrder::Abcd, &minus),
+                "{text}"
+            );
+        }
+        let tiny = sentinels("1.175494351e-38", Encoding::F32).0;
+        assert_eq!(tiny.first().copied(), Encoding::F32.raw(WordOrder::Abcd, &[0x0080, 0]));
+        assert_eq!(sentinels("1e39", Encoding::F32).1.len(), 1, "no single is as large");
+        assert_eq!(sentinels("1e39", Encoding::F64).0, [Raw::Float(1e39)]);
     }
 }

@@ -162,6 +162,22 @@ fn a_register_that_can_be_read_at_every_other_try_gives_every_other_value() {
     }
 }
 
+/// What a register said before it was busy for long is no word about a value of now.
+#[test]
+fn a_register_that_was_busy_for_long_vouches_for_no_value_before_its_return() {
+    let said = run_with("", 60, &[0], |state, ask, now| {
+        let busy = (10_000..40_000).contains(&now);
+        if ask.first == 100 || now < 10_000 {
+            // Back in its first range right behind the first value that was read in the other.
+            state.fine = busy;
+        }
+        (busy && ask.first == 100).then_some(Outcome::Exception(6))
+    });
+    let wrong = |reading: &Reading| reading.value().is_some() && *reading != Reading::Good(20.0);
+    assert!(!said[&0].iter().any(|(_, reading)| wrong(reading)), "{:?}", said[&0]);
+    assert!(goods(&said, 0) >= 25, "{:?}", said[&0]);
+}
+
 #[test]
 fn the_worst_case_counts_what_is_read_again_for_an_alarm() {
     let bound = |points: &str| {
