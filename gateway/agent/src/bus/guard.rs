@@ -3,6 +3,8 @@
 //!
 //! - Bytes that lie there before a request is sent are nobody's answer: the request fails, and with
 //!   it the connection.
+//! - An answer ends where its length says. If other bytes than its own once more stand right behind
+//!   it, it was pieced together of two messages, and is none.
 //! - tokio-modbus counts transactions from 0 on each connection. On the wire they begin anywhere
 //!   and go on by a step of their own, so that a stale or invented reply bears the next one by
 //!   chance alone.
@@ -17,6 +19,8 @@ use tokio::net::TcpStream;
 
 /// The longest message (Modbus messaging on TCP/IP 1.0b).
 const MESSAGE_MAX: usize = 260;
+/// Transaction, protocol and length: how long the rest is stands in the last two.
+const HEAD: usize = 6;
 
 /// A connection.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Guarded {
     /// What makes tokio-modbus's number of it, byte for byte; none is left after the first two
     /// bytes of the reply.
     mask: std::array::IntoIter<u8, 2>,
+    /// The answer so far, as it came.
+    answer: Vec<u8>,
 }
 
 /// A number that nobody can guess from the one before.
@@ -62,7 +68,24 @@ impl Guarded {
     pub(super) fn new(stream: TcpStream) -> Result<(Self, std::net::TcpStream)> {
         let (stream, socket) = both(stream)?;
         let (own, mask) = (socket.try_clone()?, [0; 2].into_iter());
-        Ok((Self { stream, socket: own, number: chance(), step: step(), mask }, socket))
+        let answer = Vec::with_capacity(MESSAGE_MAX);
+        Ok((Self { stream, socket: own, number: chance(), step: step(), mask, answer }, socket))
+    }
+
+    /// How many bytes may still belong to the answer; none once it is whole.
+    fn missing(&self) -> usize {
+        let whole = match self.answer.get(HEAD - 2..HEAD) {
+            Some(&[high, low]) => HEAD + usize::from(u16::from_be_bytes([high, low])),
+            Some(_) | None => HEAD,
+        };
+        whole.saturating_sub(self.answer.len())
+    }
+
+    /// What stands right behind a whole answer is nothing, or the same answer once more.
+    fn ends(&self) -> bool {
+        let mut more = [0; MESSAGE_MAX];
+        let count = self.socket.peek(&mut more).unwrap_or(0);
+        more.get(..count).is_none_or(|more| self.answer.starts_with(more))
     }
 }
 
@@ -89,6 +112,7 @@ impl AsyncWrite for Guarded {
             return wrong("the network took half a request");
         }
         this.number = number;
+        this.answer.clear();
         this.mask = [own[0] ^ high, own[1] ^ low].into_iter();
         Poll::Ready(Ok(sent))
     }
@@ -109,13 +133,21 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let read = buf.filled_mut().iter_mut().skip(before);
+        let mut bytes = [0; MESSAGE_MAX];
+        // Without an answer to come, one byte tells that somebody speaks, or has hung up.
+        let most = this.missing().max(1).min(buf.remaining()).min(MESSAGE_MAX);
+        let mut read = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
+        ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
+        this.answer.extend_from_slice(read.filled());
         // In this order: a byte is taken before its mask, and an unused mask stays.
-        for (byte, mask) in read.zip(&mut this.mask) {
+        for (byte, mask) in read.filled_mut().iter_mut().zip(&mut this.mask) {
             *byte ^= mask;
         }
+        if this.answer.len() > HEAD && this.missing() == 0 && !this.ends() {
+            let why = "other bytes stand behind the answer";
+            return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, why)));
+        }
+        buf.put_slice(read.filled());
         Poll::Ready(Ok(()))
     }
 }

@@ -144,6 +144,15 @@ impl Open {
         self.inbox.is_empty() && is_quiet(&self.socket)
     }
 
+    /// Behind an answer stands nothing, or the same once more: other bytes tell that it was pieced
+    /// together of two messages.
+    fn ends(&self) -> bool {
+        let [a, b] = self.transaction.to_be_bytes();
+        let again = [a, b, 0, 0];
+        let count = self.inbox.len().min(again.len());
+        self.inbox.get(..count) == again.get(..count)
+    }
+
     async fn transact(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, Trouble> {
         if !self.is_quiet() {
             return Err(Trouble::Foreign("it speaks before it is asked".to_owned()));
@@ -165,6 +174,10 @@ impl Open {
                 }
                 if from != unit {
                     return Err(Trouble::Foreign(format!("unit {from} answered for {unit}")));
+                }
+                if !self.ends() {
+                    let why = "other bytes stand behind the answer".to_owned();
+                    return Err(Trouble::Foreign(why));
                 }
                 return Ok(reply);
             }

@@ -189,7 +189,8 @@ impl Bus {
                     }
                 }
             };
-            let outcome = link.transact(unit, request, pace).await.outcome;
+            let asked = link.transact_until(&mut stop, unit, request, pace).await;
+            let Some(wire::Exchange { outcome, .. }) = asked else { return };
             lately.count(&outcome, clock.mono_ms());
             let arrival = after(clock.wall(), last);
             last = arrival;

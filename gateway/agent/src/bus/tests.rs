@@ -89,6 +89,50 @@ async fn no_bad_reply_becomes_a_value_and_the_next_is_right() {
     .await;
 }
 
+/// The first half of one message and another behind it are no answer; the same answer twice is.
+#[tokio::test]
+async fn an_answer_that_is_pieced_together_of_two_messages_is_none() {
+    fn pieced(ask: &[u8], cut: usize) -> Vec<u8> {
+        let mut bytes = reply(ask, &[1, 3, 4, 0, 10, 0, 11]);
+        let other = reply(&[0x12, 0x34, 0, 0], &[1, 3, 4, 0, 10, 0, 11]);
+        bytes.truncate(bytes.len() - cut);
+        bytes.extend(other);
+        bytes
+    }
+    check(|ask| Some(pieced(ask, 1)), Outcome::BadFrame).await;
+    check(|ask| Some(pieced(ask, 3)), Outcome::BadFrame).await;
+    check(|ask| Some(pieced(ask, 6)), Outcome::BadFrame).await;
+    let good = Outcome::Data(Payload::Words(vec![10, 11]));
+    check(|ask| Some(reply(ask, &[1, 3, 4, 0, 10, 0, 11]).repeat(2)), good).await;
+    let port = bad_device(|ask| Some(pieced(ask, 3))).await;
+    let mut person = mbap::Mbap::new("127.0.0.1", port, Clock::start());
+    assert!(person.exchange(1, &[3, 0, 10, 0, 2], PATIENCE).await.is_err());
+    let next = person.exchange(1, &[3, 0, 10, 0, 2], PATIENCE).await;
+    assert_eq!(next.unwrap(), [3, 4, 0, 10, 0, 11]);
+}
+
+/// A reload waits for no device that takes long to say nothing.
+#[tokio::test]
+async fn a_reader_over_tcp_that_waits_for_an_answer_ends_when_it_is_told_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut device, mappings) = device(listener.local_addr().unwrap().port());
+    device.timeout_ms = 60_000;
+    let bus = Bus {
+        index: 0,
+        device,
+        mappings: mappings.into(),
+        first: watch::channel(Arc::default()).1,
+        clock: Clock::start(),
+    };
+    let (scans, _inbox) = mpsc::channel(8);
+    let (end, stop) = watch::channel(false);
+    let reader = tokio::spawn(bus.run(scans, stop, None));
+    let (mut asked, _) = listener.accept().await.unwrap();
+    asked.read_exact(&mut [0; 12]).await.unwrap();
+    end.send_replace(true);
+    tokio::time::timeout(Duration::from_secs(20), reader).await.expect("it waits").unwrap();
+}
+
 #[tokio::test]
 async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

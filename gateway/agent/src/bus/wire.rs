@@ -164,7 +164,12 @@ impl Wire {
                         fault: None,
                     });
                 };
-                let (outcome, rtt) = tcp.transact(unit, request, pace).await;
+                // Its answer cannot be taken for another's: whoever is told to stop holds up nobody.
+                let (outcome, rtt) = tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => return None,
+                    done = tcp.transact(unit, request, pace) => done,
+                };
                 Some(Exchange { outcome, rtt, turnaround: None, orphans: 0, fault: None })
             }
             Self::Rtu(line) => {
