@@ -9,7 +9,7 @@ use fengsui_telemetry::wire::{Channel, PACKET_MAX, Topic};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions, MqttState, Request};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -62,13 +62,23 @@ pub(super) fn start(
     options.set_outgoing_inflight_upper_limit(INFLIGHT_MAX);
     let (topic, payload) = will;
     options.set_last_will(LastWill::new(topic.to_string(), payload, QoS::AtLeastOnce, true, None));
-    let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
+    let (client, events) = AsyncClient::new(options.clone(), REQUESTS_MAX);
     let (say, said) = mpsc::channel(EVENTS_MAX);
-    let task = tokio::spawn(pump(events, say));
+    let task = tokio::spawn(pump(events, options, say));
     (client, said, task)
 }
 
-async fn pump(mut events: EventLoop, say: mpsc::Sender<Said>) {
+/// What one connection has left behind is no word about the next: a broker may ask for fewer
+/// publications at a time, or for another sign of life, than the one before. What was under way is
+/// offered again.
+fn forget(events: &mut EventLoop, options: &MqttOptions) {
+    events.clean();
+    events.pending.retain(|request| !matches!(request, Request::Publish(_)));
+    events.state = MqttState::new(INFLIGHT_MAX, false);
+    events.options = options.clone();
+}
+
+async fn pump(mut events: EventLoop, options: MqttOptions, say: mpsc::Sender<Said>) {
     let mut pause = RECONNECT_MS;
     let mut up = false;
     let mut leaving = false;
@@ -90,6 +100,7 @@ async fn pump(mut events: EventLoop, say: mpsc::Sender<Said>) {
                     debug!(%fault, "no broker");
                 }
                 up = false;
+                forget(&mut events, &options);
                 if say.send(Said::Gone).await.is_err() {
                     return;
                 }
