@@ -3,8 +3,8 @@
 //!
 //! - Bytes that lie there before a request is sent are nobody's answer: the request fails, and with
 //!   it the connection.
-//! - An answer ends where its length says. If other bytes than its own once more stand right behind
-//!   it, it was pieced together of two messages, and is none.
+//! - An answer ends where its length says. If anything but a whole message stands right behind it,
+//!   it was pieced together of two, and is none.
 //! - tokio-modbus counts transactions from 0 on each connection. On the wire they begin anywhere
 //!   and go on by a step of their own, so that a stale or invented reply bears the next one by
 //!   chance alone.
@@ -63,6 +63,16 @@ pub(super) fn is_quiet(socket: &std::net::TcpStream) -> bool {
     socket.peek(&mut [0]).is_err_and(nothing)
 }
 
+/// These bytes behind an answer are none of it: there are none, or they are a message of their own,
+/// be it the beginning of the same answer.
+pub(super) fn is_end(more: &[u8], answer: &[u8]) -> bool {
+    let whole = match *more {
+        [_, _, 0, 0, high, low, ..] => HEAD + usize::from(u16::from_be_bytes([high, low])),
+        _ => return answer.starts_with(more),
+    };
+    whole == more.len() || answer.starts_with(more)
+}
+
 impl Guarded {
     /// The connection, and its socket to look at between two requests.
     pub(super) fn new(stream: TcpStream) -> Result<(Self, std::net::TcpStream)> {
@@ -81,11 +91,11 @@ impl Guarded {
         whole.saturating_sub(self.answer.len())
     }
 
-    /// What stands right behind a whole answer is nothing, or the same answer once more.
+    /// What stands right behind a whole answer is nothing, or a whole message.
     fn ends(&self) -> bool {
         let mut more = [0; MESSAGE_MAX];
         let count = self.socket.peek(&mut more).unwrap_or(0);
-        more.get(..count).is_none_or(|more| self.answer.starts_with(more))
+        is_end(more.get(..count).unwrap_or_default(), &self.answer)
     }
 }
 

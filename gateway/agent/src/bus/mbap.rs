@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::guard::{both, chance, is_quiet, step};
+use super::guard::{both, chance, is_end, is_quiet, step};
 use super::wire::Pace;
 use crate::clock::Clock;
 use crate::connect::connect;
@@ -144,13 +144,10 @@ impl Open {
         self.inbox.is_empty() && is_quiet(&self.socket)
     }
 
-    /// Behind an answer stands nothing, or the same once more: other bytes tell that it was pieced
-    /// together of two messages.
+    /// Other bytes behind an answer tell that it was pieced together of two messages.
     fn ends(&self) -> bool {
         let [a, b] = self.transaction.to_be_bytes();
-        let again = [a, b, 0, 0];
-        let count = self.inbox.len().min(again.len());
-        self.inbox.get(..count) == again.get(..count)
+        is_end(&self.inbox, &[a, b, 0, 0])
     }
 
     async fn transact(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, Trouble> {
