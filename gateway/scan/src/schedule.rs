@@ -71,6 +71,10 @@ pub enum Offer {
         due: u64,
         /// When the next one of the same becomes due.
         deadline: u64,
+        /// What would be asked.
+        request: ReadRequest,
+        /// How often it is asked.
+        period_ms: u32,
     },
     /// The small read after a failed one.
     Retry(Class),
@@ -252,9 +256,13 @@ impl Scanner {
         match self.health {
             Health::Healthy => match self.first_slot(now) {
                 Some((_, slot)) => match slot.turn(now) {
-                    Some((class, deadline, turn)) => {
-                        Offer::Read { class, due: slot.since(turn), deadline }
-                    }
+                    Some((class, deadline, turn)) => Offer::Read {
+                        class,
+                        due: slot.since(turn),
+                        deadline,
+                        request: slot.block.request,
+                        period_ms: slot.block.period_ms,
+                    },
                     None => Offer::Nothing(slot.due),
                 },
                 None => Offer::Nothing(now + PROBE_MAX_MS),

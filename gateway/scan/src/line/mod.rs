@@ -2,6 +2,8 @@
 //!
 //! - Reads that carry an alarm before orders ([`command`]), these before the other reads; among equals the one whose next turn is nearest.
 //!   A line that is asked for more than it can carry starves telemetry, never alarms.
+//! - No device gets more of the line for its alarm reads than its plan needs, as long as others wait
+//!   for theirs ([`share`]).
 //! - Dead devices together get at most a twentieth of the line's time ([`ration`]). A probe goes
 //!   where it delays nobody if it can.
 //! - Patience is learnt per device: three times the longest turnaround seen lately, never more than
@@ -14,6 +16,7 @@
 mod command;
 mod patience;
 mod ration;
+mod share;
 mod worst;
 
 pub use command::{COMMAND_PATIENCE_US, COMMANDS_MAX, Command, CommandTally};
@@ -27,9 +30,13 @@ use command::Commands;
 use fengsui_telemetry::Fault;
 use patience::Patience;
 use ration::{DEAD_SHARE, Ration, is_alive};
+use share::{Claim, Share};
 
 /// Probes with the learnt patience between two that wait the whole `timeout_ms`.
 const SHORT_PROBES: u8 = 3;
+/// A device may fail, which takes two requests, without owing others their time: once in so long on
+/// a line, and in the longest period of a point.
+const PARDON_EVERY_MS: u64 = 60_000;
 /// Longest sleep of a line.
 const SLEEP_MAX_MS: u64 = 60_000;
 /// How long nobody must have answered before a line is opened anew: every device was asked again
@@ -109,6 +116,11 @@ struct Lane {
     /// Short probes since the last long one.
     shorts: u8,
     doubt: Doubt,
+    share: Share,
+    /// What it was read for last.
+    last: Claim,
+    /// Its failure, of which the next read decides, is none of its share.
+    pardoned: bool,
 }
 
 /// Whether a slave is believed: after a start on a line that others may have used it must answer
@@ -135,6 +147,38 @@ impl Lane {
     fn cost_us(&self, patience_us: u64) -> u64 {
         self.probe_wire_us + self.scanner.device().pause_us() + 2 * patience_us
     }
+
+    /// What it is offered for, how much it may take, and by when it would be done; `own` is the
+    /// deadline of its plan. Only alarm reads have a share.
+    fn claim(&self, offer: &Offer, timing: &Timing) -> Option<Claim> {
+        let patience_us = self.patience.most_us();
+        let pause_us = self.scanner.device().pause_us();
+        match offer {
+            Offer::Read { class: Class::Alarm, deadline, request, period_ms, .. } => {
+                let cost_us = pause_us + timing.exchange_us(*request) + patience_us;
+                Some(Claim { period_ms: *period_ms, own: *deadline, cost_us })
+            }
+            Offer::Retry(Class::Alarm) if !self.pardoned => {
+                let cost_us = pause_us + self.probe_wire_us + patience_us;
+                Some(Claim { cost_us, ..self.last })
+            }
+            Offer::Read { .. } | Offer::Retry(_) | Offer::Probe { .. } | Offer::Nothing(_) => None,
+        }
+    }
+
+    /// Takes what a turn took from its share. True: it failed and is pardoned, which it `may` be.
+    fn settle(&mut self, (was, claim): (Health, Option<Claim>), busy_us: u64, may: bool) -> bool {
+        let is = self.scanner.health();
+        self.pardoned = may && was == Health::Healthy && is != Health::Healthy;
+        if let Some(claim) = claim.filter(|_| !self.pardoned) {
+            self.share.spend(claim.period_ms, busy_us);
+        }
+        if matches!((was, is), (Health::Dead { .. }, Health::Healthy)) {
+            self.share.begin_anew();
+            self.share.spend(self.last.period_ms, busy_us);
+        }
+        self.pardoned
+    }
 }
 
 /// In the order of service.
@@ -153,6 +197,7 @@ pub struct Line {
     ration: Ration,
     turn: Option<Taken>,
     reopen_at: u64,
+    pardon_at: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +205,7 @@ struct Taken {
     lane: usize,
     probe: Option<Probe>,
     due: Option<u64>,
+    claim: Option<Claim>,
 }
 
 /// How a dead device is asked.
@@ -179,6 +225,9 @@ impl Line {
                 timing.exchange_us(ReadRequest { count: ask.count.min(4), ..*ask })
             }),
             patience: Patience::new(u64::from(scanner.device().timeout_ms) * 1_000),
+            share: Share::of(&scanner, &timing),
+            last: Claim::default(),
+            pardoned: false,
             scanner,
             tally: Tally::default(),
             // A quarter of the wait at most, spread by the golden ratio.
@@ -188,7 +237,10 @@ impl Line {
         };
         let lanes = scanners.into_iter().enumerate().map(lane).collect();
         let (commands, ration) = (Commands::default(), Ration::new(now));
-        Self { timing, lanes, commands, ration, turn: None, reopen_at: now + SILENT_MS }
+        let (reopen_at, pardon_at) = (now + SILENT_MS, now);
+        let mut line = Self { timing, lanes, commands, ration, turn: None, reopen_at, pardon_at };
+        line.lend();
+        line
     }
 
     /// The same, on a line that another program may have used just before.
@@ -226,10 +278,15 @@ impl Line {
         let mut best: Option<(Urgency, usize, Option<u64>)> = None;
         let mut wake = now + SLEEP_MAX_MS;
         for (place, lane) in self.lanes.iter().enumerate() {
-            let (urgency, due) = match lane.scanner.offer(now) {
-                Offer::Read { class, due, deadline } => (Urgency { class, deadline }, Some(due)),
+            let offer = lane.scanner.offer(now);
+            let claim = lane.claim(&offer, &self.timing);
+            let lent = claim.map(|claim| lane.share.deadline(claim, now));
+            let (urgency, due) = match offer {
+                Offer::Read { class, due, deadline, .. } => {
+                    (Urgency { class, deadline: lent.unwrap_or(deadline) }, Some(due))
+                }
                 // At once: until then nobody knows whether the device is dead.
-                Offer::Retry(class) => (Urgency { class, deadline: 0 }, None),
+                Offer::Retry(class) => (Urgency { class, deadline: lent.unwrap_or(0) }, None),
                 Offer::Nothing(until) => {
                     wake = wake.min(until);
                     continue;
@@ -331,9 +388,14 @@ impl Line {
 
     fn take(&mut self, place: usize, probe: Option<Probe>, due: Option<u64>, now: u64) -> Turn {
         let Some(lane) = self.lanes.get_mut(place) else { return Turn::Sleep(now + 1) };
+        let claim = lane.claim(&lane.scanner.offer(now), &self.timing);
         match lane.scanner.next(now) {
             Step::Read(request) => {
-                self.turn = Some(Taken { lane: place, probe, due });
+                self.turn = Some(Taken { lane: place, probe, due, claim });
+                if let Some(claim) = claim {
+                    lane.share.begin(claim, now);
+                    lane.last = claim;
+                }
                 lane.doubt = match lane.doubt {
                     Doubt::Unasked => Doubt::Until(now + DOUBT_MS),
                     Doubt::Ended => Doubt::Over,
@@ -381,15 +443,19 @@ impl Line {
             tally.latest_ms = tally.latest_ms.max(now.saturating_sub(due));
         }
         lane.patience.learn(&heard.outcome, heard.turnaround_us);
-        let before = is_alive(lane);
+        let (health, before) = (lane.scanner.health(), is_alive(lane));
         let answer = lane.scanner.answer(heard.outcome, now);
         let after = is_alive(lane);
+        let pardoned = lane.settle((health, taken.claim), heard.busy_us, self.pardon_at <= now);
         // A probe that is answered was a living device's.
         if let Some(probe) = taken.probe.filter(|_| !after) {
             lane.tally.dead_us += heard.busy_us;
             if !nobody_lived {
                 self.ration.spend(heard.busy_us, probe.delays, now);
             }
+        }
+        if pardoned {
+            self.pardon_at = now + PARDON_EVERY_MS.max(self.longest_ms());
         }
         if before != after || taken.probe.is_some() {
             self.ration.reckon(&self.lanes, &self.timing);
@@ -432,11 +498,24 @@ impl Line {
         self.lanes.get(device).and_then(|lane| lane.scanner.fault())
     }
 
+    /// The longest period of an alarm block.
+    fn longest_ms(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.share.longest_ms()).max().unwrap_or(0)
+    }
+
+    fn lend(&mut self) {
+        let most_ms = self.longest_ms();
+        self.lanes.iter_mut().for_each(|lane| lane.share.lend_for(most_ms));
+    }
+
     /// Other points carry an alarm from now on.
     pub fn set_alarms(&mut self, points: &PointSet) {
         for lane in &mut self.lanes {
             lane.scanner.set_alarms(points);
+            let share = Share::of(&lane.scanner.afresh(points), &self.timing);
+            lane.share = share.succeeding(&lane.share);
         }
+        self.lend();
     }
 
     /// What a device is behind with.

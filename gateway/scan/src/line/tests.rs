@@ -263,4 +263,5 @@ fn the_worst_case_holds_the_period_and_every_alarm_block_once() {
 
 mod dead;
 mod orders;
+mod share;
 mod slower;

@@ -3,7 +3,7 @@
 //! Bound for one block with period T, all quantities from the configuration:
 //!
 //! ```text
-//! T + 20/19 · (B + F + O + Σ n·C + R)
+//! T + 20/19 · (B + F + O + Σ n·(C + R))
 //! ```
 //!
 //! - T: it changed just after it was read.
@@ -11,8 +11,10 @@
 //!   `timeout_ms`; over TCP `pause_ms` and `timeout_ms` alone. Summed over the alarm blocks of the line, or of the devices at one TCP
 //!   address, the block itself included. Another block goes before it only with a nearer deadline: once if its period is not shorter,
 //!   else ⌊T / period⌋ + 1 times.
-//! - R: where it needs registers of other blocks, these twice more and itself once more: they are
-//!   read behind it, and if they have changed, everything is read again.
+//! - R: where a block needs registers of other blocks, these twice more and itself once more: they
+//!   are read behind it, and if they have changed, everything is read again.
+//! - A device that takes more than that, since it is not as its sheet says, waits for the others
+//!   ([`super::share`]).
 //! - B: what cannot be interrupted when it becomes due: the longest block without alarm, or a probe.
 //! - F: one device of the line fails meanwhile: two requests without answer, each waited for twice
 //!   as long as its patience.
@@ -22,10 +24,12 @@
 //!
 //! Not in it: a reading that is lost to noise. It is `Bad` at once, and the next scan decides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::share::{Share, cost_us};
 use super::{COMMAND_PATIENCE_US, DEAD_SHARE, DOUBT_MS};
-use crate::pdu::{Question, ReadRequest};
+use crate::pdu::Question;
 use crate::plan::Block;
 use crate::point_set::PointSet;
 use crate::rtu::Timing;
@@ -57,14 +61,14 @@ pub fn start_ms(site: &Site, bus: usize) -> u64 {
     2 * longest + on.iter().map(asked_twice).sum::<u64>() + DOUBT_MS
 }
 
-struct Job {
+/// The blocks of one device.
+struct Blocks {
     device: usize,
-    points: Vec<u32>,
-    period_us: u64,
-    cost_us: u64,
-    /// What is read again for its sake.
-    again_us: u64,
-    class: Class,
+    /// Period, ms, and points of each that carries an alarm.
+    urgent: Vec<(u32, Vec<u32>)>,
+    share: Share,
+    /// What its longest block without alarm costs.
+    bulk_us: u64,
 }
 
 /// The bounds of all points that carry an alarm, in the order of the catalogue. `outputs` says how
@@ -98,55 +102,49 @@ fn of_line(
     orders_us: u64,
     found: &mut Vec<WorstCase>,
 ) {
-    let all = devices.iter().flat_map(|index| jobs(site, *index, timing, alarms));
-    let jobs: Vec<Job> = all.collect();
+    let all = devices.iter().filter_map(|index| blocks(site, *index, timing, alarms));
+    let all: Vec<Blocks> = all.collect();
     let costs = devices.iter().filter_map(|index| site.devices.get(*index));
     let probe = costs.map(|device| probe_us(device, timing)).max().unwrap_or(0);
     let probe = if devices.len() > 1 { probe } else { 0 };
-    let bulk = jobs.iter().filter(|job| job.class == Class::Bulk).map(|job| job.cost_us).max();
-    let blocked = bulk.unwrap_or(0).max(probe);
-    let urgent = || jobs.iter().filter(|job| job.class == Class::Alarm);
-    for job in urgent() {
-        let before: u64 = urgent().map(|other| turns(job, other) * other.cost_us).sum();
-        let busy = blocked + 2 * probe + orders_us + before + job.again_us;
-        let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
-        let read_ms = (job.period_us + wait).div_ceil(1_000);
-        let cases = job.points.iter().filter(|point| alarms.contains(**point));
-        found.extend(cases.map(|point| WorstCase { point: *point, device: job.device, read_ms }));
+    let blocked = all.iter().map(|one| one.bulk_us).max().unwrap_or(0).max(probe);
+    let mut bounds = BTreeMap::new();
+    for (one, (period_ms, points)) in
+        all.iter().flat_map(|one| one.urgent.iter().map(move |b| (one, b)))
+    {
+        let read_ms = *bounds.entry(*period_ms).or_insert_with(|| {
+            let accounts = all.iter().flat_map(|one| one.share.accounts());
+            let before = accounts.map(|other| turns(*period_ms, other.period_ms) * other.quota_us);
+            let busy = blocked + 2 * probe + orders_us + before.sum::<u64>();
+            let wait = if devices.len() > 1 { busy * DEAD_SHARE / (DEAD_SHARE - 1) } else { busy };
+            u64::from(*period_ms) + wait.div_ceil(1_000)
+        });
+        let cases = points.iter().filter(|point| alarms.contains(**point));
+        found.extend(cases.map(|point| WorstCase { point: *point, device: one.device, read_ms }));
     }
 }
 
-/// How often `other` goes before `job` is served; itself once.
-fn turns(job: &Job, other: &Job) -> u64 {
-    if other.period_us >= job.period_us { 1 } else { job.period_us / other.period_us.max(1) + 1 }
+/// How often blocks of the period `other` go before one of this period is served; itself once.
+fn turns(period_ms: u32, other: u32) -> u64 {
+    if other >= period_ms { 1 } else { u64::from(period_ms / other.max(1)) + 1 }
 }
 
-fn jobs(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Vec<Job> {
-    let Some(device) = site.devices.get(index) else { return Vec::new() };
+fn blocks(site: &Site, index: usize, timing: &Timing, alarms: &PointSet) -> Option<Blocks> {
+    let device = site.devices.get(index)?;
     let mappings: Arc<[Mapping]> = site.mappings_of(index).into();
     let scanner = Scanner::new(device.clone(), Arc::clone(&mappings), 0).with_alarms(alarms);
-    let cost = |block: &Block| cost_us(device, block.request, timing);
-    let job = |(at, (block, class)): (usize, (&Block, Class))| {
-        let needs = scanner.needs_of(at);
-        let behind: u64 = needs.iter().map(|block| 2 * cost(block)).sum();
-        Job {
-            device: index,
-            points: block
-                .items
-                .iter()
-                .filter_map(|i| Some(mappings.get(i.mapping)?.point))
-                .collect(),
-            period_us: u64::from(block.period_ms) * 1_000,
-            cost_us: cost(block),
-            again_us: if needs.is_empty() { 0 } else { behind + cost(block) },
-            class,
-        }
+    let points = |block: &Block| {
+        let points = block.items.iter().filter_map(|item| Some(mappings.get(item.mapping)?.point));
+        (block.period_ms, points.collect())
     };
-    scanner.blocks().enumerate().map(job).collect()
-}
-
-fn cost_us(device: &Device, request: ReadRequest, timing: &Timing) -> u64 {
-    device.pause_us() + timing.exchange_us(request) + u64::from(device.timeout_ms) * 1_000
+    let of = |class| scanner.blocks().filter(move |block| block.1 == class).map(|block| block.0);
+    let bulk_us = of(Class::Bulk).map(|block| cost_us(&scanner, block, timing)).max();
+    Some(Blocks {
+        device: index,
+        urgent: of(Class::Alarm).map(points).collect(),
+        share: Share::of(&scanner, timing),
+        bulk_us: bulk_us.unwrap_or(0),
+    })
 }
 
 /// An order, or the reading back of its coil, which is shorter. The patience is long enough for the

@@ -1,5 +1,7 @@
 //! What is read before the rest: points that carry an alarm, and what they need.
 
+use std::sync::Arc;
+
 use super::{Class, Scanner};
 use crate::plan::{Block, Item};
 use crate::point_set::PointSet;
@@ -10,6 +12,11 @@ impl Scanner {
     pub fn with_alarms(mut self, points: &PointSet) -> Self {
         self.set_alarms(points);
         self
+    }
+
+    /// The same device as if nothing of it had been learnt, where these points carry an alarm.
+    pub(crate) fn afresh(&self, points: &PointSet) -> Self {
+        Self::new(self.device.clone(), Arc::clone(&self.places.points), 0).with_alarms(points)
     }
 
     /// Other points carry an alarm from now on. What they need is as urgent as they are: a value is
