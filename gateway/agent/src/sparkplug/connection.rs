@@ -13,6 +13,7 @@ use rumqttc::{
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::SparkplugConfig;
 
@@ -23,6 +24,8 @@ pub(super) const REQUESTS_MAX: usize = 8;
 const EVENTS_MAX: usize = 16;
 /// The broker publishes the will after one and a half times this.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A connection on which nothing moves for so long is none.
+const STUCK: Duration = Duration::from_secs(30);
 /// Largest packet to the broker: a DBIRTH of a thousand metrics with long descriptions.
 const PACKET_OUT_MAX: usize = 1 << 20;
 /// Largest packet from the broker: a command or a STATE that is worth reading, and its topic. A
@@ -92,11 +95,12 @@ pub(super) fn qos(qos: Qos) -> QoS {
 
 async fn pump(mut events: EventLoop, say: mpsc::Sender<Said>) {
     loop {
-        let said = match events.poll().await {
-            Ok(Event::Incoming(packet)) => heard(packet),
-            Ok(Event::Outgoing(Outgoing::Disconnect)) => Some(Said::Gone(End::Farewell)),
-            Ok(Event::Outgoing(_)) => None,
-            Err(fault) => {
+        let said = match timeout(STUCK, events.poll()).await {
+            Err(_) => Some(Said::Gone(End::Broken("nothing moves any more".to_owned()))),
+            Ok(Ok(Event::Incoming(packet))) => heard(packet),
+            Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => Some(Said::Gone(End::Farewell)),
+            Ok(Ok(Event::Outgoing(_))) => None,
+            Ok(Err(fault)) => {
                 let end = if never_left(&fault) { End::Unreached } else { End::Broken };
                 Some(Said::Gone(end(fault.to_string())))
             }
