@@ -210,7 +210,8 @@ fn bus_report(site: &Site, (bus, spec): (usize, &BusSpec)) -> BusReport {
 
 /// A site file has a table `[site]`; a gateway's file names one.
 fn is_site(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let bytes = spreadsheet::bytes(path).unwrap_or_default();
+    let text = String::from_utf8(bytes).unwrap_or_default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     // As far as it can be read: its faults are told by whoever reads it whole.
     let (document, _faults) = DeTable::parse_recoverable(text);

@@ -40,10 +40,10 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// None where the scale is 0, one of both is not finite, or a register becomes infinite by them.
+    /// None where the scale is 0 or next to it, one of both is not finite, or a register becomes infinite by them.
     #[must_use]
     pub fn new(scale: f64, offset: f64) -> Option<Self> {
-        if scale == 0.0 || !(scale.abs() * WORD_MAX + offset.abs()).is_finite() {
+        if !scale.is_normal() || !(scale.abs() * WORD_MAX + offset.abs()).is_finite() {
             return None;
         }
         let exact = Decimal::shortest(scale).zip(Decimal::shortest(offset));

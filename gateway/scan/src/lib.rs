@@ -48,6 +48,6 @@ pub use shutoff::{
     Position, Seen, Shutoff, ShutoffFault, ShutoffMemory, ShutoffPoints, ShutoffSettings, Signals,
 };
 pub use site::{
-    BusKind, BusSpec, Device, Direction, Form, Kind, Link, Mapping, PAUSE_MS_MAX, Problem,
+    BusKind, BusSpec, Device, Direction, Form, Kind, LATE_S, Link, Mapping, PAUSE_MS_MAX, Problem,
     Required, Section, Site, SiteFault, Text, UsedProfile, Valve,
 };

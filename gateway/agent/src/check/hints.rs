@@ -3,7 +3,7 @@
 //! Points of one kind are told together: a plant has hundreds of gas detectors.
 
 use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
-use fengsui_scan::{Function, Mapping, Problem, Site, SiteFault, Valve};
+use fengsui_scan::{Device, Function, LATE_S, Mapping, Problem, Site, SiteFault, Valve};
 use fengsui_telemetry::Point;
 
 use super::budget;
@@ -17,6 +17,7 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     hints.extend(references(site));
     hints.extend(over_range(site, limits));
     hints.extend(late_demands(site));
+    hints.extend(late_clocks(site, limits));
     hints.extend(budget::hints(site));
     hints
 }
@@ -178,6 +179,31 @@ fn late_demands(site: &Site) -> Vec<SiteFault> {
     site.valves.iter().filter_map(hint).collect()
 }
 
+/// Devices that may date what was just read so long ago that an alarm of theirs comes late.
+fn late_clocks(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
+    let hint = |(index, device): (usize, &Device)| {
+        let late_s = device.time_late_s;
+        let dated = device.time_register.is_some() && late_s > LATE_S;
+        let of_device = site.catalogue.points.iter().zip(&site.mappings);
+        let mut tags = of_device.filter(|(_, m)| m.device == index).map(|(point, _)| &point.tag);
+        let (tag, name) =
+            (tags.find(|tag| limits.of_tag(tag.as_str()).next().is_some())?, &device.name);
+        let problem = Problem::Said(
+            format!(
+                "{name} 的时间落后不超过 {late_s} 秒都可信：它的时钟拨回时，{tag} 等测点的报警可能晚到同样久，不在下面的                 最长时间之内；不是补报旧数据的记录仪，就请删去 time_late_s"
+            ),
+            format!(
+                "{name} is believed up to {late_s} s behind: where its clock is set back, alarms of \
+                 {tag} and others may come as late, which the printed worst case leaves out; delete \
+                 time_late_s unless it is a logger that tells late"
+            ),
+        );
+        let (column, value) = (Some("device.time_late_s".to_owned()), Some(late_s.to_string()));
+        dated.then(|| SiteFault { column, value, ..SiteFault::of_file(&site.file, problem) })
+    };
+    site.devices.iter().enumerate().filter_map(hint).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,5 +321,17 @@ mod tests {
         let wanted = ["points.csv:5 [period_ms] \"3000\"", "C 是切断阀", "200 ms", "told late"];
         check(&told(3_000), &[&["unverified"], &wanted]);
         check(&told(200), &[&["unverified"]]);
+    }
+
+    #[test]
+    fn a_device_that_may_be_far_behind_is_told_where_an_alarm_waits_for_it() {
+        let site = |late: &str| format!("{SITE}time_register = 10\n{late}");
+        let row = "A,n,a,level,%,0,100,gas,input,0,u16,500,\n";
+        let wanted =
+            ["site.toml [device.time_late_s] \"604800\"", "A 等测点", "set back", "logger"];
+        let told = |late: &str, limits: &str| told_of(&site(late), row, limits);
+        check(&told("time_late_s = 604800\n", "A,H,80,P2\n"), &[&["unverified"], &wanted]);
+        check(&told("time_late_s = 604800\n", ""), &[&["unverified"]]);
+        check(&told("", "A,H,80,P2\n"), &[&["unverified"]]);
     }
 }

@@ -50,13 +50,13 @@ pub struct GuessArgs {
     #[arg(long)]
     function: Option<WordTable>,
     /// 允许的差；不写则为显示值末位的一半 | Allowed difference; half of the last digit shown
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = tolerance)]
     tolerance: Option<f64>,
     /// 量程下限（查 4-20 mA 时需要） | Low end of the range, for 4-20 mA
-    #[arg(long, requires = "high", allow_hyphen_values = true)]
+    #[arg(long, requires = "high", value_parser = number, allow_hyphen_values = true)]
     low: Option<f64>,
     /// 量程上限 | High end of the range
-    #[arg(long, requires = "low", allow_hyphen_values = true)]
+    #[arg(long, requires = "low", value_parser = number, allow_hyphen_values = true)]
     high: Option<f64>,
     /// 每次等待，毫秒 | Patience with one reply
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(20..=60_000))]
@@ -100,9 +100,22 @@ fn display(text: &str) -> Result<Display, String> {
     Ok(Display { value, half_digit: 0.5 * 10_f64.powi(-places) })
 }
 
+fn number(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("{text:?} 应为数字，如 23.4 | write a number, like 23.4"))
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let least = |tolerance: f64| match tolerance < 0.0 {
+        true => Err(format!("{text:?} 不得小于 0 | may not be less than 0")),
+        false => Ok(tolerance),
+    };
+    number(text).and_then(least)
+}
+
 impl GuessArgs {
     fn shown(&self, display: Display) -> Shown {
-        let tolerance = self.tolerance.unwrap_or(display.half_digit).abs();
+        let tolerance = self.tolerance.unwrap_or(display.half_digit);
         Shown { value: display.value, tolerance }
     }
 
@@ -135,6 +148,12 @@ struct Around {
 
 /// Guesses.
 pub async fn guess(args: GuessArgs) -> Said {
+    if let Some((low, high)) = args.low.zip(args.high).filter(|(low, high)| low >= high) {
+        let why = format!(
+            "--low {low} --high {high}：量程上限应大于下限 | the high end is to be above the low end\n"
+        );
+        return Said::fault(super::USAGE, why);
+    }
     let clock = Clock::start();
     let pace = args.line.pace(args.timeout_ms);
     let mut line = match args.line.open(clock, pace.patience).await {
@@ -431,6 +450,15 @@ fn ways_table(found: &[Fit]) -> comfy_table::Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_is_no_tolerance_and_no_end_of_a_range() {
+        assert_eq!((number("-2.5"), tolerance("0")), (Ok(-2.5), Ok(0.0)));
+        for bad in ["nan", "inf", "1e999", "x", ""] {
+            assert!(number(bad).is_err() && tolerance(bad).is_err(), "{bad}");
+        }
+        assert!(tolerance("-1").is_err());
+    }
 
     #[test]
     fn the_digits_of_a_display_are_its_tolerance() {

@@ -135,8 +135,10 @@ pub(crate) fn parse(
             continue;
         };
         let (key, value) = (key.trim(), value.trim());
+        // Two ways to say which bits.
+        let seen = if key == "bits" { "bit" } else { key };
         let repeats = key == "status" || VERDICTS.iter().any(|(word, _)| *word == key);
-        if !repeats && halves.seen.iter().any(|seen| seen == key) {
+        if !repeats && halves.seen.iter().any(|one| one == seen) {
             faults.push(fault(
                 key,
                 value,
@@ -144,7 +146,7 @@ pub(crate) fn parse(
             ));
             continue;
         }
-        halves.seen.push(key.to_owned());
+        halves.seen.push(seen.to_owned());
         if let Err(problem) = one(key, value, rules, context, &mut halves) {
             faults.push(fault(key, value, problem));
         }

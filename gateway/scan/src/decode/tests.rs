@@ -191,7 +191,8 @@ fn scaling_leaves_no_dust_and_refuses_what_makes_no_sense() {
     assert_eq!(by(0.01, -40.0).apply(Raw::Whole(6_520)), 25.2);
     assert_eq!(by(0.1, 0.0).apply(Raw::Float(61.2)), 6.12);
     assert_eq!(by(-1.0, 1.0).apply(Raw::Whole(1)), 0.0);
-    for (scale, offset) in [(0.0, 0.0), (f64::NAN, 0.0), (1.0, f64::INFINITY), (1e305, 0.0)] {
+    let infinite = [(f64::NAN, 0.0), (1.0, f64::INFINITY), (1e305, 0.0)];
+    for (scale, offset) in infinite.into_iter().chain([(0.0, 0.0), (1e-320, 0.0)]) {
         assert_eq!(Scaling::new(scale, offset), None);
     }
 }

@@ -115,7 +115,9 @@ impl Problem {
             Self::Duplicate(row) => format!("与第 {row} 行重复；请改名"),
             Self::Undefined(known) => format!("站点文件中没有定义；已定义：{known}"),
             Self::RangeUpsideDown => "量程下限应小于上限，且均为有限数；请改正 low/high".to_owned(),
-            Self::BadScale => "系数不能为 0，系数、偏移和换算结果须为有限数；请改正".to_owned(),
+            Self::BadScale => {
+                "系数不能为 0 或小到无法计算，系数、偏移和换算结果须为有限数；请改正".to_owned()
+            }
             Self::PastTheEnd(words) => {
                 format!("占 {words} 个地址，超出 65535；请改地址或类型")
             }
@@ -162,8 +164,8 @@ impl Problem {
                 "low must be less than high, both finite; mend low or high".to_owned()
             }
             Self::BadScale => {
-                "scale must not be 0, scale, offset and what they make of a register must be finite; \
-                 mend them"
+                "scale must not be 0 or next to it, scale, offset and what they make of a register must \
+                 be finite; mend them"
                     .to_owned()
             }
             Self::PastTheEnd(words) => {

@@ -17,7 +17,7 @@ const DEVICES_MAX: usize = 1_000;
 const BUSES_MAX: usize = 64;
 const TIMEOUT_MS: i64 = 500;
 /// A device that dates its readings has measured them within a minute, unless the site says more.
-const LATE_S: u32 = 60;
+pub const LATE_S: u32 = 60;
 /// Twenty years: what a logger may tell late, and a recording that is played again.
 const LATE_S_MAX: i64 = 631_152_000;
 const REGISTERS_MAX: i64 = 125;

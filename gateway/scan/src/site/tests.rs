@@ -420,6 +420,7 @@ fn bits_of_one_register_are_points_of_their_own() {
     );
     assert_eq!(load(&[bit("A", "bit=0"), bit("B", "bit=9"), bit("C", "bits=8-9")]), [5]);
     assert_eq!(load(&[bit("A", "bit=0"), bit("B", "bit=1"), bit("C", "bit=0")]), [5]);
+    assert_eq!(load(&[bit("A", "bit=3;bits=0-1")]), [3], "one of both");
     assert!(load(&[row("A", 5, "u8h", ""), row("B", 5, "u8l", "")]).is_empty());
     assert_eq!(load(&[row("A", 5, "u8h", ""), row("B", 5, "i8h", "")]), [4]);
     assert_eq!(load(&[row("A", 4, "u32", ""), row("B", 5, "u8l", "")]), [4]);
