@@ -49,5 +49,5 @@ pub use shutoff::{
 };
 pub use site::{
     BusKind, BusSpec, Device, Direction, Form, Kind, LATE_S, Link, Mapping, PAUSE_MS_MAX, Problem,
-    Required, Section, Site, SiteFault, Text, UsedProfile, Valve,
+    Required, Section, Site, SiteFault, Text, UsedProfile, Valve, is_hidden,
 };

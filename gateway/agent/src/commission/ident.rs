@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use fengsui_scan::is_hidden;
 use serde::Serialize;
 
 use crate::bus::mbap::Mbap;
@@ -64,7 +65,7 @@ fn take(reply: &[u8], objects: &mut BTreeMap<u8, String>) -> Option<Option<u8>> 
 /// A device may not steer the terminal.
 fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+    text.chars().filter(|c| !is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -74,7 +75,8 @@ mod tests {
     #[test]
     fn the_objects_of_a_reply_are_taken_and_nothing_else() {
         let mut objects = BTreeMap::new();
-        let reply = [&[43, 14, 1, 1, 0, 0, 2, 0, 3][..], b"A\x1bB", &[1, 2], b"PX"].concat();
+        let hidden = "A\u{1b}\u{202e}B".as_bytes();
+        let reply = [&[43, 14, 1, 1, 0, 0, 2, 0, 6][..], hidden, &[1, 2], b"PX"].concat();
         assert_eq!(take(&reply, &mut objects), Some(None));
         assert_eq!(objects, BTreeMap::from([(0, "AB".to_owned()), (1, "PX".to_owned())]));
         for cut in 0..reply.len() {

@@ -277,7 +277,7 @@ impl Line {
         self.ration.earn(now, most_us.unwrap_or(0));
         let mut best: Option<(Urgency, usize, Option<u64>)> = None;
         let mut wake = now + SLEEP_MAX_MS;
-        for (place, lane) in self.lanes.iter().enumerate() {
+        for (place, lane) in self.lanes.iter_mut().enumerate() {
             let offer = lane.scanner.offer(now);
             let claim = lane.claim(&offer, &self.timing);
             let lent = claim.map(|claim| lane.share.deadline(claim, now));

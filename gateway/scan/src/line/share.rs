@@ -92,28 +92,25 @@ impl Share {
     }
 
     /// The account of the blocks of this period; of a read that no alarm block is the cause of, any.
-    fn account(&self, period_ms: u32) -> Option<&Account> {
-        self.accounts.iter().find(|one| one.period_ms == period_ms).or(self.accounts.first())
-    }
-
     fn account_mut(&mut self, period_ms: u32) -> Option<&mut Account> {
         let known = self.accounts.iter().position(|one| one.period_ms == period_ms);
         self.accounts.get_mut(known.unwrap_or(0))
     }
 
-    /// By when an alarm read is to be done.
-    pub(super) fn deadline(&self, claim: Claim, now: u64) -> u64 {
+    /// By when an alarm read that is offered is to be done. What is lent for it stays lent: its
+    /// deadline comes nearer while it waits.
+    pub(super) fn deadline(&mut self, claim: Claim, now: u64) -> u64 {
         let most_ms = self.most_ms;
-        let lent = self.account(claim.period_ms).map(|one| one.lent(claim, most_ms, now));
-        lent.map_or(claim.own, |(_, until)| until.max(claim.own))
+        let Some(account) = self.account_mut(claim.period_ms) else { return claim.own };
+        let (credit_us, until) = account.lent(claim, most_ms, now);
+        (account.credit_us, account.until) = (credit_us, Some(until));
+        until.max(claim.own)
     }
 
     /// It is begun.
     pub(super) fn begin(&mut self, claim: Claim, now: u64) {
-        let most_ms = self.most_ms;
         if let Some(account) = self.account_mut(claim.period_ms) {
-            let (credit_us, until) = account.lent(claim, most_ms, now);
-            (account.credit_us, account.until, account.begun) = (credit_us, Some(until), now);
+            account.begun = now;
         }
     }
 

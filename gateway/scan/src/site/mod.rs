@@ -29,6 +29,7 @@ pub(crate) use rules::{TIME_WORDS, time_span};
 pub use section::{Section, Text};
 pub(crate) use sentinel::sentinels;
 pub use shutoff::Valve;
+pub use slips::is_hidden;
 pub use system::LATE_S;
 
 use crate::condition::Rules;

@@ -19,14 +19,17 @@ pub(super) fn error_cell(cell: &str) -> Option<Problem> {
     })
 }
 
-/// Characters that nobody sees and that act: on the terminal of whoever reads the values, in a log,
-/// in the order in which a name is read. A line break within a cell is none: see [`one_line`].
+/// A character that nobody sees and that acts: on the terminal of whoever reads the values, in a
+/// log, in the order in which a name is read.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first of them. A line break within a cell is none: see [`one_line`].
 pub(super) fn hidden(cell: &str) -> Option<Problem> {
-    let acts = |c: &char| {
-        (c.is_control() && !c.is_whitespace())
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let found = u32::from(cell.chars().find(acts)?);
+    let found = u32::from(cell.chars().find(|c| is_hidden(*c) && !c.is_whitespace())?);
     Some(Problem::Said(
         format!("含有看不见的控制字符 U+{found:04X}；请删去后重新输入"),
         format!("holds the invisible control character U+{found:04X}; type it anew without it"),

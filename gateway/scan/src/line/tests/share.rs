@@ -160,6 +160,8 @@ proptest! {
         // When the registers of the last good answer were read.
         let mut seen = vec![0_u64; bounds.len()];
         let (mut now_us, mut moods) = (0_u64, case.moods.iter());
+        // When the one was last asked, or could not be.
+        let (mut asked, longest) = (0, bounds.iter().max().unwrap());
         let (mut mood, mut until) = (Mood::AsPlanned, 20_000);
         loop {
             let now = now_us / 1_000;
@@ -175,6 +177,11 @@ proptest! {
                 Turn::Ask { device, request, patience_us, .. } => (device, request, patience_us),
                 Turn::Obey(_) => unreachable!(),
             };
+            if device == one || !matches!(line.health(one), Some(Health::Healthy)) {
+                let starved = case.bulk > 1 && now - asked > 2 * longest;
+                prop_assert!(!starved, "not asked for {} ms", now - asked);
+                asked = now;
+            }
             let slow = match (case.others.get(device), mood) {
                 (Some((_, _, slow)), _) => *slow,
                 (None, Mood::AsPlanned) => 2,
