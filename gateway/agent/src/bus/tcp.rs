@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fengsui_scan::{Function, Outcome, Payload, ReadRequest, check};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::slave::SlaveContext;
 use tokio_modbus::{Error, Request, Response, Slave};
@@ -19,6 +19,11 @@ use super::wire::Pace;
 use crate::clock::Clock;
 use crate::connect::connect;
 
+/// A converter that takes one connection may refuse the next one for so long after the last ended.
+const BUSY_US: u64 = 1_000_000;
+/// So often it is asked again.
+const AGAIN: Duration = Duration::from_millis(25);
+
 /// The connection to one device.
 pub(crate) struct Tcp {
     host: String,
@@ -27,6 +32,8 @@ pub(crate) struct Tcp {
     open: Option<Open>,
     /// When the last question ended, or the connection was made.
     quiet_since: u64,
+    /// When a connection was dropped last.
+    dropped_at: Option<u64>,
 }
 
 struct Open {
@@ -43,12 +50,15 @@ impl fmt::Debug for Tcp {
 
 impl Tcp {
     pub(super) fn new(host: &str, port: u16, clock: Clock) -> Self {
-        Self { host: host.to_owned(), port, clock, open: None, quiet_since: clock.line_us() }
+        let quiet_since = clock.line_us();
+        Self { host: host.to_owned(), port, clock, open: None, quiet_since, dropped_at: None }
     }
 
     /// The next question makes a new connection.
     pub(super) fn close(&mut self) {
-        self.open = None;
+        if self.open.take().is_some() {
+            self.dropped_at = Some(self.clock.line_us());
+        }
     }
 
     /// Asks once, and says how long the answer took. The connection survives only a clean answer.
@@ -62,7 +72,10 @@ impl Tcp {
             pace.rest(&self.clock, self.quiet_since).await;
         }
         let mut began = self.clock.line_us();
-        let quiet = self.open.take().filter(|open| is_quiet(&open.socket));
+        if self.open.as_ref().is_some_and(|open| !is_quiet(&open.socket)) {
+            self.close();
+        }
+        let quiet = self.open.take();
         let mut open = match quiet {
             Some(open) => open,
             None => match self.connect(pace.patience).await {
@@ -96,7 +109,10 @@ impl Tcp {
         };
         match outcome {
             Outcome::Data(_) | Outcome::Exception(_) => self.open = Some(open),
-            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {}
+            Outcome::Timeout | Outcome::BadFrame | Outcome::Lost | Outcome::Unreachable => {
+                drop(open);
+                self.dropped_at = Some(self.clock.line_us());
+            }
         }
         self.quiet_since = self.clock.line_us();
         (outcome, self.since(began))
@@ -107,13 +123,22 @@ impl Tcp {
     }
 
     async fn connect(&mut self, patience: Duration) -> Option<Open> {
-        let made = connect(&self.host, self.port, patience).await.and_then(Guarded::new);
-        match made {
-            Ok((stream, socket)) => Some(Open { context: tcp::attach(stream), socket }),
-            Err(fault) => {
-                debug!(host = self.host, port = self.port, %fault, "no connection");
-                None
+        let until = self.clock.line_us() + u64::try_from(patience.as_micros()).unwrap_or(u64::MAX);
+        let until = self.dropped_at.map_or(0, |at| until.min(at + BUSY_US));
+        loop {
+            let made = connect(&self.host, self.port, patience).await.and_then(Guarded::new);
+            let fault = match made {
+                Ok((stream, socket)) => {
+                    return Some(Open { context: tcp::attach(stream), socket });
+                }
+                Err(fault) => fault,
+            };
+            debug!(host = self.host, port = self.port, %fault, "no connection");
+            let refused = fault.kind() == std::io::ErrorKind::ConnectionRefused;
+            if !refused || self.clock.line_us() >= until {
+                return None;
             }
+            sleep(AGAIN).await;
         }
     }
 }

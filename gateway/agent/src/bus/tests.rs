@@ -89,6 +89,45 @@ async fn no_bad_reply_becomes_a_value_and_the_next_is_right() {
     .await;
 }
 
+/// A converter for one connection refuses the next one until it has noticed the end of the last.
+#[tokio::test]
+async fn a_connection_that_is_refused_right_behind_the_last_is_asked_for_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut link = tcp::Tcp::new("127.0.0.1", address.port(), Clock::start());
+    let patience = Duration::from_secs(5);
+    let silent = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut ask = [0; 12];
+        stream.read_exact(&mut ask).await.unwrap();
+        (stream, listener)
+    };
+    let ((stream, listener), (outcome, _)) =
+        tokio::join!(silent, link.transact(1, ASK, PATIENCE.into()));
+    assert_eq!(outcome, Outcome::Timeout);
+    drop((stream, listener));
+    let answered = {
+        let asking = link.transact(1, ASK, patience.into());
+        tokio::pin!(asking);
+        // Refused, and not given up.
+        assert!(tokio::time::timeout(PATIENCE, &mut asking).await.is_err());
+        let listener = TcpListener::bind(address).await.unwrap();
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut ask = [0; 12];
+            stream.read_exact(&mut ask).await.unwrap();
+            stream.write_all(&reply(&ask, &[1, 3, 4, 0, 10, 0, 11])).await.unwrap();
+            stream
+        };
+        tokio::join!(answering, asking).1.0
+    };
+    assert_eq!(answered, Outcome::Data(Payload::Words(vec![10, 11])));
+    // Where none was dropped lately there is nothing to wait for.
+    let mut fresh = tcp::Tcp::new("127.0.0.1", address.port(), Clock::start());
+    let (outcome, took) = fresh.transact(1, ASK, patience.into()).await;
+    assert!(outcome == Outcome::Unreachable && took < patience, "{outcome:?} {took:?}");
+}
+
 /// The first half of one message and another behind it are no answer; the same answer twice is.
 #[tokio::test]
 async fn an_answer_that_is_pieced_together_of_two_messages_is_none() {
