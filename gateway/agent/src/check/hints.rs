@@ -3,7 +3,9 @@
 //! Points of one kind are told together: a plant has hundreds of gas detectors.
 
 use fengsui_alerting::limits::{LimitKind, LimitSet, PointLimit};
-use fengsui_scan::{Device, Function, LATE_S, Mapping, Problem, Site, SiteFault, Valve};
+use fengsui_scan::{
+    Device, Encoding, Function, LATE_S, Mapping, Problem, Raw, Rules, Site, SiteFault, Valve,
+};
 use fengsui_telemetry::Point;
 
 use super::budget;
@@ -16,6 +18,7 @@ pub(super) fn hints(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
     let mut hints = unverified(site);
     hints.extend(references(site));
     hints.extend(over_range(site, limits));
+    hints.extend(out_of_reach(site, limits));
     hints.extend(late_demands(site));
     hints.extend(late_clocks(site, limits));
     hints.extend(budget::hints(site));
@@ -126,18 +129,8 @@ fn over_range(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
             gas.push((point, mapping));
         }
     }
-    let hint = |found: &[(&Point, &Mapping)], zh: &str, en: &str| {
-        let (_, first) = found.first()?;
-        let count = found.len();
-        let shown = found.iter().take(TAGS_SHOWN).map(|(point, _)| point.tag.as_str());
-        let mut tags = shown.collect::<Vec<_>>().join(", ");
-        if count > TAGS_SHOWN {
-            tags += " …";
-        }
-        let problem =
-            Problem::Said(format!("{count} 个测点：{zh}"), format!("{count} points: {en}"));
-        Some(at_row(site, first, "high", tags, problem))
-    };
+    let hint =
+        |found: &[(&Point, &Mapping)], zh: &str, en: &str| together(site, found, "high", (zh, en));
     let at_end = hint(
         &at_end,
         "最高限值就是量程上限，再高的读数被拒收，报警几乎不能触发；请放大量程，或加一行 RANGE 限值（优先级相同，不写延时）",
@@ -151,6 +144,100 @@ fn over_range(site: &Site, limits: &LimitSet) -> Vec<SiteFault> {
          priority, without delay, or widen margin",
     );
     at_end.into_iter().chain(gas).collect()
+}
+
+/// Points of one kind, at the row of the first.
+fn together(
+    site: &Site,
+    found: &[(&Point, &Mapping)],
+    column: &str,
+    (zh, en): (&str, &str),
+) -> Option<SiteFault> {
+    let (_, first) = found.first()?;
+    let count = found.len();
+    let shown = found.iter().take(TAGS_SHOWN).map(|(point, _)| point.tag.as_str());
+    let mut tags = shown.collect::<Vec<_>>().join(", ");
+    if count > TAGS_SHOWN {
+        tags += " …";
+    }
+    let problem = Problem::Said(format!("{count} 个测点：{zh}"), format!("{count} points: {en}"));
+    Some(at_row(site, first, column, tags, problem))
+}
+
+/// Points with a limit that no content of their registers can reach: its alarm is dead.
+fn out_of_reach(site: &Site, limits: &LimitSet) -> Option<SiteFault> {
+    let dead = |(point, mapping): &(&Point, &Mapping)| {
+        let Some((least, most)) = ends(mapping) else { return false };
+        limits.of_tag(point.tag.as_str()).any(|row| match row.kind {
+            LimitKind::High | LimitKind::HighHigh => row.limit > most,
+            LimitKind::Low | LimitKind::LowLow => row.limit < least,
+            LimitKind::Stale
+            | LimitKind::RateUp
+            | LimitKind::RateDown
+            | LimitKind::Deviation
+            | LimitKind::Discrete
+            | LimitKind::Frozen
+            | LimitKind::BadQuality
+            | LimitKind::Range
+            | LimitKind::Vote
+            | LimitKind::TimeToLimit
+            | LimitKind::Composite
+            | LimitKind::Offline
+            | LimitKind::Clock => false,
+        })
+    };
+    let points = site.catalogue.points.iter().zip(&site.mappings);
+    let found: Vec<(&Point, &Mapping)> = points.filter(dead).collect();
+    let (least, most) = ends(found.first()?.1)?;
+    let zh = format!(
+        "寄存器（type、bits）按 scale、offset 换算只能得到 {least} 到 {most}（首个测点），够不到限值，报警不会触发；\
+         请核对这几列和限值"
+    );
+    let en = format!(
+        "what type and bits can hold makes {least} to {most} by scale and offset (the first point), \
+         and a limit lies beyond: its alarm can never come; compare these columns with the limits"
+    );
+    together(site, &found, "type", (&zh, &en))
+}
+
+/// The least and the most that a register of whole numbers can say; none where more than scale and
+/// offset make the value of it.
+fn ends(mapping: &Mapping) -> Option<(f64, f64)> {
+    let bits = mapping.rules.as_ref().and_then(|rules| rules.bits);
+    let made = |rules: &Rules| {
+        rules.divisor.is_some()
+            || rules.counter.is_some()
+            || rules.current_loop.is_some()
+            || !rules.curves.is_empty()
+    };
+    if mapping.rules.as_ref().is_some_and(|rules| made(rules)) {
+        return None;
+    }
+    let (least, most) = match (bits, mapping.encoding) {
+        (Some(bits), _) => (0, bits.of(-1)),
+        (None, Encoding::Bool) => (0, 1),
+        (None, Encoding::U8High | Encoding::U8Low) => (0, 0xff),
+        (None, Encoding::I8High | Encoding::I8Low) => (-0x80, 0x7f),
+        (None, Encoding::U16) => (0, 0xffff),
+        (None, Encoding::I16) => (-0x8000, 0x7fff),
+        (None, Encoding::U32) => (0, 0xffff_ffff),
+        (None, Encoding::I32) => (-0x8000_0000, 0x7fff_ffff),
+        (
+            None,
+            Encoding::U64
+            | Encoding::I64
+            | Encoding::F32
+            | Encoding::F64
+            | Encoding::U48
+            | Encoding::I48
+            | Encoding::Bcd16
+            | Encoding::Bcd32
+            | Encoding::Bcd64,
+        ) => return None,
+    };
+    let scaled = |whole| mapping.scaling.apply(Raw::Whole(whole));
+    let (one, other) = (scaled(least), scaled(most));
+    Some((one.min(other), one.max(other)))
 }
 
 /// Valves whose demand is read more rarely than their open switch: a trip waits for it.
@@ -333,5 +420,46 @@ mod tests {
         check(&told("time_late_s = 604800\n", "A,H,80,P2\n"), &[&["unverified"], &wanted]);
         check(&told("time_late_s = 604800\n", ""), &[&["unverified"]]);
         check(&told("", "A,H,80,P2\n"), &[&["unverified"]]);
+    }
+
+    #[test]
+    fn a_limit_that_no_register_can_reach_is_told() {
+        let row = |tag: &str, kind: &str, scale: &str, rules: &str| {
+            format!(
+                "{tag},n,a,level,%,-1000,1000,plc,holding,{0},{kind},500,{rules},{scale}\n",
+                tag.len()
+            )
+        };
+        let told = |row: String, limits: &str| {
+            let head = HEAD.replace("rules", "rules,scale").replace("位号,", "位号,,");
+            let sheet = format!("{head}{row}");
+            let site = Site::load("site.toml", SITE, &mut |_| Ok(sheet.clone())).unwrap();
+            let limits = format!("tag,kind,limit,priority\n{limits}");
+            let limits = LimitSet::parse_for("limits.csv", &limits, &site.catalogue).unwrap();
+            hints(&site, &limits).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for (kind, scale, rules, limits) in [
+            ("u8l", "1", "", "A,H,256,P2\n"),
+            ("u16", "1", "bits=0-3", "A,HH,16,P2\n"),
+            ("u16", "0.01", "", "A,H,656,P2\n"),
+            ("i16", "0.01", "", "A,L,-328,P2\n"),
+            ("bool", "1", "", "A,H,2,P2\n"),
+            ("u16", "-1", "", "A,H,1,P2\n"),
+        ] {
+            let told = told(row("A", kind, scale, rules), limits);
+            let wanted =
+                ["points.csv:3 [type] \"A\"", "1 个测点", "报警不会触发", "can never come"];
+            check(&told, &[&["unverified"], &wanted]);
+        }
+        for (kind, scale, rules, limits) in [
+            ("u8l", "1", "", "A,H,255,P2\n"),
+            ("u16", "1", "bits=0-3", "A,HH,15,P2\n"),
+            ("u16", "0.01", "", "A,H,655,P2\n"),
+            ("u16", "0.001", "divisor=9", "A,H,900,P2\n"),
+            ("f32", "0.001", "", "A,H,900,P2\n"),
+        ] {
+            let told = told(row("A", kind, scale, rules), limits);
+            check(&told, &[&["unverified"]]);
+        }
     }
 }
