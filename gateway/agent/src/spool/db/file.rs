@@ -42,7 +42,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, SpoolFault> {
     sql.busy_timeout(Duration::from_secs(2))?;
     sql.pragma_update(None, "journal_mode", "WAL")?;
     sql.pragma_update(None, "synchronous", "FULL")?;
-    // Half a megabyte: rows are written in order and read in order, so more helps nobody.
+    // More than this helps nobody; a small site needs less ([`super::names`]).
     sql.pragma_update(None, "cache_size", -512)?;
     sql.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     lay_out(&mut sql)?;

@@ -10,6 +10,13 @@ use super::standing::point_crc;
 use super::{Db, from_sql, to_sql};
 use crate::spool::SpoolFault;
 
+/// Pages that are kept in memory, KiB: rows are written in order and read in order, so that little
+/// helps. A transaction of a large site touches more of them.
+const CACHE_KIB: usize = 192;
+const CACHE_KIB_MAX: usize = 512;
+/// Points for each further KiB.
+const POINTS_A_KIB: usize = 64;
+
 impl Db {
     /// Records from here on belong to this catalogue.
     pub(in crate::spool) fn use_catalogue(
@@ -40,6 +47,8 @@ impl Db {
             )?;
         }
         self.catalogue = revision;
+        let most = CACHE_KIB_MAX.min(CACHE_KIB + catalogue.points.len() / POINTS_A_KIB);
+        self.sql.pragma_update(None, "cache_size", -i64::try_from(most).unwrap_or(0))?;
         Ok(())
     }
 
