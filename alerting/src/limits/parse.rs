@@ -464,9 +464,14 @@ impl Reader<'_> {
 
     fn check_order(&mut self, kinds: &BTreeMap<LimitKind, &LimitRow>) {
         use LimitKind::{High, HighHigh, Low, LowLow};
-        for (upper, lower) in
-            [(HighHigh, High), (High, Low), (HighHigh, Low), (Low, LowLow), (High, LowLow)]
-        {
+        for (upper, lower) in [
+            (HighHigh, High),
+            (High, Low),
+            (HighHigh, Low),
+            (Low, LowLow),
+            (High, LowLow),
+            (HighHigh, LowLow),
+        ] {
             let (Some(up), Some(low)) = (kinds.get(&upper), kinds.get(&lower)) else { continue };
             let same_side = matches!((upper, lower), (HighHigh, High) | (Low, LowLow));
             let (u, l) = (up.limit.limit, low.limit.limit);

@@ -178,8 +178,17 @@ fn levels_that_cross_repeats_and_delays_beyond_stale_are_refused() {
          D,H,80,1,0,0,P2,,,\n\
          D,H,81,1,0,0,P2,,,\n\
          E,H,80,1,60,0,P2,,,\n\
-         E,STALE,30,,,,P3,,,\n",
-        &[(3, "limit"), (5, "limit"), (7, "limit"), (10, "kind"), (11, "on_delay_s")],
+         E,STALE,30,,,,P3,,,\n\
+         F,HH,10,1,0,0,P1,,,\n\
+         F,LL,20,1,0,0,P1,,,\n",
+        &[
+            (3, "limit"),
+            (5, "limit"),
+            (7, "limit"),
+            (10, "kind"),
+            (11, "on_delay_s"),
+            (13, "limit"),
+        ],
     );
     let told = faults[0].to_string();
     assert!(told.contains("wrong side of H 85 (row 4)"), "{told}");
