@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fengsui_scan::{Site, SourceClock};
+use fengsui_scan::Site;
 use fengsui_telemetry::{Fault, Point, Reading};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -167,7 +167,7 @@ fn as_json(config: &Path, site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> Str
                 "name": device.name, "line": line_name(site, device), "unit": device.unit,
                 "answers": said.answers, "requests": said.requests,
                 "fault": said.fault.map(Fault::word), "line_fault": said.refusal,
-                "clock_off_ms": said.clock_off_ms,
+                "clock_off_ms": said.clock_off.map(|(off_ms, _)| off_ms),
             })
         })
         .collect();
@@ -189,8 +189,8 @@ struct DeviceSaid {
     fault: Option<Fault>,
     /// Why the line does not open, or cannot be asked over.
     refusal: Option<String>,
-    /// How far ahead its own clock is where it is not believed.
-    clock_off_ms: Option<i64>,
+    /// Where its own clock is off: how far ahead, and what to do.
+    clock_off: Option<(i64, String)>,
 }
 
 /// The devices that were asked, in the order of the site.
@@ -204,9 +204,7 @@ fn devices<'a>(site: &'a Site, heard: &[Heard]) -> Vec<(&'a fengsui_scan::Device
         if one.refusal.is_some() {
             entry.refusal.clone_from(&one.refusal);
         }
-        if let SourceClock::Off(off_ms) = one.source {
-            entry.clock_off_ms = Some(off_ms);
-        }
+        entry.clock_off = source::off(one.source).or(entry.clock_off.take());
     }
     said.into_iter().filter_map(|(index, said)| Some((site.devices.get(index)?, said))).collect()
 }
@@ -245,8 +243,8 @@ fn as_text(site: &Site, rows: &[Row<'_>], heard: &[Heard]) -> String {
         if answers > 0 && rows.iter().filter(of_device).any(|row| timed_out(&row)) {
             out += &format!("▸ {}：{}\n", device.name, words::SOME);
         }
-        if let Some(off_ms) = said.clock_off_ms {
-            out += &format!("▸ {}：{}\n", device.name, source::off(off_ms));
+        if let Some((_, told)) = said.clock_off {
+            out += &format!("▸ {}：{told}\n", device.name);
         }
     }
     let [good, uncertain, bad] = ["good", "uncertain", "bad"].map(|class| count(rows, class));

@@ -171,8 +171,8 @@ struct DeviceSeen {
     now: Option<Fault>,
     /// What is wrong with its line, with the mend.
     line_fault: Option<String>,
-    /// How far ahead its own clock is where it is not believed.
-    clock_off_ms: Option<i64>,
+    /// Where its own clock is off: what to do.
+    clock_off: Option<String>,
     rtt_ms: f64,
     rtt_max_ms: f64,
 }
@@ -183,10 +183,8 @@ impl Watched<'_> {
         let rtt_ms = show::ms(heard.rtt);
         device.now = heard.fault;
         device.line_fault = heard.refusal;
-        match heard.source {
-            SourceClock::Unsaid => {}
-            SourceClock::Right => device.clock_off_ms = None,
-            SourceClock::Off(off_ms) => device.clock_off_ms = Some(off_ms),
+        if heard.source != SourceClock::Unsaid {
+            device.clock_off = source::off(heard.source).map(|(_, told)| told);
         }
         if heard.answered {
             device.answers += 1;
@@ -215,10 +213,7 @@ impl Watched<'_> {
             })
             .collect();
         let device = self.site.devices.get(heard.device).map(|device| device.name.as_str());
-        let clock_off_ms = match heard.source {
-            SourceClock::Unsaid | SourceClock::Right => None,
-            SourceClock::Off(off_ms) => Some(off_ms),
-        };
+        let clock_off_ms = source::off(heard.source).map(|(off_ms, _)| off_ms);
         let line = json!({
             "t": self.clock.wall().0,
             "device": device,
@@ -299,8 +294,7 @@ impl Watched<'_> {
         };
         let last = seen.last.map_or_else(String::new, |fault| format!("，最近 {}", fault.word()));
         let DeviceSeen { answers, faults, rtt_ms, rtt_max_ms, .. } = seen;
-        let wrong_clock =
-            seen.clock_off_ms.map(|off_ms| format!("▸ {name}：{}\n", source::off(off_ms)));
+        let wrong_clock = seen.clock_off.as_ref().map(|told| format!("▸ {name}：{told}\n"));
         let wrong_clock = wrong_clock.unwrap_or_default();
         format!(
             "{name}：{state}；应答 ok {answers}，故障 faults {faults}{last}；往返 {rtt_ms} ms，最长 max \

@@ -47,11 +47,25 @@ async fn a_device_whose_clock_is_hours_ahead_is_named_by_read_and_watch() {
 
 #[tokio::test]
 async fn a_clock_that_is_right_or_may_tell_late_is_believed() {
-    for (behind_s, more) in [(0, ""), (3 * 86_400, "time_late_s=604800\n")] {
+    let now = unix_s();
+    for (time, more) in [(now + 20, ""), (now - 3 * 86_400, "time_late_s=604800\n")] {
         let folder = TempDir::new().unwrap();
-        let (_plc, file) = timed_site(folder.path(), unix_s() - behind_s, more).await;
+        let (_plc, file) = timed_site(folder.path(), time, more).await;
         let json = run(&["read", "--config", &file, "--json"]).await.json();
         assert_eq!(json["points"][0]["reason"], "good", "{json}");
         assert_eq!(json["devices"][0]["clock_off_ms"], Value::Null);
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_seconds_behind_is_believed_and_named() {
+    let folder = TempDir::new().unwrap();
+    let (_plc, file) = timed_site(folder.path(), unix_s() - 20, "").await;
+    let text = run(&["read", "--config", &file]).await.out;
+    for part in ["设备时间慢 2", "s behind", "STALE"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json = run(&["read", "--config", &file, "--json"]).await.json();
+    assert_eq!(json["points"][0]["reason"], "good", "{json}");
+    assert!(json["devices"][0]["clock_off_ms"].as_i64().unwrap() <= -20_000, "{json}");
 }

@@ -18,6 +18,9 @@ use crate::pdu::Payload;
 const AHEAD_MAX_MS: i64 = 60_000;
 /// What is dated so long ago at most was measured just now.
 const LIVE_MS: i64 = 60_000;
+/// A device that dates what it measures now is told of from here on: what is STALE is reckoned from
+/// its time.
+const BEHIND_MS: i64 = 3_000;
 /// 2010-01-01. A device that says less has lost its time: clocks without it begin in 1970, 1980 or
 /// 2000.
 const LOST_BEFORE: TimeMs = TimeMs(1_262_304_000_000);
@@ -29,6 +32,8 @@ pub enum SourceClock {
     Unsaid,
     /// It can be believed.
     Right,
+    /// It is believed, and what was just measured is so many ms behind (negative).
+    Behind(i64),
     /// It is so many ms ahead of the gateway's, or behind where negative, and not believed.
     Off(i64),
 }
@@ -61,7 +66,11 @@ impl Answer {
                     // Of a device that dates what it measures now: what was told since then, a
                     // fault for instance, must not lie after it. What a logger tells late stays.
                     let overtaken = te <= last && last <= arrival && arrival.since(te) <= LIVE_MS;
-                    (if overtaken { arrival } else { te.min(arrival) }, SourceClock::Right)
+                    let off_ms = te.since(arrival);
+                    let behind = (-LIVE_MS..=-BEHIND_MS).contains(&off_ms) && late_ms <= LIVE_MS;
+                    let source =
+                        if behind { SourceClock::Behind(off_ms) } else { SourceClock::Right };
+                    (if overtaken { arrival } else { te.min(arrival) }, source)
                 } else {
                     doubt_time(&mut readings);
                     (arrival, SourceClock::Off(te.since(arrival)))
@@ -148,9 +157,17 @@ mod tests {
 
     #[test]
     fn a_little_ahead_is_now_and_a_little_behind_is_then() {
-        for (ahead, te) in [(0, 0), (AHEAD_MAX_MS, 0), (-900, -900), (-LATE_MS, -LATE_MS)] {
+        let (right, behind) = (SourceClock::Right, SourceClock::Behind);
+        for (ahead, te, source) in [
+            (0, 0, right),
+            (AHEAD_MAX_MS, 0, right),
+            (-900, -900, right),
+            (-2_999, -2_999, right),
+            (-3_000, -3_000, behind(-3_000)),
+            (-LATE_MS, -LATE_MS, behind(-LATE_MS)),
+        ] {
             let got = dated(ahead, ClockQuality::Synchronised);
-            assert_eq!((got.te, got.source), (NOW + te, SourceClock::Right), "{ahead}");
+            assert_eq!((got.te, got.source), (NOW + te, source), "{ahead}");
             assert_eq!(got.readings.first(), Some(&(0, Reading::Good(1.0))));
         }
     }
@@ -171,7 +188,7 @@ mod tests {
         let (back, clock) = (|| source(-10_000, LATE_MS, false), ClockQuality::Rtc);
         for last in [-10_000, -1_000, 0] {
             let got = back().dated(NOW, clock, NOW + last);
-            assert_eq!((got.te, got.source), (NOW, SourceClock::Right), "{last}");
+            assert_eq!((got.te, got.source), (NOW, SourceClock::Behind(-10_000)), "{last}");
         }
         let set_back = back().dated(NOW, clock, NOW + HOUR_MS);
         assert_eq!(set_back.te, NOW + -10_000, "the gateway's own clock was set back");
