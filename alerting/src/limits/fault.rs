@@ -20,6 +20,18 @@ pub enum LimitTrouble {
          break into a cell"
     )]
     OpenQuote,
+    /// More faults than anybody mends before looking again: so many are told.
+    #[error(
+        "错误太多，只列出 {0} 处；请核对是不是这个文件，改正后再检查  |  \
+         too many faults, the first {0} are told; look whether it is the right file, mend them and \
+         check again"
+    )]
+    TooMany(usize),
+    /// More rows than a plan may have alarms.
+    #[error(
+        "超过 {0} 行；请核对是不是这个文件  |  more than {0} rows; look whether it is the right file"
+    )]
+    TooLarge(usize),
     /// No heading row with the keys.
     #[error(
         "没有写着 tag、kind、limit 等键名的标题行；请保留第二行标题  |  \

@@ -5,6 +5,7 @@
 //! - A row is a line: a quote that stays open costs its own row and none after it.
 //! - Columns are found by key, in any order; an unknown column is a fault.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use fengsui_telemetry::{Catalogue, Tag};
@@ -16,6 +17,7 @@ use crate::limits::names::circles;
 use crate::limits::sheet::{closed, line_of, reader_of, separator};
 use crate::limits::{Detail, LimitKind, LimitRow, LimitSet, PointLimit};
 use crate::model::Priority;
+use crate::plan::ALARMS_MAX;
 
 /// The columns, in the order in which files are written.
 const COLUMNS: [&str; 12] = [
@@ -38,6 +40,13 @@ const NEEDED: [&str; 3] = ["tag", "kind", "limit"];
 const SECONDS_MAX: i64 = 7 * 86_400;
 /// RANGE below this would call values within the instrument's range outside of it.
 const RANGE_LEAST: f64 = 100.0;
+/// Faults that are told: nobody mends more of them before looking again, and a wrong file has
+/// millions.
+const FAULTS_MAX: usize = 1_000;
+/// Letters of a cell that are shown.
+const SHOWN_MAX: usize = 200;
+/// Rows, headings and blank ones among them: as many as a plan may have alarms.
+const ROWS_MAX: usize = ALARMS_MAX;
 /// Characters of a row that are quoted where it cannot be cut into cells.
 const QUOTED_MAX: usize = 60;
 /// Cells that say no.
@@ -77,12 +86,20 @@ impl LimitSet {
 
     /// The rows that can be read, every fault of the file, and the rows that cannot be read.
     pub(crate) fn read(file_name: &str, text: &str) -> (Self, Vec<LimitFault>, Vec<Lost>) {
-        let mut reader = Reader { file: file_name, faults: Vec::new(), lost: Vec::new(), width: 0 };
+        let (faults, lost) = (Vec::new(), Vec::new());
+        let mut reader = Reader { file: file_name, faults, found: 0, lost, width: 0 };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rows = reader.rows(text);
         reader.check_together(&rows);
         reader.faults.sort_by_key(|fault| fault.row);
         (Self::new(file_name, rows), reader.faults, reader.lost)
+    }
+}
+
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -121,7 +138,10 @@ impl Lost {
 
 struct Reader<'a> {
     file: &'a str,
+    /// The first [`FAULTS_MAX`] of them, and that there are more.
     faults: Vec<LimitFault>,
+    /// How many were found.
+    found: usize,
     lost: Vec<Lost>,
     /// Cells of the heading row.
     width: usize,
@@ -129,13 +149,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, row: u64, column: &str, value: &str, trouble: LimitTrouble) {
-        self.faults.push(LimitFault {
-            file: self.file.to_owned(),
-            row,
-            column: column.to_owned(),
-            value: value.to_owned(),
-            trouble,
-        });
+        self.found += 1;
+        let (column, value, trouble) = match self.faults.len().cmp(&FAULTS_MAX) {
+            Ordering::Less => (column, value, trouble),
+            Ordering::Equal => ("", "", LimitTrouble::TooMany(FAULTS_MAX)),
+            Ordering::Greater => return,
+        };
+        let file = self.file.to_owned();
+        let (column, value) = (shown(column), shown(value));
+        self.faults.push(LimitFault { file, row, column, value, trouble });
     }
 
     /// Row by row: a file of 30,000 is not held a second time.
@@ -156,6 +178,10 @@ impl Reader<'_> {
                 }
             };
             let line = record.position().map_or(0, |position| line_of(&text, position));
+            if place > ROWS_MAX {
+                self.fault(line, "", "", LimitTrouble::TooLarge(ROWS_MAX));
+                break;
+            }
             if place >= 2 && record.iter().all(|cell| cell.trim().is_empty()) {
                 continue;
             }
@@ -211,7 +237,7 @@ impl Reader<'_> {
     }
 
     fn row(&mut self, cells: &Cells<'_>) -> Option<LimitRow> {
-        let before = self.faults.len();
+        let before = self.found;
         for column in COLUMNS {
             let text = cells.get(column);
             // A tab is a slip of the hand that every program shows as a gap.
@@ -248,7 +274,7 @@ impl Reader<'_> {
             self.fault(cells.line, "latch", cells.get("latch"), LimitTrouble::NoMeaning(name));
         }
         let detail = self.detail(cells, kind);
-        if self.faults.len() > before {
+        if self.found > before {
             self.lost.push(Lost::of(cells, kind, priority));
             return None;
         }
@@ -356,8 +382,8 @@ impl Reader<'_> {
             return None;
         }
         if kind.is_some_and(LimitKind::is_time) {
-            let tail = self.faults.len();
-            if self.seconds(cells, "limit", value) == 0 && self.faults.len() == tail {
+            let tail = self.found;
+            if self.seconds(cells, "limit", value) == 0 && self.found == tail {
                 self.fault(cells.line, "limit", text, LimitTrouble::NotPositive);
                 return None;
             }

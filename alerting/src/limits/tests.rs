@@ -196,6 +196,21 @@ fn levels_that_cross_repeats_and_delays_beyond_stale_are_refused() {
 }
 
 #[test]
+fn of_a_wrong_file_a_thousand_faults_are_told_and_every_row_is_lost() {
+    let rows: String = (0..3_000).map(|i| format!("T{i},HH,x\n")).collect();
+    let (set, faults, lost) = LimitSet::read("limits.csv", &format!("tag,kind,limit\n{rows}"));
+    assert_eq!((set.rows.len(), faults.len(), lost.len()), (0, 1_001, 3_000));
+    let last = faults.last().unwrap();
+    assert!(last.row == 1_002 && last.to_string().contains("只列出 1000 处"), "{last}");
+    let long = "长".repeat(5_000);
+    let [fault] = &LimitSet::parse("f", &format!("tag,kind,limit\nA,{long},1\n")).unwrap_err()[..]
+    else {
+        panic!("one fault")
+    };
+    assert!(fault.to_string().chars().count() < 2_000);
+}
+
+#[test]
 fn headings_that_are_wrong_are_refused() {
     let parse = |text: &str| LimitSet::parse("f", text).unwrap_err();
     assert_eq!(places(&parse("")), [(1, "")]);

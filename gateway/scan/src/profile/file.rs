@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::{POINTS_MAX, Profile, ProfilePoint};
 use crate::condition::{Context, Rules, parse as parse_rules};
 use crate::register::{Encoding, Function, WordOrder};
-use crate::site::{PAUSE_MS_MAX, Problem, SiteFault, sentinels};
+use crate::site::{PAUSE_MS_MAX, Problem, SiteFault, add_fault, sentinels};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,13 +77,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, row: usize, column: &str, value: &str, problem: Problem) {
-        self.faults.push(SiteFault {
-            file: self.file.to_owned(),
-            row: Some(row),
-            column: Some(column.to_owned()),
-            value: Some(value.to_owned()),
-            problem,
-        });
+        let (file, column) = (self.file.to_owned(), Some(column.to_owned()));
+        let (row, value) = (Some(row), Some(value.to_owned()));
+        add_fault(&mut self.faults, SiteFault { file, row, column, value, problem });
     }
 
     fn word<T>(

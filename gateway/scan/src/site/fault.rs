@@ -2,6 +2,7 @@
 //!
 //! Chinese first: the people who mend a point sheet stand in the plant.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// One fault.
@@ -17,6 +18,40 @@ pub struct SiteFault {
     pub value: Option<String>,
     /// What is wrong.
     pub problem: Problem,
+}
+
+/// Faults that are told: nobody mends more of them before looking again, and a wrong file has
+/// millions.
+pub(crate) const FAULTS_MAX: usize = 1_000;
+/// Letters of a value or a key that are shown.
+const SHOWN_MAX: usize = 200;
+
+/// One more fault, unless there are enough.
+pub(crate) fn add(faults: &mut Vec<SiteFault>, mut fault: SiteFault) {
+    match faults.len().cmp(&FAULTS_MAX) {
+        Ordering::Less => {
+            [&mut fault.column, &mut fault.value].into_iter().flatten().for_each(shorten);
+            faults.push(fault);
+        }
+        Ordering::Equal => {
+            let problem = Problem::Said(
+                format!("错误太多，只列出 {FAULTS_MAX} 处；请核对是不是这个文件，改正后再检查"),
+                format!(
+                    "too many faults, the first {FAULTS_MAX} are told: look whether it is the right \
+                     file, mend them and check again"
+                ),
+            );
+            faults.push(SiteFault::of_file(&fault.file, problem));
+        }
+        Ordering::Greater => {}
+    }
+}
+
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
 }
 
 impl SiteFault {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use fengsui_telemetry::{Catalogue, GatewayId, Tag};
 
 pub use bus::{BusKind, BusSpec, Direction};
+pub(crate) use fault::add as add_fault;
 pub use fault::{Kind, Problem, SiteFault};
 pub(crate) use rules::{TIME_WORDS, time_span};
 pub use section::{Section, Text};

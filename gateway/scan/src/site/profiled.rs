@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use csv::ReaderBuilder;
 
+use super::fault::add;
 use super::lines::{Lines, separator};
 use super::system::Found;
 use super::{Problem, SiteFault};
@@ -50,11 +51,11 @@ pub(super) fn profiles(
             let profile = match load(&name, read) {
                 Ok(profile) => Some(Arc::new(profile)),
                 Err(Missing::Unknown(problem)) => {
-                    faults.push(of_device(site_file, found.row, "profile", &name, problem));
+                    add(faults, of_device(site_file, found.row, "profile", &name, problem));
                     None
                 }
                 Err(Missing::Faulty(more)) => {
-                    faults.extend(more);
+                    more.into_iter().for_each(|fault| add(faults, fault));
                     None
                 }
             };
@@ -66,7 +67,7 @@ pub(super) fn profiles(
             let base = found.profile_base;
             if let Some(problem) = wrong_base(&profile, base) {
                 let shown = base.map(|base| base.to_string()).unwrap_or_default();
-                faults.push(of_device(site_file, found.row, "profile_base", &shown, problem));
+                add(faults, of_device(site_file, found.row, "profile_base", &shown, problem));
             }
             Chosen { profile, base: base.unwrap_or(0) }
         }));
@@ -259,18 +260,18 @@ pub(super) fn table(file: &str, text: &str) -> Result<Table, Vec<SiteFault>> {
                         .to_owned(),
                 );
                 let value = Some(record.iter().collect::<Vec<_>>().join(","));
-                faults.push(SiteFault { row, value, ..SiteFault::of_file(file, problem) });
+                add(&mut faults, SiteFault { row, value, ..SiteFault::of_file(file, problem) });
             }
             Some(line) => {
                 lines.push(line);
                 rows.push(row);
             }
             None if lines.is_empty() || record.iter().all(|cell| cell.trim().is_empty()) => {}
-            None => faults.push(SiteFault {
-                row,
-                value: Some(record.iter().collect::<Vec<_>>().join(",")),
-                ..SiteFault::of_file(file, Problem::NotA(super::Kind::Number))
-            }),
+            None => {
+                let value = Some(record.iter().collect::<Vec<_>>().join(","));
+                let fault = SiteFault::of_file(file, Problem::NotA(super::Kind::Number));
+                add(&mut faults, SiteFault { row, value, ..fault });
+            }
         }
     }
     if !faults.is_empty() {

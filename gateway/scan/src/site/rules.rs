@@ -1,6 +1,7 @@
 //! What no single row can show: registers taken twice, and a time register that cannot be read
 //! together with its points.
 
+use super::fault::add;
 use super::sheet::Row;
 use super::system::Found;
 use super::{Device, Link, Mapping, Problem, SiteFault};
@@ -27,13 +28,16 @@ pub(super) fn check(
         let auxiliary: Vec<_> = own.flat_map(auxiliaries).collect();
         let mappings: Vec<_> = mappings.into_iter().chain(&auxiliary).collect();
         let wrong = time_block(&found.device, at, &mappings).into_iter();
-        faults.extend(wrong.map(|problem| SiteFault {
-            file: site_file.to_owned(),
-            row: Some(found.row),
-            column: Some("device.time_register".to_owned()),
-            value: Some(at.to_string()),
-            problem,
-        }));
+        for problem in wrong {
+            let fault = SiteFault {
+                file: site_file.to_owned(),
+                row: Some(found.row),
+                column: Some("device.time_register".to_owned()),
+                value: Some(at.to_string()),
+                problem,
+            };
+            add(faults, fault);
+        }
     }
 }
 
@@ -45,13 +49,14 @@ fn shared_units(site_file: &str, devices: &[Found], faults: &mut Vec<SiteFault>)
             early.device.link == late.device.link && early.device.unit == late.device.unit
         };
         if let Some(early) = devices.iter().take(place).find(same) {
-            faults.push(SiteFault {
+            let fault = SiteFault {
                 file: site_file.to_owned(),
                 row: Some(late.row),
                 column: Some("device.unit".to_owned()),
                 value: Some(late.device.unit.to_string()),
                 problem: Problem::SameUnit(early.row),
-            });
+            };
+            add(faults, fault);
         }
     }
 }
@@ -77,13 +82,14 @@ fn overlaps(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
         if let Some(before) = before {
             let (early, late) =
                 if before.mapping.row < m.row { (before, row) } else { (row, before) };
-            faults.push(SiteFault {
+            let fault = SiteFault {
                 file: points_file.to_owned(),
                 row: Some(late.mapping.row),
                 column: Some("address".to_owned()),
                 value: Some(late.mapping.address.to_string()),
                 problem: Problem::Overlap(early.mapping.row, early.point.tag.to_string()),
-            });
+            };
+            add(faults, fault);
         }
         widest = match before {
             Some(before) if before.mapping.end() > m.end() => Some(before),

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::fault::{FAULTS_MAX, add};
 use super::slips::{hidden, one_line};
 use super::{Kind, Problem, SiteFault};
 
@@ -20,7 +21,12 @@ pub struct Text<'a> {
     pub text: &'a str,
     /// What was found.
     pub faults: &'a mut Vec<SiteFault>,
+    /// Where its lines end.
+    ends: Vec<usize>,
 }
+
+/// Tables of one name that are looked at: more than anything of which a site may have many.
+const TABLES_MAX: usize = 2_000;
 
 impl<'a> Text<'a> {
     /// Reads a file as far as it can be read; where it is not well formed is a fault, with the
@@ -30,17 +36,23 @@ impl<'a> Text<'a> {
         text: &'a str,
         faults: &'a mut Vec<SiteFault>,
     ) -> (Spanned<DeTable<'a>>, Self) {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let at = Self { file, text, faults };
-        for error in errors {
+        let at = Self::new(file, text, faults);
+        let (document, errors) = DeTable::parse_recoverable(at.text);
+        for error in errors.into_iter().take(FAULTS_MAX) {
             let span = error.span();
             let row = span.as_ref().map(|span| at.row(span));
             let place = span.map(|span| at.place(&span)).unwrap_or_default();
             let problem = Problem::Syntax(format!("{place}{}", error.message()));
-            at.faults.push(SiteFault { row, ..SiteFault::of_file(file, problem) });
+            add(at.faults, SiteFault { row, ..SiteFault::of_file(file, problem) });
         }
         (document, at)
+    }
+
+    /// A file that was read before.
+    pub(super) fn new(file: &'a str, text: &'a str, faults: &'a mut Vec<SiteFault>) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { file, text, faults, ends: ends.map(|(at, _)| at).collect() }
     }
 
     /// `第 7 列 column 7: `.
@@ -54,14 +66,13 @@ impl<'a> Text<'a> {
     /// The line of a place in the text, from 1.
     #[must_use]
     pub fn row(&self, span: &Range<usize>) -> usize {
-        let upto = self.text.get(..span.start).unwrap_or_default();
-        upto.bytes().filter(|byte| *byte == b'\n').count() + 1
+        self.ends.partition_point(|end| *end < span.start) + 1
     }
 
     /// One more fault.
     pub fn fault(&mut self, row: usize, column: &str, value: Option<String>, problem: Problem) {
         let (file, column) = (self.file.to_owned(), Some(column.to_owned()));
-        self.faults.push(SiteFault { file, row: Some(row), column, value, problem });
+        add(self.faults, SiteFault { file, row: Some(row), column, value, problem });
     }
 
     /// The tables under one `[[name]]`, each with its place; none where the file has no such key.
@@ -76,6 +87,11 @@ impl<'a> Text<'a> {
             if let Some(table) = item.get_ref().as_table() {
                 found.push((item.span(), table));
             }
+        }
+        if found.len() > TABLES_MAX {
+            let problem = Problem::TooMany(found.len(), TABLES_MAX);
+            self.fault(self.row(&value.span()), name, None, problem);
+            found.truncate(TABLES_MAX);
         }
         if found.is_empty() {
             self.fault(self.row(&value.span()), name, None, Problem::NotA(Kind::Tables));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use csv::{ReaderBuilder, StringRecord};
 use fengsui_telemetry::{POINTS_MAX, Point, Tag};
 
+use super::fault::{FAULTS_MAX, add};
 use super::lines::{Lines, separator};
 use super::profiled::{self, Chosen, Overlay, Read};
 use super::slips::{error_cell, hidden, one_line, reference_number, swallowed};
@@ -99,11 +100,15 @@ pub(super) fn parse(
     let mut width = 0;
     let mut seen = BTreeMap::new();
     let mut lines = Lines::of(text);
+    let mut more = 0;
     for (place, record) in reader.records().enumerate() {
+        if sheet.faults.len() > FAULTS_MAX {
+            break;
+        }
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                sheet.faults.push(SiteFault::of_file(file, Problem::Syntax(error.to_string())));
+                add(sheet.faults, SiteFault::of_file(file, Problem::Syntax(error.to_string())));
                 return rows;
             }
         };
@@ -116,6 +121,7 @@ pub(super) fn parse(
                 sheet.headings(row, &record);
             }
             _ if record.iter().all(|cell| cell.trim().is_empty()) => {}
+            _ if rows.len() >= POINTS_MAX => more += 1,
             _ if lost.is_some() => {
                 lost.into_iter().for_each(|problem| sheet.fault(row, None, None, problem));
             }
@@ -132,24 +138,20 @@ pub(super) fn parse(
         }
     }
     if seen.is_empty() && sheet.faults.len() == before {
-        sheet.faults.push(SiteFault::of_file(file, Problem::NoPoints));
+        add(sheet.faults, SiteFault::of_file(file, Problem::NoPoints));
     }
-    if rows.len() > POINTS_MAX {
-        let problem = Problem::TooMany(rows.len(), POINTS_MAX);
-        sheet.faults.push(SiteFault::of_file(file, problem));
+    if more > 0 {
+        let problem = Problem::TooMany(rows.len() + more, POINTS_MAX);
+        add(sheet.faults, SiteFault::of_file(file, problem));
     }
     rows
 }
 
 impl Sheet<'_, '_> {
     fn fault(&mut self, row: usize, column: Option<&str>, value: Option<&str>, problem: Problem) {
-        self.faults.push(SiteFault {
-            file: self.file.to_owned(),
-            row: Some(row),
-            column: column.map(str::to_owned),
-            value: value.map(str::to_owned),
-            problem,
-        });
+        let (file, row) = (self.file.to_owned(), Some(row));
+        let (column, value) = (column.map(str::to_owned), value.map(str::to_owned));
+        add(self.faults, SiteFault { file, row, column, value, problem });
     }
 
     fn headings(&mut self, row: usize, record: &StringRecord) {

@@ -48,10 +48,9 @@ pub(super) fn parse(
     points: &mut Vec<Point>,
     faults: &mut Vec<SiteFault>,
 ) -> Vec<Valve> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut at = Text::new(file, text, faults);
     // What is not well formed has been said already.
-    let (document, _) = DeTable::parse_recoverable(text);
-    let mut at = Text { file, text, faults };
+    let (document, _) = DeTable::parse_recoverable(at.text);
     let tables = at.tables(document.get_ref(), "shutoff");
     let tag = |table: &DeTable<'_>| Some(table.get("tag")?.get_ref().as_str()?.to_owned());
     let known = Known {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod large;
+
 const SITE: &str = r#"
 [site]
 enterprise = "示例石化有限公司"
