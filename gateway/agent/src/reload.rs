@@ -261,10 +261,13 @@ impl Watcher {
 
     /// The reason stays until something is loaded, or the files are again what runs.
     fn refuse(&self, faults: Vec<String>) {
-        for fault in &faults {
+        for fault in faults.iter().take(LINES_MAX) {
             error!(fault, "reload is refused");
         }
         let count = faults.len();
+        if count > LINES_MAX {
+            error!(faults = count - LINES_MAX, "more faults: `fengsui-gateway check` tells them");
+        }
         warn!(faults = count, "the old configuration stays");
         let first = faults.into_iter().next().unwrap_or_default();
         self.fault.send_replace(format!(

@@ -16,7 +16,9 @@ use zip::ZipArchive;
 /// Sheets that are read whatever their place in the file.
 const NAMES: [&str; 2] = ["测点", "points"];
 /// A sheet of 120,000 points has some twelve megabytes.
-const FILE_MAX: u64 = 32 << 20;
+const TABLE_MAX: u64 = 32 << 20;
+/// Every other file: a site of a thousand devices has a third of a megabyte.
+const FILE_MAX: u64 = 1 << 20;
 /// The same sheet unpacked, and as much again.
 const UNPACKED_MAX: u64 = 192 << 20;
 /// Parts of a spreadsheet: sheets, styles, pictures.
@@ -35,10 +37,17 @@ pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     if !about.is_file() {
         return Err(io::Error::other("不是普通文件 / is no regular file"));
     }
-    if is_packed(&ending(path)) && about.len() > FILE_MAX {
-        return Err(io::Error::other(too_large(about.len(), FILE_MAX)));
+    let ending = ending(path);
+    let is_table = is_packed(&ending) || matches!(ending.as_str(), "csv" | "tsv" | "txt");
+    let most = if is_table { TABLE_MAX } else { FILE_MAX };
+    let large = |found| Err(io::Error::other(too_large(found, most)));
+    if about.len() > most {
+        return large(about.len());
     }
-    fs::read(path)
+    // It may grow while it is read.
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
+    let found = fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)? as u64;
+    if found > most { large(found) } else { Ok(bytes) }
 }
 
 fn ending(path: &Path) -> String {
@@ -68,6 +77,9 @@ pub(crate) fn utf8(bytes: Vec<u8>) -> Result<String, String> {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
         let row = bytes.iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        if bytes.starts_with(b"PK\x03\x04") {
+            return "是电子表格，此处须为文本；请另存为“CSV UTF-8” / is a spreadsheet, and text is wanted here: save it as CSV UTF-8".to_owned();
+        }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return "编码为 UTF-16，请另存为“CSV UTF-8” / is UTF-16, save it as CSV UTF-8".to_owned();
         }
@@ -94,9 +106,9 @@ fn is_gbk(mut bytes: &[u8]) -> bool {
 }
 
 fn too_large(found: u64, most: u64) -> String {
-    let (found, most) = (found >> 20, most >> 20);
+    let (found, most) = (found.div_ceil(1 << 20), most >> 20);
     format!(
-        "文件过大：{found} MB，最大 {most} MB；请只保留测点表 / has {found} MB, at most {most}: keep the points only"
+        "文件过大：{found} MB，最大 {most} MB；请核对是不是这个文件，只保留所需内容 / has {found} MB, at most {most}: look whether it is the right one, and keep what is needed"
     )
 }
 

@@ -151,6 +151,32 @@ fn what_unpacks_to_too_much_is_not_read() {
     assert!(csv_of(packed(&parts)).unwrap_err().contains("部件"));
 }
 
+/// Somebody copies a recording over the limits, and the gateway goes on.
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, most) in [
+        ("points.csv", TABLE_MAX),
+        ("points.xlsx", TABLE_MAX),
+        ("site.toml", FILE_MAX),
+        ("site", FILE_MAX),
+    ] {
+        let path = folder.path().join(name);
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(most).unwrap();
+        assert_eq!(bytes(&path).unwrap().len() as u64, most, "{name}");
+        file.set_len(most + 1).unwrap();
+        let fault = bytes(&path).unwrap_err().to_string();
+        assert!(fault.contains("文件过大") && fault.contains("at most"), "{name}: {fault}");
+    }
+}
+
+#[test]
+fn a_spreadsheet_where_text_is_wanted_is_called_one() {
+    let fault = utf8(book(&[("a", &[&["位号"], &["tag"]])])).unwrap_err();
+    assert!(fault.contains("是电子表格") && fault.contains("is a spreadsheet"), "{fault}");
+}
+
 #[test]
 fn what_is_no_spreadsheet_is_said_and_never_a_panic() {
     let good = book(&[("a", &[&["位号"], &["tag"]])]);
