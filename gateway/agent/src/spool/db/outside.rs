@@ -4,6 +4,7 @@
 //!   would keep the log from being emptied.
 //! - Meanwhile the gateway may free old rows, or merge them into a Gap: that is no hole.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use fengsui_telemetry::wire::{decode_catalogue, decode_record};
 use fengsui_telemetry::{Catalogue, GatewayId, Offset, Record};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::owned::holds_still;
 use super::standing::Standing;
 use super::{COLUMNS, FILE, Stored, from_sql, is_whole, oldest, owner, stored, to_sql};
 
@@ -38,8 +40,9 @@ impl Outside {
     pub(in crate::spool) fn open(data: &Path) -> anyhow::Result<Self> {
         let path = data.join(FILE);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let sql = Connection::open_with_flags(&path, flags)
-            .with_context(|| format!("{}: 没有可读的缓存 | no spool to read", path.display()))?;
+        let unread = || format!("{}: 没有可读的缓存 | no spool to read", path.display());
+        fs::metadata(&path).and_then(|found| holds_still(&found)).with_context(unread)?;
+        let sql = Connection::open_with_flags(&path, flags).with_context(unread)?;
         sql.busy_timeout(std::time::Duration::from_secs(5))?;
         Ok(Self { sql })
     }

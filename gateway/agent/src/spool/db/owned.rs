@@ -2,9 +2,11 @@
 //!
 //! - A file that is a link is refused: whoever may write into the folder would let this program
 //!   write anywhere. The folder itself, or one above it, may be a link, and anything a mount.
+//! - What is no file, a pipe for instance, is never opened.
 //! - A folder that others can change is used, since a gateway must watch, and said.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -20,15 +22,25 @@ const OTHERS_WRITE: u32 = 0o002;
 /// A database and what SQLite makes beside it: <https://www.sqlite.org/tempfiles.html>.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// Refuses what is neither a file nor a folder: a pipe would be waited for without end.
+pub(super) fn holds_still(found: &Metadata) -> io::Result<()> {
+    if found.is_file() || found.is_dir() {
+        return Ok(());
+    }
+    Err(io::Error::other("是管道或设备，请移走  |  is a pipe or a device; move it away"))
+}
+
 /// Looks at a folder in which the spool is to be opened.
 pub(super) fn look(folder: &Path) -> Result<(), SpoolFault> {
     let databases = [FILE, NEW_FILE].into_iter();
     let ours = databases.flat_map(|name| BESIDE.map(|suffix| format!("{name}{suffix}")));
     for name in ours.chain(["lock".to_owned(), RESERVE_FILE.to_owned()]) {
         let path = folder.join(name);
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if found.is_symlink() {
             return Err(SpoolFault::Linked(path));
         }
+        holds_still(&found).map_err(|fault| SpoolFault::File(path, fault))?;
     }
     let Ok(found) = fs::metadata(folder) else { return Ok(()) };
     let folder = folder.display();
@@ -47,6 +59,7 @@ pub(super) fn look(folder: &Path) -> Result<(), SpoolFault> {
 #[cfg(test)]
 mod tests {
     use super::super::Db;
+    use super::super::outside::Outside;
     use super::*;
     use fengsui_telemetry::TimeMs;
     use std::os::unix::fs::symlink;
@@ -64,6 +77,25 @@ mod tests {
             assert!(!victim.exists(), "{name}");
             fs::remove_file(data.join(name)).unwrap();
         }
+    }
+
+    /// Nobody writes to it or reads it: to open it would be to wait for ever.
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [FILE, "spool.db-wal", "lock", RESERVE_FILE] {
+            let pipe = folder.path().join(name);
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+            assert!(made.success(), "{name}");
+            let fault = Db::open(folder.path(), TimeMs(0)).unwrap_err().to_string();
+            assert!(fault.contains(name) && fault.contains("管道"), "{fault}");
+            if name == FILE {
+                let fault = Outside::open(folder.path()).map(drop).unwrap_err();
+                assert!(format!("{fault:#}").contains("管道"), "{fault:#}");
+            }
+            fs::remove_file(pipe).unwrap();
+        }
+        Db::open(folder.path(), TimeMs(0)).unwrap();
     }
 
     #[test]
