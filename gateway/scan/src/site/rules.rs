@@ -19,6 +19,7 @@ pub(super) fn check(
     faults: &mut Vec<SiteFault>,
 ) {
     overlaps(points_file, rows, faults);
+    own_divisors(points_file, rows, faults);
     shared_units(site_file, devices, faults);
     for (index, found) in devices.iter().enumerate() {
         let Some(at) = found.device.time_register else { continue };
@@ -95,6 +96,30 @@ fn overlaps(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
             Some(before) if before.mapping.end() > m.end() => Some(before),
             Some(_) | None => Some(row),
         };
+    }
+}
+
+/// A value divided by itself is 1, whatever the instrument measures.
+fn own_divisors(points_file: &str, rows: &[Row], faults: &mut Vec<SiteFault>) {
+    for Row { mapping: m, .. } in rows {
+        let Some(at) = m.rules.as_ref().and_then(|rules| rules.divisor) else { continue };
+        let Some(divisor) = at.mapping(m.device, m.period_ms, m.row) else { continue };
+        if same_registers(m, &divisor) && !apart(m, &divisor) {
+            let problem = Problem::Said(
+                "除数就是测点自己的寄存器，值总是 1；请写除数所在的寄存器".to_owned(),
+                "is the point's own register, and the value always 1; name the register of the \
+                 divisor"
+                    .to_owned(),
+            );
+            let fault = SiteFault {
+                file: points_file.to_owned(),
+                row: Some(m.row),
+                column: Some("rules.divisor".to_owned()),
+                value: Some(at.address.to_string()),
+                problem,
+            };
+            add(faults, fault);
+        }
     }
 }
 

@@ -426,6 +426,8 @@ fn bits_of_one_register_are_points_of_their_own() {
     assert!(load(&[row("A", 5, "u8h", ""), row("B", 5, "u8l", "")]).is_empty());
     assert_eq!(load(&[row("A", 5, "u8h", ""), row("B", 5, "i8h", "")]), [4]);
     assert_eq!(load(&[row("A", 4, "u32", ""), row("B", 5, "u8l", "")]), [4]);
+    assert_eq!(load(&[bit("A", "divisor=5")]), [3], "divided by itself");
+    assert!(load(&[bit("A", "divisor=6"), row("B", 7, "u8h", "divisor=7:u8l")]).is_empty());
 }
 
 #[test]
