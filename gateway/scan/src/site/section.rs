@@ -38,7 +38,7 @@ impl<'a> Text<'a> {
     ) -> (Spanned<DeTable<'a>>, Self) {
         let at = Self::new(file, text, faults);
         let (document, errors) = DeTable::parse_recoverable(at.text);
-        for error in errors.into_iter().take(FAULTS_MAX) {
+        for error in errors.into_iter().take(FAULTS_MAX + 1) {
             let span = error.span();
             let row = span.as_ref().map(|span| at.row(span));
             let place = span.map(|span| at.place(&span)).unwrap_or_default();

@@ -19,6 +19,7 @@ fn of_a_wrong_file_a_thousand_faults_are_told_and_that_there_are_more() {
         (SITE.to_owned(), &rows[..], 1_001),
         (format!("{SITE}{devices}"), &[GOOD], 1_001),
         (format!("{keys}{SITE}"), &[GOOD], 1_001),
+        ("x\n".repeat(3_000), &[GOOD], 1_001),
         (SITE.to_owned(), &[&long], 1),
     ] {
         let faults = load(&site, rows).unwrap_err();
